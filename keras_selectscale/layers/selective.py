@@ -1,0 +1,135 @@
+"""The selecting version of any drop layer."""
+
+import inspect
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_selectscale.layers import drop_seed_generator
+from keras_selectscale.layers.top_ranked import TopRanked
+
+
+@keras.saving.register_keras_serializable(package="keras_selectscale")
+class Selective(TopRanked):
+    """Makes any drop layer selective: it acts on the most important feature maps alone.
+
+    "Given a new data drop method, it is easy to construct a 'selecting version'" (Section 5). The
+    drop may be one of this package or of Keras (`keras.layers.GaussianDropout(0.2)`, say), or any
+    layer with a `training` argument that keeps the shape of its input.
+
+        y = drop(x) on the top t feature maps of each sample, x elsewhere
+
+    `Selective(SpatialScale(retaining_rate=q), top_rate=t)` is `SelectScale`.
+
+    Args:
+        drop: The drop layer; it is the only positional argument.
+        top_rate: t in (0, 1], the share of the feature maps of each sample on which it acts.
+        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
+            `(inputs, channel_axis) -> (batch, channels)`.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes that of `drop` where it
+            has one, else `keras.config.image_data_format()`.
+        **kwargs: `name`, `dtype` and `trainable`. Its seed is that of `drop`.
+
+    Call arguments:
+        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
+        training: Whether to draw. `False` and absent give `inputs` itself.
+
+    Input shape:
+        (batch, …, channels) or (batch, channels, …) by `data_format`.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        TypeError: Where `drop` is no layer, or a rate no number.
+        ValueError: Where an argument is out of its range, `drop` has no `training` argument or
+            another data format, or the input is no batch of feature maps.
+
+    Example:
+
+    ```python
+    Selective(keras.layers.GaussianDropout(0.2), top_rate=0.2)
+    ```
+
+    Reference:
+        Section 2.3 and Section 5 of Chen et al., IJCAI 2020.
+    """
+
+    def __init__(
+        self,
+        drop: keras.layers.Layer,
+        *,
+        top_rate: float,
+        score: Any = "max",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ):
+        if not isinstance(drop, keras.layers.Layer):
+            raise TypeError(
+                "Argument `drop` must be a layer, such as SpatialScale(retaining_rate=0.4). "
+                f"Received: drop={drop!r} (of type {type(drop).__name__})"
+            )
+        if "training" not in inspect.signature(drop.call).parameters:
+            raise ValueError(
+                "Argument `drop` must be a drop layer, whose `call` has a `training` argument. "
+                f"Received: drop={drop!r}"
+            )
+        theirs = getattr(drop, "data_format", None)
+        if data_format is not None and theirs not in (None, data_format):
+            raise ValueError(
+                "Argument `data_format` must be that of `drop`. "
+                f"Received: data_format={data_format!r}, drop.data_format={theirs!r}"
+            )
+        super().__init__(
+            top_rate=top_rate, score=score, data_format=data_format or theirs, **kwargs
+        )
+        self.drop = drop
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Checks the shape and builds the drop."""
+        super().build(input_shape)
+        if not self.drop.built:
+            self.drop.build(input_shape)
+
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
+        """Returns the drop's output on the top maps in training, `inputs` itself otherwise."""
+        self.check_inputs(inputs)
+        if not training:
+            return inputs
+        selected = self.per_map(inputs, self.candidates(inputs))
+        return ops.where(selected, self.drop(inputs, training=True), inputs)
+
+    def save_own_variables(self, store: dict) -> None:
+        """Saves the random state of a drop that does not save it itself, such as Keras' own."""
+        super().save_own_variables(store)
+        if self._holds_seed_state:
+            drop_seed_generator.save_seed_state(self.drop.seed_generator, store)
+
+    def load_own_variables(self, store: dict) -> None:
+        """Restores what `save_own_variables` saved."""
+        if self._holds_seed_state:
+            store = drop_seed_generator.load_seed_state(self.drop.seed_generator, store)
+        super().load_own_variables(store)
+
+    @property
+    def _holds_seed_state(self) -> bool:
+        generator = getattr(self.drop, "seed_generator", None)
+        return isinstance(generator, keras.random.SeedGenerator) and not isinstance(
+            generator, drop_seed_generator.DropSeedGenerator
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns every argument of the layer, the drop in Keras' serialised form."""
+        return {
+            **super().get_config(),
+            "drop": keras.saving.serialize_keras_object(self.drop),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Selective":
+        """Makes the layer again from `get_config()`."""
+        drop = config["drop"]
+        if isinstance(drop, dict):
+            drop = keras.saving.deserialize_keras_object(drop)
+        return super().from_config({**config, "drop": drop})

@@ -1,0 +1,82 @@
+"""Selectout, Eq. (4)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_selectscale.layers import rates, selection
+from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.top_ranked import TopRanked
+
+
+@keras.saving.register_keras_serializable(package="keras_selectscale")
+class Selectout(TopRanked, FeatureDrop):
+    """Drops feature maps that are picked at random from the most important ones.
+
+    Very strong: in the paper's Figure 3, dropping about 6% of the maps all but disables a trained
+    network. `SelectScale` is the mild one.
+
+        y = r * x / p,   r = S(x, t, p) in {0, 1} for each feature map of each sample
+
+    S takes the k = max(1, round half up of t * c) maps with the highest scores as candidates and
+    drops exactly d = round half up of (1 - p) * c of them (at most k), without replacement. "t =
+    0.2 and p = 0.9: 10% of the feature maps are dropped, picked from the top 20%." All maps that
+    are kept are divided by p, candidates or not, as Eq. (4) is printed.
+
+    Args:
+        top_rate: t in (0, 1], the share of the feature maps of each sample that are candidates.
+        retaining_rate: p in (0, 1], at least 1 - t, the share of maps that is kept, or a schedule
+            of it. 1 is the identity.
+        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
+            `(inputs, channel_axis) -> (batch, channels)`.
+        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
+
+    Call arguments:
+        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
+        training: Whether to draw. `False` and absent give `inputs` itself.
+
+    Input shape:
+        (batch, …, channels) or (batch, channels, …) by `data_format`.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        TypeError: Where a rate is no number.
+        ValueError: Where an argument is out of its range, `1 - retaining_rate > top_rate`, or the
+            input is no batch of feature maps.
+
+    Example:
+
+    ```python
+    keras.Sequential([keras.layers.Conv2D(16, 3), Selectout(top_rate=0.2, retaining_rate=0.9)])
+    ```
+
+    Reference:
+        Eq. (4) and Section 2.3 of Chen et al., IJCAI 2020.
+    """
+
+    divides_by_retaining_rate = True
+
+    def __init__(
+        self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any
+    ):
+        super().__init__(top_rate=top_rate, retaining_rate=retaining_rate, score=score, **kwargs)
+        rates.check_enough_candidates(self.top_rate, self.retaining_rate)
+
+    def scheduled_range(self) -> tuple[float, float]:
+        """Returns the lowest and the highest rate to which a schedule is held."""
+        lowest, highest = super().scheduled_range()
+        return max(lowest, 1.0 - self.top_rate), highest
+
+    def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
+        """Draws r / p of shape (batch, 1, …, channels)."""
+        channels = inputs.shape[self.channel_axis(inputs)]
+        dropped = selection.random_pick(
+            self.candidates(inputs),
+            selection.dropped_count(retaining_rate, channels),
+            self.seed_generator,
+        )
+        kept = ops.cast(1.0 / retaining_rate, inputs.dtype)
+        return self.per_map(inputs, ops.where(dropped, ops.zeros_like(kept), kept))

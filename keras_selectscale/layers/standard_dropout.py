@@ -1,0 +1,55 @@
+"""Standard dropout, Eq. (2)."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_selectscale.layers import factors
+from keras_selectscale.layers.feature_drop import FeatureDrop
+
+
+@keras.saving.register_keras_serializable(package="keras_selectscale")
+class StandardDropout(FeatureDrop):
+    """Drops single units at random, and scales the rest up.
+
+    The baseline of the paper's tables: `keras.layers.Dropout` said by its retaining rate.
+
+        y = r * x / p,   r ~ Bernoulli(p) for each unit by itself
+
+    Args:
+        retaining_rate: p in (0, 1], the share of units that is kept, or a schedule of it. Keras'
+            `rate` is 1 - p. 1 is the identity.
+        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
+
+    Call arguments:
+        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
+        training: Whether to draw. `False` and absent give `inputs` itself.
+
+    Input shape:
+        (batch, …, channels) or (batch, channels, …) by `data_format`.
+
+    Output shape:
+        That of the input.
+
+    Raises:
+        TypeError: Where `retaining_rate` is neither number nor schedule.
+        ValueError: Where an argument is out of its range, or the input is no batch of feature maps.
+
+    Example:
+
+    ```python
+    keras.Sequential([keras.layers.Conv2D(16, 3), StandardDropout(retaining_rate=0.9)])
+    ```
+
+    Reference:
+        Srivastava et al., JMLR 2014; Eq. (2) of Chen et al., IJCAI 2020.
+    """
+
+    divides_by_retaining_rate = True
+
+    def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
+        """Draws r / p of the shape of `inputs`."""
+        return factors.inverted_bernoulli(
+            ops.shape(inputs), retaining_rate, self.dtype_of(inputs), self.seed_generator
+        )
