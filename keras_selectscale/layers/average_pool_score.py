@@ -1,5 +1,6 @@
 """The score that pools before it takes the maximum."""
 
+import numbers
 from typing import Any
 
 import keras
@@ -26,12 +27,12 @@ class AveragePoolScore:
 
     def __init__(self, window: int = 3, strides: int = 1):
         for name, value in (("window", window), ("strides", strides)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
                 raise ValueError(
                     f"Argument `{name}` must be a positive integer. Received: {name}={value!r}"
                 )
-        self.window = window
-        self.strides = strides
+        self.window = int(window)
+        self.strides = int(strides)
 
     def __call__(self, inputs: Any, channel_axis: int) -> Any:
         """Returns the scores.
@@ -47,6 +48,7 @@ class AveragePoolScore:
         magnitude = ops.abs(scores.at_least_float32(inputs))
         if channel_axis != rank - 1:  # TensorFlow pools on the CPU in channels_last alone.
             magnitude = ops.moveaxis(magnitude, channel_axis, -1)
+        magnitude = self._fill_window(magnitude)
         window = tuple(
             self.window if size is None else min(self.window, size)
             for size in magnitude.shape[1:-1]
@@ -55,6 +57,18 @@ class AveragePoolScore:
             magnitude, window, self.strides, padding="valid", data_format="channels_last"
         )
         return ops.max(pooled, axis=layout.spatial_axes(rank - 1, rank))
+
+    def _fill_window(self, magnitude: Any) -> Any:
+        """Pads axes of unknown size to the window, and scales what a zero adds to the average."""
+        known, sizes = magnitude.shape, ops.shape(magnitude)
+        padding = [(0, 0)] * len(sizes)
+        for axis in range(1, len(sizes) - 1):
+            if known[axis] is None:
+                missing = ops.maximum(self.window - sizes[axis], 0)
+                padding[axis] = (0, missing)
+                filled = ops.cast(sizes[axis] + missing, magnitude.dtype)
+                magnitude *= filled / ops.cast(sizes[axis], magnitude.dtype)
+        return magnitude if None not in known[1:-1] else ops.pad(magnitude, padding)
 
     def get_config(self) -> dict[str, int]:
         """Returns both arguments."""

@@ -4,12 +4,14 @@ Every draw is made in float32 and rounded once: half a precision's own uniforms 
 for a probability of 0.9, and steps over the ends of a range.
 """
 
+import math
 from typing import Any
 
 import keras
 import ml_dtypes
-import numpy as np
 from keras import ops
+
+FLOAT32_SPACING = 2.0**-23
 
 
 def inverted_bernoulli(
@@ -27,7 +29,15 @@ def inverted_bernoulli(
         A tensor of 0 and 1 / p.
     """
     kept = keras.random.uniform(shape, dtype="float32", seed=seed) < retaining_rate
-    return ops.where(kept, ops.cast(1.0 / retaining_rate, dtype), ops.cast(0, dtype))
+    scale = inverse(retaining_rate, dtype)
+    return ops.where(kept, scale, ops.zeros_like(scale))
+
+
+def inverse(retaining_rate: Any, dtype: str) -> Any:
+    """Returns 1 / p as a scalar tensor of `dtype`, rounded once."""
+    if isinstance(retaining_rate, float):  # `ops.cast` would round it to float32 before float64.
+        return ops.convert_to_tensor(1.0 / retaining_rate, dtype)
+    return ops.cast(1.0 / retaining_rate, dtype)
 
 
 def uniform_around_one(
@@ -42,18 +52,13 @@ def uniform_around_one(
         seed: Random state, advanced by one.
 
     Returns:
-        A tensor whose every value, as rounded to `dtype`, is in the closed range.
+        A tensor of `dtype` whose mean is 1 and whose every value is in the closed range.
     """
-    if isinstance(half_width, float):
-        half_width = _round_down(half_width)
+    # On a grid about 1 that is exact in `dtype`: rounded to the nearest number, a draw may lie
+    # beyond an end of the range, and the sides of 1 differ, since numbers are closer below 1.
+    spacing = max(float(ml_dtypes.finfo(dtype).eps), FLOAT32_SPACING)
+    width = half_width / spacing
+    furthest = float(math.floor(width)) if isinstance(width, float) else ops.floor(width)
     noise = keras.random.uniform(shape, -1.0, 1.0, dtype="float32", seed=seed)
-    factor = ops.cast(1.0 + half_width * noise, dtype)
-    # Rounding to the nearest may step over an end by less than one spacing: step back.
-    outside = ops.abs(ops.cast(factor, "float32") - 1.0) > half_width
-    spacing = float(ml_dtypes.finfo(dtype).eps)
-    return ops.where(outside, factor - ops.cast(ops.sign(noise) * spacing, dtype), factor)
-
-
-def _round_down(value: float) -> float:
-    rounded = np.float32(value)
-    return float(rounded if rounded <= value else np.nextafter(rounded, np.float32(0)))
+    steps = ops.maximum(ops.minimum(ops.round(noise * width), furthest), -furthest)
+    return ops.cast(1.0 + spacing * steps, dtype)

@@ -19,7 +19,7 @@ class FeatureDrop(FeatureMaps):
     rest from here: the training flag, the seed and its saving, rates that follow a schedule,
     checks and config.
 
-        training:    y = r * x      r: the factor, drawn anew at each call, a constant for the gradient
+        training:    y = r * x      r: the factor, drawn at each call, a constant for the gradient
         otherwise:   y = x          the very tensor
 
     Args:
@@ -79,10 +79,10 @@ class FeatureDrop(FeatureMaps):
         self.retaining_rate = rates.as_retaining_rate(
             retaining_rate, divides=self.divides_by_retaining_rate
         )
-        if self.divides_by_retaining_rate and not self._is_scheduled:
+        if self.divides_by_retaining_rate:
             rates.check_inverse_fits(self.retaining_rate, self.compute_dtype)
         self.seed = drop_seed_generator.as_seed(seed)
-        self.seed_generator = DropSeedGenerator(seed)
+        self.seed_generator = DropSeedGenerator(self.seed)
         self.training_calls = None
 
     @property
@@ -138,7 +138,8 @@ class FeatureDrop(FeatureMaps):
 
     def scheduled_range(self) -> tuple[float, float]:
         """Returns the lowest and the highest rate to which a schedule is held."""
-        return (rates.TOLERANCE if self.divides_by_retaining_rate else 0.0), 1.0
+        divides = self.divides_by_retaining_rate
+        return (rates.smallest_divisor(self.compute_dtype) if divides else 0.0), 1.0
 
     def map_shape(self, inputs: Any) -> tuple:
         """Returns (batch, 1, …, channels): the shape of one factor a feature map a sample."""

@@ -16,11 +16,12 @@ class FeatureMaps(keras.layers.Layer):
     Args:
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
-        **kwargs: `name`, `dtype` and `trainable` as in `keras.layers.Layer`.
+        dtype: Dtype or dtype policy of the layer, which must compute in floating point.
+        **kwargs: `name` and `trainable` as in `keras.layers.Layer`.
     """
 
-    def __init__(self, *, data_format: str | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
+    def __init__(self, *, data_format: str | None = None, dtype: Any = None, **kwargs: Any):
+        super().__init__(dtype=dtype, **kwargs)
         self.supports_masking = True
         if data_format is None:
             data_format = keras.config.image_data_format()
@@ -30,6 +31,11 @@ class FeatureMaps(keras.layers.Layer):
                 f"Received: data_format={data_format!r}"
             )
         self.data_format = data_format
+        if not keras.backend.is_float_dtype(self.compute_dtype):
+            raise ValueError(
+                "Argument `dtype` must be a floating-point dtype or a policy that computes in one. "
+                f"Received: dtype={dtype!r}"
+            )
 
     def channel_axis(self, inputs: Any) -> int:
         """Returns the axis of the channels, counted from the front."""

@@ -16,6 +16,13 @@ def spatial_axes(axis: int, rank: int) -> tuple[int, ...]:
     return tuple(i for i in range(1, rank) if i != axis)
 
 
+def may_be_equal(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
+    """Returns whether two shapes agree in their rank and in all sizes that are known."""
+    return len(shape) == len(other) and all(
+        a == b or a is None or b is None for a, b in zip(shape, other, strict=True)
+    )
+
+
 def check_feature_maps(shape: Sequence[int | None], data_format: str, owner: str) -> None:
     """Raises a `ValueError` where `shape` is not that of a batch of feature maps.
 

@@ -26,9 +26,13 @@ def as_rate(name: str, value: object) -> float:
             f"Argument `{name}` must be a number. "
             f"Received: {name}={value!r} (of type {type(value).__name__})"
         )
-    if not math.isfinite(value):
+    try:
+        rate = float(value)
+    except OverflowError:  # An integer or a fraction beyond every float.
+        rate = math.inf
+    if not math.isfinite(rate):
         raise ValueError(f"Argument `{name}` must be finite. Received: {name}={value!r}")
-    return float(value)
+    return rate
 
 
 def as_top_rate(value: object) -> float:
@@ -92,30 +96,40 @@ def as_retaining_rate(value: object, *, divides: bool) -> float | LearningRateSc
     return rate
 
 
-def check_inverse_fits(retaining_rate: float, dtype: str) -> None:
+def smallest_divisor(dtype: str) -> float:
+    """Returns the smallest rate, a normal float32 number, whose inverse is finite in `dtype`."""
+    return max(1 / float(ml_dtypes.finfo(dtype).max), float(np.finfo("float32").tiny))
+
+
+def check_inverse_fits(retaining_rate: float | LearningRateSchedule, dtype: str) -> None:
     """Raises where 1 / retaining_rate is beyond the largest number of `dtype`."""
-    largest = float(ml_dtypes.finfo(dtype).max)
-    if retaining_rate * largest < 1:
+    rate, where = _lowest(retaining_rate)
+    smallest = smallest_divisor(dtype)
+    if rate < smallest:
         raise ValueError(
-            f"Argument `retaining_rate` must be at least {1 / largest:.3g} in {dtype}, because "
-            f"the method divides by it. Received: retaining_rate={retaining_rate!r}"
+            f"Argument `retaining_rate` must be at least {smallest:.3g} in {dtype}, because "
+            f"the method divides by it. Received: retaining_rate={rate!r}{where}"
         )
 
 
 def check_enough_candidates(top_rate: float, retaining_rate: float | LearningRateSchedule) -> None:
     """Raises where more feature maps are to be dropped than there are candidates."""
-    if isinstance(retaining_rate, LearningRateSchedule):
-        steps, rates = _probe(retaining_rate)
-        lowest = np.argmin(rates)
-        rate, where = float(rates[lowest]), f" at step {steps[lowest]} of its schedule"
-    else:
-        rate, where = retaining_rate, ""
+    rate, where = _lowest(retaining_rate)
     if 1 - rate > top_rate + TOLERANCE:
         raise ValueError(
             "Arguments `top_rate` and `retaining_rate` must satisfy "
             "1 - retaining_rate <= top_rate: what is dropped is picked from the top maps. "
             f"Received: top_rate={top_rate!r}, retaining_rate={rate:.6g}{where}"
         )
+
+
+def _lowest(retaining_rate: float | LearningRateSchedule) -> tuple[float, str]:
+    """Returns the lowest rate, and where it was found as words for a message."""
+    if not isinstance(retaining_rate, LearningRateSchedule):
+        return retaining_rate, ""
+    steps, rates = _probe(retaining_rate)
+    lowest = np.argmin(rates)
+    return float(rates[lowest]), f" at step {steps[lowest]} of its schedule"
 
 
 def _probe(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:

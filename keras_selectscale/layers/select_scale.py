@@ -56,9 +56,7 @@ class SelectScale(TopRanked, SpatialScale):
         Eq. (6) and Section 2.3 of Chen et al., IJCAI 2020.
     """
 
-    def __init__(
-        self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any
-    ):
+    def __init__(self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any):
         super().__init__(top_rate=top_rate, retaining_rate=retaining_rate, score=score, **kwargs)
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:

@@ -5,6 +5,7 @@ Selectout, picks some of those at random. Nothing here has a shape that depends 
 is a boolean mask over (batch, channels), and a count may be a tensor.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import scores
+from keras_selectscale.layers import layout, scores
 from keras_selectscale.layers.average_pool_score import AveragePoolScore
 
 Score = Callable[[Any, int], Any]
@@ -28,7 +29,7 @@ def get_score(score: str | Score) -> Score:
     """Returns the score function that `score` names or is, or raises naming the argument."""
     if isinstance(score, str) and score in SCORES:
         return SCORES[score]
-    if callable(score):
+    if callable(score) and not inspect.isclass(score):
         return score
     raise ValueError(
         f"Argument `score` must be one of {sorted(SCORES)} or a callable "
@@ -74,6 +75,8 @@ def ranks(values: Any) -> Any:
         An int32 tensor of the same shape, each row a permutation of 0 to channels - 1.
     """
     values = ops.where(ops.isnan(values), ops.full_like(values, math.inf), values)
+    # XLA sorts -0 before 0.
+    values = ops.where(values == 0, ops.zeros_like(values), values)
     order = ops.argsort(-values, axis=-1)  # Stable on every backend.
     # Ranks are the inverse permutation. Sorted as floats, since XLA's top-k of int32 is not to be
     # trusted on TensorFlow; channel numbers are exact in float32.
@@ -106,13 +109,13 @@ def candidate_mask(inputs: Any, channel_axis: int, top_rate: float, score: Score
     Raises:
         ValueError: Where the score gives another shape.
     """
-    channels = inputs.shape[channel_axis]
+    batch, channels = inputs.shape[0], inputs.shape[channel_axis]
     values = score(ops.stop_gradient(inputs), channel_axis)
-    if len(values.shape) != 2 or values.shape[1] not in (channels, None):
+    shape = tuple(getattr(values, "shape", ()))
+    if not layout.may_be_equal(shape, (batch, channels)):
         raise ValueError(
             "Argument `score` must be a function that gives a tensor of shape (batch, channels), "
-            f"here (batch, {channels}). Received: score={score!r}, which gives the shape "
-            f"{tuple(values.shape)}"
+            f"here ({batch}, {channels}). Received: score={score!r}, which gives the shape {shape}"
         )
     return top_k_mask(scores.at_least_float32(values), candidate_count(top_rate, channels))
 

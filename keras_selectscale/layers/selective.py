@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import drop_seed_generator
+from keras_selectscale.layers import drop_seed_generator, layout
 from keras_selectscale.layers.top_ranked import TopRanked
 
 
@@ -97,8 +97,15 @@ class Selective(TopRanked):
         self.check_inputs(inputs)
         if not training:
             return inputs
+        dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
+        if not layout.may_be_equal(dropped.shape, inputs.shape):
+            raise ValueError(
+                "Argument `drop` must be a layer that keeps the shape of its input. "
+                f"Received: drop={self.drop!r}, which makes {tuple(dropped.shape)} of "
+                f"{tuple(inputs.shape)}"
+            )
         selected = self.per_map(inputs, self.candidates(inputs))
-        return ops.where(selected, self.drop(inputs, training=True), inputs)
+        return ops.where(selected, dropped, inputs)
 
     def save_own_variables(self, store: dict) -> None:
         """Saves the random state of a drop that does not save it itself, such as Keras' own."""

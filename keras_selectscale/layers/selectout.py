@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import rates, selection
+from keras_selectscale.layers import factors, rates, selection
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.top_ranked import TopRanked
 
@@ -59,9 +59,7 @@ class Selectout(TopRanked, FeatureDrop):
 
     divides_by_retaining_rate = True
 
-    def __init__(
-        self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any
-    ):
+    def __init__(self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any):
         super().__init__(top_rate=top_rate, retaining_rate=retaining_rate, score=score, **kwargs)
         rates.check_enough_candidates(self.top_rate, self.retaining_rate)
 
@@ -78,5 +76,5 @@ class Selectout(TopRanked, FeatureDrop):
             selection.dropped_count(retaining_rate, channels),
             self.seed_generator,
         )
-        kept = ops.cast(1.0 / retaining_rate, inputs.dtype)
+        kept = factors.inverse(retaining_rate, self.dtype_of(inputs))
         return self.per_map(inputs, ops.where(dropped, ops.zeros_like(kept), kept))
