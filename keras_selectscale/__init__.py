@@ -1,5 +1,6 @@
 """Selective and soft dropout for Keras: the drop layers of "SelectScale" (IJCAI 2020)."""
 
+from keras_selectscale import models
 from keras_selectscale.layers import (
     FeatureDrop,
     Selective,
@@ -24,4 +25,5 @@ __all__ = [
     "__version__",
     "exponential_curriculum",
     "linear_curriculum",
+    "models",
 ]

@@ -1,0 +1,36 @@
+"""`keras-selectscale evaluate`."""
+
+import pathlib
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.group import input_errors
+
+
+@click.command()
+@click.argument("run")
+@options.data_dir_option
+@options.runs_dir_option
+def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
+    """Evaluate the checkpoint of RUN, a run's name or folder, on the test images."""
+    import keras
+
+    from keras_selectscale import data
+    from keras_selectscale.training import Recipe, RunFolder, evaluate
+
+    with input_errors():
+        path = pathlib.Path(run)
+        folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
+        recipe = Recipe.from_json(folder.read_config()["recipe"])
+        if not folder.checkpoint_path.exists():
+            raise ValueError(f"{folder.path} has no checkpoint yet: its training has just begun")
+        model = keras.models.load_model(folder.checkpoint_path)
+        images = data.load(recipe.dataset, data_dir=data_dir)
+    loss, error = evaluate(model, images)
+    epochs = len(folder.read_history())
+    click.echo(
+        f"{folder.path}: {recipe.network}, drop {recipe.drop}, after {epochs} of {recipe.epochs} "
+        f"epochs: test error {error:.2f}%, test loss {loss:.4f} "
+        f"on {len(images.test_labels):,} images of {recipe.dataset}"
+    )

@@ -1,0 +1,77 @@
+"""The command group, and what every error on the command line looks like."""
+
+import contextlib
+import importlib
+from collections.abc import Iterator, Sequence
+
+import click
+
+from keras_selectscale.version import __version__
+
+COMMANDS = ("compare", "train", "evaluate", "list")
+
+
+class CommandGroup(click.Group):
+    """A group that imports a command when it is called, or its help is wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names, the main job first."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Returns the command of a name."""
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"keras_selectscale.cli.{name}").command
+
+
+@click.group(
+    cls=CommandGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="keras-selectscale")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Selective and soft dropout for Keras: train, compare, export."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
+    """Runs a group and returns the exit status; an error is one line on standard error."""
+    try:
+        status = group.main(arguments, prog_name="keras-selectscale", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except click.ClickException as error:
+        where = error.ctx.command_path if getattr(error, "ctx", None) else "keras-selectscale"
+        _say(f"{where}: {error.format_message()}")
+        return 2
+    except FloatingPointError as error:
+        _say(f"keras-selectscale: {error}")
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        _say("keras-selectscale: interrupted; the same command goes on from here")
+        return 130
+
+
+@contextlib.contextmanager
+def input_errors() -> Iterator[None]:
+    """Turns the errors of bad input within into one line and exit status 2."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        raise click.UsageError(_as_option(str(error)), click.get_current_context()) from None
+
+
+def _as_option(message: str) -> str:
+    """Returns a library's message with the argument that it names as an option."""
+    start = "Argument `"
+    if message.startswith(start):
+        name, rest = message[len(start) :].split("`", 1)
+        return f"Option --{name.replace('_', '-')}{rest}"
+    return message
+
+
+def _say(message: str) -> None:
+    click.echo(" ".join(message.split()), err=True)

@@ -1,0 +1,60 @@
+"""Options that several commands share, and what becomes of them."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from keras_selectscale.data import DATASETS
+
+
+def dataset_options(command: Callable) -> Callable:
+    """Adds `--dataset`, `--data-dir` and `--train-size`."""
+    for option in (
+        click.option("--train-size", type=int, help="Train on a stratified subset of N images."),
+        data_dir_option,
+        click.option(
+            "--dataset",
+            type=click.Choice(list(DATASETS)),
+            default="digits",
+            show_default=True,
+            help="Images to train on.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def data_dir_option(command: Callable) -> Callable:
+    """Adds `--data-dir`."""
+    return click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False),
+        help="Folder of the prepared TensorFlow Datasets; by default TFDS_DATA_DIR, or TFDS's own.",
+    )(command)
+
+
+def runs_dir_option(command: Callable) -> Callable:
+    """Adds `--runs-dir`."""
+    return click.option(
+        "--runs-dir",
+        type=click.Path(file_okay=False, path_type=pathlib.Path),
+        default="runs",
+        show_default=True,
+        help="Folder of the run folders.",
+    )(command)
+
+
+def run_path(runs_dir: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns the folder of a run's name, which must be a plain one."""
+    if name in ("", ".", "..") or pathlib.PurePath(name).name != name:
+        raise ValueError(
+            f"Argument `run` must be a plain name, which becomes a folder. Received: run={name!r}"
+        )
+    return runs_dir / name
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Returns the options that were given, so that the rest keep their defaults."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,53 @@
+"""`keras-selectscale train`."""
+
+import pathlib
+from typing import Any
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.group import input_errors
+
+
+@click.command()
+@click.option("--network", required=True, help="resnet-20, resnet-110, wrn-20-4, …")
+@options.dataset_options
+@click.option("--drop", default="none", show_default=True, help="Drop method; see `list`.")
+@click.option("--top-rate", type=float, help="Share of the feature maps that are candidates.")
+@click.option("--retaining-rate", type=float, help="1 is no drop, lower is stronger.")
+@click.option("--score", help="Score of a selecting drop: max, average_pool, global_average.")
+@click.option("--curriculum", help="Let the retaining rate fall from 1: linear, exponential.")
+@click.option("--epochs", type=int, default=200, show_default=True)
+@click.option("--batch-size", type=int, default=128, show_default=True)
+@click.option("--learning-rate", type=float, default=0.1, show_default=True)
+@click.option("--schedule", default="step", show_default=True, help="step or cosine.")
+@click.option("--weight-decay", type=float, default=5e-4, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--run", "run_name", required=True, help="Name of the run's folder.")
+@options.runs_dir_option
+def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **values: Any) -> None:
+    """Train one network in a folder of its own.
+
+    The same command goes on with a run that was interrupted, and reports one that is done.
+    """
+    from keras_selectscale import data, models
+    from keras_selectscale.training import Recipe, RunFolder, environment, train
+    from keras_selectscale.training.epoch_progress import make_progress
+
+    with input_errors():
+        recipe = Recipe(**options.given(**values))
+        path = options.run_path(runs_dir, run_name)
+        models.build(recipe.network)  # A wrong name is said before the data is read.
+        images = data.load(
+            recipe.dataset, data_dir=data_dir, train_size=recipe.train_size, seed=recipe.seed
+        )
+        run = RunFolder(path)
+        run.open(recipe.as_json(), environment.describe())
+        done = run.read_result() is not None
+    with make_progress() as progress:
+        result = train(recipe, run, images, progress=progress)
+    click.echo(
+        f"{path}: {'already done' if done else 'done'}, {result['epochs']} epochs, "
+        f"test error {result['test_error']:.2f}%, training error {result['train_error']:.2f}%, "
+        f"{result['parameters']:,} parameters, {result['images_per_second']:.0f} images/s"
+    )

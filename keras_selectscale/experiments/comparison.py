@@ -1,0 +1,170 @@
+"""The main job: one network without drop and with each method, over several seeds."""
+
+import dataclasses
+import pathlib
+import shutil
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+from rich.progress import Progress
+
+from keras_selectscale import data as datasets
+from keras_selectscale.experiments.comparison_figure import draw_comparison
+from keras_selectscale.export import verify_saved_model, write_saved_model
+from keras_selectscale.layers.methods import METHODS
+from keras_selectscale.training import Recipe, RunFolder, environment, train
+from keras_selectscale.training.run_folder import write_json
+
+LIMITS = (
+    "What this shows: that every method trains, saves and exports, and at what spread over the "
+    "seeds. What it does not show: which method is better. The runs are few and short; the paper's "
+    "claims are about 200 epochs on all of CIFAR."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is compared: a recipe without drop, by every method, over seeds 0 to n - 1.
+
+    Attributes:
+        base: Recipe of every cell but for its drop and its seed.
+        seeds: How many seeds, at least 1.
+    """
+
+    base: Recipe
+    seeds: int
+
+    def __post_init__(self) -> None:
+        """Checks the number of seeds."""
+        if self.seeds < 1:
+            raise ValueError(f"Argument `seeds` must be at least 1. Received: seeds={self.seeds}")
+
+    def cells(self) -> Iterator[tuple[str, Recipe]]:
+        """Yields the name and the recipe of each cell; every method has seed 0 before seed 1."""
+        for seed in range(self.seeds):
+            for method in METHODS:
+                recipe = dataclasses.replace(self.base, drop=method, seed=seed)
+                yield f"{method}-seed{seed}", recipe
+
+    def open(self, folder: pathlib.Path) -> dict[str, RunFolder]:
+        """Makes or takes up the folder of every cell.
+
+        Raises:
+            ValueError: Where one holds a run of another recipe.
+            OSError: Where one cannot be made.
+        """
+        described = environment.describe()
+        runs = {name: RunFolder(folder / "cells" / name) for name, _ in self.cells()}
+        for name, recipe in self.cells():
+            runs[name].open(recipe.as_json(), described)
+        return runs
+
+
+def run_comparison(
+    comparison: Comparison,
+    folder: pathlib.Path,
+    runs: dict[str, RunFolder],
+    images: dict[int, datasets.ImageData],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Trains the cells that are missing and writes `comparison.json`, `.png` and the export.
+
+    Args:
+        comparison: What to compare.
+        folder: Folder of the comparison.
+        runs: The cells' folders, from `Comparison.open`.
+        images: The dataset by seed, where a subset follows the seed; else all the same.
+        progress: Display, already started.
+
+    Returns:
+        The content of `comparison.json`.
+    """
+    task = progress.add_task("runs", total=len(runs))
+    results: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
+    for number, (name, recipe) in enumerate(comparison.cells(), start=1):
+        known = runs[name].read_result()
+        result = known or train(
+            recipe,
+            runs[name],
+            images[recipe.seed],
+            progress=progress,
+            label=METHODS[recipe.drop].title,
+            epoch_lines=False,
+            tensorboard=False,
+        )
+        results[recipe.drop].append(result)
+        progress.advance(task)
+        if progress.disable and not known:
+            progress.console.print(
+                f"{number}/{len(runs)}  {METHODS[recipe.drop].title}, seed {recipe.seed}: "
+                f"test error {result['test_error']:.2f}%  {result['seconds']:.1f} s",
+                highlight=False,
+            )
+        # Each run has its own graph and model; without this they add up.
+        keras.backend.clear_session()
+    summary = _summarise(comparison, results, images[0])
+    best = min(
+        ((r["test_error"], n) for n, run in runs.items() if (r := run.read_result())),
+    )[1]
+    summary["best_run"] = best
+    summary["export"] = _export(runs[best], folder)
+    write_json(folder / "comparison.json", summary)
+    draw_comparison(summary, folder / "comparison.png")
+    return summary
+
+
+def _summarise(
+    comparison: Comparison, results: dict[str, list[dict[str, Any]]], images: datasets.ImageData
+) -> dict[str, Any]:
+    methods = {}
+    for method, rows in results.items():
+        errors = [row["test_error"] for row in rows]
+        recipe = dataclasses.replace(comparison.base, drop=method)
+        methods[method] = {
+            "title": METHODS[method].title,
+            "top_rate": recipe.top_rate,
+            "retaining_rate": recipe.retaining_rate,
+            "test_errors": errors,
+            "mean": statistics.fmean(errors),
+            "standard_deviation": statistics.stdev(errors) if len(errors) > 1 else None,
+        }
+    base = comparison.base.as_json()
+    for key in ("drop", "top_rate", "retaining_rate", "score", "seed"):
+        del base[key]
+    return {
+        "recipe": base,
+        "seeds": list(range(comparison.seeds)),
+        "parameters": results["none"][0]["parameters"],
+        "train_images": len(images.train_labels),
+        "test_images": len(images.test_labels),
+        "methods": methods,
+        "limits": f"{_spread(methods)} {LIMITS}",
+        "environment": environment.describe(),
+    }
+
+
+def _spread(methods: dict[str, dict[str, Any]]) -> str:
+    means = [method["mean"] for method in methods.values()]
+    sentence = f"From best to worst the means are {max(means) - min(means):.2f} points apart"
+    deviations = [method["standard_deviation"] for method in methods.values()]
+    if None in deviations:
+        return f"{sentence}; one seed has no spread."
+    pooled = statistics.fmean(d**2 for d in deviations) ** 0.5
+    return f"{sentence}; the standard deviation over seeds, pooled, is {pooled:.2f} points."
+
+
+def _export(run: RunFolder, folder: pathlib.Path) -> dict[str, Any]:
+    """Exports a run beside the old export and puts it in its place once it is proved."""
+    path = folder / "saved_model"
+    if keras.backend.backend() != "tensorflow":
+        return {"skipped": "a SavedModel is written by the TensorFlow backend alone"}
+    model = keras.models.load_model(run.checkpoint_path)
+    beside = folder / ".saved_model.part"
+    shutil.rmtree(beside, ignore_errors=True)
+    write_saved_model(model, beside)
+    shutil.rmtree(path, ignore_errors=True)
+    beside.rename(path)
+    report = verify_saved_model(path, model)
+    return {**dataclasses.asdict(report), "passed": report.passed}

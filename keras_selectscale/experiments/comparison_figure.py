@@ -1,0 +1,64 @@
+"""The picture of a comparison."""
+
+import os
+import pathlib
+from typing import Any
+
+
+def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
+    """Draws each run's test error, and each method's mean ± standard deviation.
+
+    Args:
+        summary: Content of `comparison.json`.
+        path: PNG to be written, beside its place and renamed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    recipe, methods = summary["recipe"], list(summary["methods"].values())
+    figure = Figure(figsize=(8, 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for row, method in enumerate(methods):
+        # Runs of equal error stand beside each other instead of one hiding the other.
+        seen: dict[float, int] = {}
+        for error in method["test_errors"]:
+            seen[error] = seen.get(error, -1) + 1
+            axes.plot(
+                error, row + 0.14 * seen[error], "o", color="#7a8ba6", markersize=6, alpha=0.8
+            )
+        axes.errorbar(
+            method["mean"],
+            row - 0.22,
+            xerr=method["standard_deviation"] or 0.0,
+            fmt="D",
+            color="#b3342d",
+            markersize=5,
+            capsize=4,
+        )
+    axes.plot([], [], "o", color="#7a8ba6", label="one run")
+    axes.errorbar([], [], xerr=[], fmt="D", color="#b3342d", label="mean ± standard deviation")
+    axes.set_yticks(range(len(methods)), [_label(method) for method in methods])
+    axes.set_ylim(len(methods) - 0.4, -0.6)
+    axes.set_xlabel(f"test error (%) on {summary['test_images']:,} images")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    seeds = len(summary["seeds"])
+    axes.set_title(
+        f"{recipe['network']} on {recipe['dataset']}: {summary['train_images']:,} training images, "
+        f"{recipe['epochs']} epochs, {seeds} seed{'s' if seeds > 1 else ''}",
+        fontsize=11,
+    )
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    beside = path.with_name(f".{path.name}.part")
+    figure.savefig(beside, format="png")
+    os.replace(beside, path)
+
+
+def _label(method: dict[str, Any]) -> str:
+    if method["retaining_rate"] is None:
+        return method["title"]
+    rates = f"retaining {method['retaining_rate']:g}"
+    if method["top_rate"] is not None:
+        rates = f"top {method['top_rate']:g}, {rates}"
+    return f"{method['title']}\n{rates}"

@@ -1,0 +1,8 @@
+"""Training runs: a recipe, its folder, and the function that trains."""
+
+from keras_selectscale.training.coupled_sgd import CoupledSGD
+from keras_selectscale.training.fit import build_model, evaluate, train
+from keras_selectscale.training.recipe import Recipe
+from keras_selectscale.training.run_folder import RunFolder
+
+__all__ = ["CoupledSGD", "Recipe", "RunFolder", "build_model", "evaluate", "train"]

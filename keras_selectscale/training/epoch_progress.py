@@ -1,0 +1,81 @@
+"""Progress of a training run on the terminal."""
+
+import time
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+def make_progress() -> Progress:
+    """Returns a progress display on standard error, which draws on a terminal alone."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+class EpochProgress(keras.callbacks.Callback):
+    """Shows a bar over the steps on a terminal, and a line an epoch elsewhere.
+
+    Args:
+        progress: The display, already started.
+        epochs: Epochs of the whole run.
+        steps_per_epoch: Steps of one.
+        first_epoch: Epochs that are already done.
+        label: What stands before the epoch.
+        epoch_lines: Whether to print a line an epoch where there is no terminal.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        epochs: int,
+        steps_per_epoch: int,
+        first_epoch: int = 0,
+        label: str = "",
+        epoch_lines: bool = True,
+    ):
+        super().__init__()
+        self.progress = progress
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.first_epoch = first_epoch
+        self.label = f"{label}  " if label else ""
+        self.epoch_lines = epoch_lines
+        self._task = progress.add_task(
+            f"{self.label}epoch {first_epoch + 1}/{epochs}",
+            total=epochs * steps_per_epoch,
+            completed=first_epoch * steps_per_epoch,
+        )
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Notes the time."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Moves the bar."""
+        self.progress.advance(self._task)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Says how the epoch went."""
+        logs = logs or {}
+        state = (
+            f"{self.label}epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}  "
+            f"training error {100 * (1 - logs['accuracy']):.2f}%"
+        )
+        self.progress.update(self._task, description=state)
+        if self.progress.disable and self.epoch_lines:
+            seconds = time.perf_counter() - self._started
+            self.progress.console.print(f"{state}  {seconds:.1f} s", highlight=False)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Takes the bar away."""
+        self.progress.remove_task(self._task)

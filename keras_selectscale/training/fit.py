@@ -1,0 +1,125 @@
+"""The one function that trains."""
+
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from rich.progress import Progress
+
+from keras_selectscale import data as datasets
+from keras_selectscale import models
+from keras_selectscale.data import ImageData
+from keras_selectscale.training.epoch_progress import EpochProgress
+from keras_selectscale.training.recipe import Recipe
+from keras_selectscale.training.run_checkpoint import RunCheckpoint
+from keras_selectscale.training.run_folder import RunFolder
+
+EVALUATION_BATCH = 500
+
+
+def train(
+    recipe: Recipe,
+    run: RunFolder,
+    images: ImageData,
+    *,
+    progress: Progress | None = None,
+    label: str = "",
+    epoch_lines: bool = True,
+    tensorboard: bool = True,
+    checkpoint_seconds: float = 30.0,
+) -> dict[str, Any]:
+    """Trains a recipe in a run's folder: from the start, from where it stopped, or not at all.
+
+    Args:
+        recipe: What to train.
+        run: Folder of the run, already opened with this recipe.
+        images: The recipe's dataset, as `data.load` gives it.
+        progress: Where to show progress, already started; `None` shows none.
+        label: What stands before the epoch there.
+        epoch_lines: Whether to print a line an epoch where `progress` is on no terminal.
+        tensorboard: Whether to write TensorBoard logs.
+        checkpoint_seconds: Epochs that end sooner after the last checkpoint write none.
+
+    Returns:
+        The result, as it stands in `result.json`: `test_error` and `train_error` in percent,
+        `test_loss`, `parameters`, `epochs`, `seconds` (of this call's epochs) and
+        `images_per_second`.
+
+    Raises:
+        FloatingPointError: Where the loss is no longer finite.
+    """
+    result = run.read_result()
+    if result is not None:
+        return result
+    steps = datasets.steps_per_epoch(images, recipe.batch_size)
+    if run.checkpoint_path.exists():
+        model = keras.models.load_model(run.checkpoint_path)
+    else:
+        model = build_model(recipe, images, steps)
+    first_epoch = int(model.optimizer.iterations) // steps
+    checkpoint = RunCheckpoint(run, recipe.epochs, first_epoch, checkpoint_seconds)
+    callbacks: list[keras.callbacks.Callback] = [checkpoint]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(str(run.log_path), write_graph=False))
+    if progress is not None:
+        callbacks.append(
+            EpochProgress(progress, recipe.epochs, steps, first_epoch, label, epoch_lines)
+        )
+    started = time.perf_counter()
+    if first_epoch < recipe.epochs:
+        model.fit(
+            datasets.training_batches(
+                images,
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
+                first_step=first_epoch * steps,
+            ),
+            steps_per_epoch=steps,
+            initial_epoch=first_epoch,
+            epochs=recipe.epochs,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    seconds = time.perf_counter() - started
+    test_loss, test_error = evaluate(model, images)
+    trained = (recipe.epochs - first_epoch) * len(images.train_labels)
+    result = {
+        "test_error": test_error,
+        "test_loss": test_loss,
+        "train_error": 100 * (1 - float(checkpoint.rows[-1]["accuracy"])),
+        "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        "epochs": recipe.epochs,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(trained / seconds, 1),
+    }
+    run.write_result(result)
+    return result
+
+
+def build_model(recipe: Recipe, images: ImageData, steps_per_epoch: int) -> keras.Model:
+    """Returns the compiled model of a recipe, its initial weights decided by the seed."""
+    keras.utils.set_random_seed(recipe.seed)
+    model = models.build(
+        recipe.network,
+        drop=recipe.make_drop(recipe.epochs * steps_per_epoch),
+        input_shape=images.input_shape,
+        classes=images.classes,
+        data_format="channels_last",
+    )
+    model.compile(
+        optimizer=recipe.make_optimizer(steps_per_epoch),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        # On TensorFlow the plain graph trains faster than XLA on a CPU.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    return model
+
+
+def evaluate(model: keras.Model, images: ImageData, split: str = "test") -> tuple[float, float]:
+    """Returns the loss and the error in percent on a split, without drops."""
+    loss, accuracy = model.evaluate(
+        datasets.evaluation_batches(images, batch_size=EVALUATION_BATCH, split=split), verbose=0
+    )
+    return float(loss), 100 * (1 - float(accuracy))

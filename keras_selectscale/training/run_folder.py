@@ -1,0 +1,134 @@
+"""The folder of a run, in which nothing is ever half-written."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+from typing import Any
+
+
+class RunFolder:
+    """A run's files: `config.json`, `history.csv`, `checkpoint.keras`, `result.json`, logs.
+
+    Every file is written beside and renamed.
+
+    Args:
+        path: The folder; it need not exist.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+
+    @property
+    def config_path(self) -> pathlib.Path:
+        """What made the run."""
+        return self.path / "config.json"
+
+    @property
+    def history_path(self) -> pathlib.Path:
+        """One row an epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def checkpoint_path(self) -> pathlib.Path:
+        """The model as of the last finished epoch, optimizer and random states included."""
+        return self.path / "checkpoint.keras"
+
+    @property
+    def result_path(self) -> pathlib.Path:
+        """What came out; it exists once the run is done."""
+        return self.path / "result.json"
+
+    @property
+    def log_path(self) -> pathlib.Path:
+        """Folder of the TensorBoard logs."""
+        return self.path / "tensorboard"
+
+    def open(self, recipe: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Makes the folder for a recipe, or takes up the one that is there.
+
+        Args:
+            recipe: The recipe as JSON.
+            environment: Versions and the like, recorded and not compared.
+
+        Raises:
+            ValueError: Where the folder holds a run of another recipe, or is no run's.
+            OSError: Where it cannot be made or written.
+        """
+        if self.config_path.exists():
+            theirs = self.read_config()["recipe"]
+            changed = ", ".join(
+                f"{key}: {theirs.get(key)!r} there, {recipe.get(key)!r} here"
+                for key in sorted(recipe | theirs)
+                if recipe.get(key) != theirs.get(key)
+            )
+            if changed:
+                raise ValueError(
+                    f"{self.path} holds a run of another recipe ({changed}): choose another name "
+                    "for this run, or remove that folder"
+                )
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise ValueError(f"{self.path} exists and is no folder of a run (no config.json in it)")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_path, {"recipe": recipe, "environment": environment})
+
+    def read_config(self) -> dict[str, Any]:
+        """Returns the content of `config.json`.
+
+        Raises:
+            FileNotFoundError: Where the folder is no run's.
+            ValueError: Where the file is damaged.
+        """
+        if not self.config_path.exists():
+            raise FileNotFoundError(f"{self.path} is no folder of a run (no config.json in it)")
+        return _read_json(self.config_path)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Returns the content of `result.json`, or `None` where the run is not done."""
+        return _read_json(self.result_path) if self.result_path.exists() else None
+
+    def read_history(self) -> list[dict[str, str]]:
+        """Returns the rows of `history.csv`, one an epoch."""
+        if not self.history_path.exists():
+            return []
+        with self.history_path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Writes all rows of `history.csv`."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.history_path, text.getvalue())
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Writes `result.json`, which makes the run done."""
+        write_json(self.result_path, result)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file beside its place and renames it, so that it is whole or not there."""
+    beside = path.with_name(f".{path.name}.part")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes a JSON file beside its place and renames it."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: a JSON object was expected")
+    return content
