@@ -51,6 +51,8 @@ def verify_saved_model(
     expected = expected if isinstance(expected, (list, tuple)) else [expected]
     names = getattr(model, "output_names", None) or ["output"]
     served = function(**inputs)
+    if set(names) != set(served):  # `model.export` of Keras calls them output_0, output_1, …
+        names = sorted(served)
     differences = [
         float(np.max(np.abs(np.asarray(served[name], "float64") - np.asarray(want, "float64"))))
         for name, want in zip(names, expected, strict=True)

@@ -1,0 +1,83 @@
+import json
+
+import pytest
+
+from keras_selectscale.training import RunFolder
+
+RECIPE = {"network": "resnet-8", "epochs": 3}
+
+
+def test_a_new_folder_records_what_made_it(tmp_path):
+    run = RunFolder(tmp_path / "runs" / "first")
+    run.open(RECIPE, {"keras": "3"})
+    assert json.loads(run.config_path.read_text()) == {
+        "recipe": RECIPE,
+        "environment": {"keras": "3"},
+    }
+    assert run.read_result() is None and run.read_history() == []
+
+
+def test_the_same_recipe_takes_it_up_and_keeps_the_record(tmp_path):
+    RunFolder(tmp_path / "run").open(RECIPE, {"keras": "3.1"})
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {"keras": "3.2"})
+    assert run.read_config()["environment"] == {"keras": "3.1"}
+
+
+def test_another_recipe_is_refused_and_the_change_is_said(tmp_path):
+    RunFolder(tmp_path / "run").open(RECIPE, {})
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    with pytest.raises(ValueError, match="epochs: 3 there, 5 here"):
+        RunFolder(tmp_path / "run").open(RECIPE | {"epochs": 5}, {})
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("mine")
+    with pytest.raises(ValueError, match="no folder of a run"):
+        RunFolder(tmp_path / "run").open(RECIPE, {})
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_its_place_is_refused(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(ValueError, match="no folder of a run"):
+        RunFolder(tmp_path / "run").open(RECIPE, {})
+
+
+def test_history_and_result_come_back(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    run.write_history([{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.25}])
+    assert run.read_history() == [{"epoch": "1", "loss": "2.5"}, {"epoch": "2", "loss": "1.25"}]
+    run.write_result({"test_error": 3.5})
+    assert run.read_result() == {"test_error": 3.5}
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    run.write_result({"test_error": 3.5})
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        run.write_result({"test_error": 1.0})
+    assert run.read_result() == {"test_error": 3.5}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_a_damaged_file_is_named(tmp_path, text):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    run.config_path.write_text(text)
+    with pytest.raises(ValueError, match="config.json is damaged"):
+        run.read_config()
+
+
+def test_no_run_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder of a run"):
+        RunFolder(tmp_path / "nothing").read_config()
