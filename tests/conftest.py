@@ -1,0 +1,26 @@
+"""What all tests share: quiet libraries, fixed seeds, both data formats."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import hypothesis  # noqa: E402
+import keras  # noqa: E402
+import pytest  # noqa: E402
+
+# The same examples at each run, and none is too slow: the first of each shape compiles.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds():
+    """Seeds Python, NumPy and the backend, so that unseeded layers and models repeat."""
+    keras.utils.set_random_seed(20)
+
+
+@pytest.fixture(params=["channels_last", "channels_first"])
+def data_format(request):
+    """Runs the test in both layouts."""
+    return request.param

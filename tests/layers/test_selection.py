@@ -1,0 +1,125 @@
+"""The selecting function S, without a layer."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from keras_selectscale.layers import AveragePoolScore, scores, selection
+from tests.layers import drawing, reference
+
+FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, -1.0, math.inf, -math.inf])
+
+
+@settings(max_examples=200)
+@given(percent=st.integers(1, 100), channels=st.integers(1, 2048))
+def test_counts_round_half_up(percent, channels):
+    rate = percent / 100
+    assert selection.candidate_count(rate, channels) == reference.candidate_count(rate, channels)
+    assert selection.dropped_count(rate, channels) == reference.dropped_count(rate, channels)
+
+
+@pytest.mark.parametrize("channels", [1, 5, 10, 50, 64, 2048])
+def test_counts_of_a_rate_in_float32_are_those_of_a_float(channels):
+    for percent in range(1, 101):
+        rate = percent / 100
+        found = selection.dropped_count(ops.convert_to_tensor(rate, "float32"), channels)
+        assert int(found) == reference.dropped_count(rate, channels), (rate, channels)
+
+
+@settings(max_examples=60)
+@given(data=st.data(), channels=st.integers(1, 12))
+def test_ranks_are_a_permutation_with_ties_by_index(data, channels):
+    rows = data.draw(
+        st.lists(st.lists(FEW_VALUES, min_size=channels, max_size=channels), min_size=1, max_size=3)
+    )
+    values = np.array(rows, "float32")
+    ranks = drawing.as_array(selection.ranks(ops.convert_to_tensor(values)))
+    for count in range(channels + 1):
+        np.testing.assert_array_equal(ranks < count, reference.top(values, count))
+
+
+def test_not_a_number_ranks_as_infinity():
+    values = ops.convert_to_tensor([[1.0, math.nan, math.inf, math.nan, 2.0]])
+    np.testing.assert_array_equal(drawing.as_array(selection.ranks(values)), [[4, 0, 1, 2, 3]])
+
+
+@pytest.mark.skipif(drawing.BACKEND == "torch", reason="nothing is compiled on PyTorch")
+def test_ranks_are_the_same_when_compiled():
+    """XLA sorts -0 before 0, and has no stable order of its own."""
+    rng = np.random.default_rng(0)
+    values = rng.choice([0.0, -0.0, 1.0, 2.0, math.nan, math.inf], (20, 300)).astype("float32")
+    if drawing.BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        ranks = tf.function(selection.ranks, jit_compile=True)(values)
+    else:
+        import jax
+
+        ranks = jax.jit(selection.ranks)(values)
+    expected = reference.top(np.where(np.isnan(values), np.inf, values), 150)
+    np.testing.assert_array_equal(drawing.as_array(ranks) < 150, expected)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 7, 9])
+def test_exactly_so_many_are_picked_from_the_marked(count):
+    mask = np.random.default_rng(0).random((50, 12)) < 0.5
+    seed = keras.random.SeedGenerator(1)
+    picked = drawing.as_array(selection.random_pick(ops.convert_to_tensor(mask), count, seed)) == 1
+    assert not np.any(picked & ~mask)
+    np.testing.assert_array_equal(picked.sum(axis=1), np.minimum(mask.sum(axis=1), count))
+
+
+def test_a_count_may_be_a_tensor():
+    mask = ops.ones((5, 6), dtype="bool")
+    seed = keras.random.SeedGenerator(1)
+    picked = selection.random_pick(mask, ops.convert_to_tensor(4, "int32"), seed)
+    np.testing.assert_array_equal(drawing.as_array(picked).sum(axis=1), 4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("top_rate", [0.05, 0.3, 1.0])
+def test_candidates_of_every_precision(dtype, top_rate, data_format):
+    shape = (3, 20, 4, 5) if data_format == "channels_first" else (3, 4, 5, 20)
+    inputs = drawing.maps(shape, data_format, dtype=dtype)
+    axis = 1 if data_format == "channels_first" else 3
+    found = selection.candidate_mask(inputs, axis, top_rate, scores.max_score)
+    maps = reference.channels_last(drawing.as_array(inputs), data_format)
+    np.testing.assert_array_equal(
+        drawing.as_array(found) == 1, reference.candidates(maps, top_rate)
+    )
+
+
+def test_scores_by_name():
+    assert selection.get_score("max") is scores.max_score
+    assert selection.get_score("global_average") is scores.global_average_score
+    assert isinstance(selection.get_score("average_pool"), AveragePoolScore)
+    assert selection.get_score(len) is len
+
+
+@pytest.mark.parametrize("score", [None, "maximum", "", 3, ["max"], AveragePoolScore, int])
+def test_an_unknown_score_is_an_error(score):
+    with pytest.raises(
+        ValueError, match=r"`score` must be one of \['average_pool', .*Received: sc"
+    ):
+        selection.get_score(score)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        lambda inputs, axis: ops.max(inputs, axis=(1, 2), keepdims=True),
+        lambda inputs, axis: ops.max(inputs, axis=(1, 2))[:, :-1],
+        lambda inputs, axis: ops.max(inputs, axis=(0, 1, 2)),
+        lambda inputs, axis: ops.max(inputs, axis=(0, 1, 2))[None],
+        lambda inputs, axis: 1.0,
+        lambda inputs, axis: None,
+    ],
+)
+def test_a_score_of_another_shape_is_an_error(score):
+    with pytest.raises(ValueError, match=r"`score` must be .*here \(2, 6\)\. Received: score="):
+        selection.candidate_mask(ops.ones((2, 3, 4, 6)), 3, 0.5, score)
