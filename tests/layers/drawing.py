@@ -1,10 +1,13 @@
 """Makes layers and feature maps, and reads factors back, on every backend."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_selectscale import (
+    Selective,
     Selectout,
     SelectScale,
     SpatialDropout,
@@ -23,6 +26,19 @@ METHODS = {
     SpatialScale: RATES,
     Selectout: SELECTING,
     SelectScale: SELECTING,
+}
+
+
+def selective(*, data_format=None, seed=None, **arguments):
+    """Returns a `Selective` whose arguments are those of the other layers."""
+    drop = SpatialScale(retaining_rate=0.5, data_format=data_format, seed=seed)
+    return Selective(drop, top_rate=0.5, data_format=data_format, **arguments)
+
+
+# Every layer by name, each a function of further arguments.
+LAYERS = {
+    **{method.__name__: functools.partial(method, **rates) for method, rates in METHODS.items()},
+    "Selective": selective,
 }
 
 

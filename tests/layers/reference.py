@@ -101,5 +101,5 @@ def check_factor(method, factor, maps, *, retaining_rate, top_rate=1.0, unit=1e-
         assert not np.any(dropped & ~marked)
     if method == "SelectScale":
         assert np.all(each[~marked] == 1)
-        if retaining_rate < 0.9:  # Above, a draw of 1 exactly is possible in half precision.
+        if unit <= 1e-6 and retaining_rate < 0.9:  # Else a draw may be 1 by chance.
             assert np.all(each[marked] != 1)

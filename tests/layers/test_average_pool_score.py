@@ -58,17 +58,19 @@ def test_halves_are_summed_in_float32(dtype):
     np.testing.assert_allclose(drawing.as_array(found), 30000, rtol=1e-2)
 
 
-def test_it_selects_the_broad_rather_than_the_high():
+@pytest.mark.parametrize(
+    ("score", "first"), [("max", 0), ("average_pool", 1), (AveragePoolScore(window=2), 0)]
+)
+def test_it_selects_the_broad_rather_than_the_high(score, first):
     inputs = np.ones((1, 5, 5, 2), "float32")
     inputs[0, :, :, 0] = 0
     inputs[0, 2, 2, 0] = 5
     inputs = ops.convert_to_tensor(inputs)
-    for score, first in (("max", 0), ("average_pool", 1), (AveragePoolScore(window=2), 0)):
-        layer = SelectScale(top_rate=0.5, retaining_rate=0.0, score=score)
-        layer.build(inputs.shape)
-        _, gradient = drawing.outputs_and_gradient(lambda x: layer(x, training=True), inputs)
-        scaled = drawing.as_array(gradient)[0, 0, 0] != 1
-        np.testing.assert_array_equal(scaled, [first == 0, first == 1])
+    layer = SelectScale(top_rate=0.5, retaining_rate=0.0, score=score)
+    layer.build(inputs.shape)
+    _, gradient = drawing.outputs_and_gradient(lambda x: layer(x, training=True), inputs)
+    scaled = drawing.as_array(gradient)[0, 0, 0] != 1
+    np.testing.assert_array_equal(scaled, [first == 0, first == 1])
 
 
 def test_config_and_keras_serialisation():

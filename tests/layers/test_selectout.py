@@ -65,7 +65,7 @@ def test_among_equal_maps_the_first_are_candidates():
 
 
 def test_maps_that_are_zero_are_ranked_after_the_others_by_their_index():
-    """Six of ten are candidates: the two that are not zero and the first four zeros, all dropped."""
+    """Six of ten are dropped: the two that are not zero and the first four zeros."""
     inputs = np.zeros((2, 3, 4, 10), "float32")
     inputs[..., 7] = 1
     inputs[0, 2, 3, 9] = -2
