@@ -1,0 +1,187 @@
+"""Batches in tf.data: shuffled and augmented to train on, plain to evaluate with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from keras_selectscale.data.arguments import as_integer
+from keras_selectscale.data.augmentation import Augmentation
+from keras_selectscale.data.image_data import ImageData
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# What is drawn from (seed, epoch) or (seed, step): one stream of numbers each.
+ORDER, ROWS, COLUMNS, FLIPS = range(4)
+
+
+def steps_per_epoch(data: ImageData, batch_size: int) -> int:
+    """Returns the number of batches in which every training image comes once."""
+    return -(-len(data.train_labels) // as_integer("batch_size", batch_size, 1))
+
+
+def training_batches(
+    data: ImageData, *, batch_size: int, seed: int, first_step: int = 0
+) -> tf.data.Dataset:
+    """Returns endless batches of shuffled, augmented and normalised training images.
+
+    An epoch visits every image once; its last batch is smaller where `batch_size` does not divide
+    their number. The order is a function of the seed and the epoch, and what is done to the images
+    one of the seed and the step, and of nothing else: batch `i` of a dataset that starts at
+    `first_step` equals, to the bit, batch `first_step + i` of one that starts at 0. So a run that
+    stopped anywhere goes on with the batches it would have seen, and no two epochs are alike.
+
+    An image is padded with pixels of value 0 and cropped to its size, mirrored in half of the cases
+    where `data.augmentation.flip` says so, and then normalised: `(pixel / 255 - mean) / std`.
+
+    Args:
+        data: Dataset whose training split to use. Its images are copied once, as they are (uint8
+            stays uint8), for as long as the batches are in use.
+        batch_size: Images a batch, at least 1.
+        seed: At least 0.
+        first_step: Number of batches to leave out, at least 0. They are not made: all it costs is
+            to pass over the start of one epoch's order.
+
+    Returns:
+        A dataset of `(images, labels)`: float32 of shape `(batch, height, width, channels)` and
+        int64 of shape `(batch,)`.
+
+    Raises:
+        TypeError: Where an argument is no integer.
+        ValueError: Where an argument is out of its range.
+    """
+    import tensorflow as tf
+
+    steps = steps_per_epoch(data, batch_size)
+    seed = as_integer("seed", seed, 0)
+    first_step = as_integer("first_step", first_step, 0)
+    images, labels = _tensors(data.train_images, data.train_labels)
+
+    def shuffled(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(data.train_labels), dtype=tf.int64),
+            _stream(seed, epoch, ORDER),
+            alg="philox",
+        )
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    def prepared(step, chosen):
+        pixels = augment(tf.gather(images, chosen), data.augmentation, seed, step)
+        return normalise(pixels, data), tf.gather(labels, chosen)
+
+    indices = tf.data.Dataset.counter(first_step // steps).flat_map(shuffled)
+    return (
+        tf.data.Dataset.zip(tf.data.Dataset.counter(first_step), indices.skip(first_step % steps))
+        .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(_options())
+    )
+
+
+def evaluation_batches(data: ImageData, *, batch_size: int, split: str = "test") -> tf.data.Dataset:
+    """Returns all images of a split once, in their order, normalised and not augmented.
+
+    Args:
+        data: Dataset to evaluate on.
+        batch_size: Images a batch, at least 1; the last one is smaller where need be.
+        split: `"test"` or `"train"`.
+
+    Returns:
+        A finite dataset of `(images, labels)`, as of `training_batches`.
+
+    Raises:
+        TypeError: Where `batch_size` is no integer.
+        ValueError: Where `batch_size` is below 1 or `split` another.
+    """
+    batch_size = as_integer("batch_size", batch_size, 1)
+    if split not in ("test", "train"):
+        raise ValueError(f'Argument `split` must be "test" or "train". Received: split={split!r}')
+    import tensorflow as tf
+
+    images, labels = _tensors(getattr(data, f"{split}_images"), getattr(data, f"{split}_labels"))
+
+    def prepared(start):
+        batch = slice(start, start + batch_size)
+        return normalise(images[batch], data), labels[batch]
+
+    return (
+        tf.data.Dataset.range(0, len(labels), batch_size)
+        .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(_options())
+    )
+
+
+def augment(images: Any, augmentation: Augmentation, seed: int, step: Any) -> Any:
+    """Pads, crops and mirrors a batch, all of it decided by the seed and the step.
+
+    Args:
+        images: Of shape `(batch, height, width, channels)`, any dtype.
+        augmentation: What is done.
+        seed: At least 0.
+        step: Number of the batch in the run, an int or an int64 scalar tensor.
+
+    Returns:
+        The same shape and dtype.
+    """
+    import tensorflow as tf
+
+    padding = augmentation.padding
+    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+
+    def drawn(below, stream):
+        return tf.random.stateless_uniform(
+            (batch, 1), _stream(seed, step, stream), 0, below, tf.int32, alg="philox"
+        )
+
+    rows = tf.tile(tf.range(height)[None], (batch, 1))
+    columns = tf.tile(tf.range(width)[None], (batch, 1))
+    if augmentation.flip:
+        columns = tf.where(drawn(2, FLIPS) == 1, columns[:, ::-1], columns)
+    if padding:
+        rows += drawn(2 * padding + 1, ROWS)
+        columns += drawn(2 * padding + 1, COLUMNS)
+        border = (padding, padding)
+        images = tf.pad(images, ((0, 0), border, border, (0, 0)))
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(images, columns, axis=2, batch_dims=1)
+
+
+def normalise(images: Any, data: ImageData) -> Any:
+    """Returns `(pixel / 255 - mean) / std` in float32, channel by channel."""
+    import tensorflow as tf
+
+    return (tf.cast(images, tf.float32) / 255.0 - data.mean) / data.std
+
+
+def _stream(seed: int, number: Any, stream: int) -> Any:
+    """Returns the seed of one of the streams of an epoch or a step."""
+    import tensorflow as tf
+
+    pair = tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
+    return tf.random.experimental.stateless_fold_in(pair, stream, alg="philox")
+
+
+def _options() -> Any:
+    """Returns options without the rewriting of the graph, which would copy the images it captures.
+
+    What it rewrites is written out here: the map is parallel, the prefetch is there.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
+
+
+def _tensors(images: Any, labels: Any) -> tuple[Any, Any]:
+    """Returns arrays as tensors in the host's memory, where tf.data works.
+
+    A function that is mapped captures them: they are no part of its graph, which may not be larger
+    than 2 GB.
+    """
+    import tensorflow as tf
+
+    with tf.device("CPU:0"):
+        return tf.constant(images), tf.constant(labels)

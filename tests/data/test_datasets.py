@@ -1,0 +1,84 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_selectscale.data import DATASETS, load, training_subset
+
+
+def test_datasets_are_named_and_described():
+    assert list(DATASETS) == ["digits", "cifar10"]
+    assert all(text and "\n" not in text for text in DATASETS.values())
+    with pytest.raises(TypeError):
+        DATASETS["other"] = ""
+
+
+def test_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="`dataset` must be one of digits, cifar10.*'mnist'"):
+        load("mnist")
+
+
+def test_train_size_gives_the_subset_of_the_seed():
+    whole, subset = load("digits"), load("digits", train_size=100, seed=4)
+    expected = training_subset(whole, train_size=100, seed=4)
+    np.testing.assert_array_equal(subset.train_images, expected.train_images)
+    np.testing.assert_array_equal(subset.train_labels, expected.train_labels)
+    other = load("digits", train_size=100, seed=5)
+    assert not np.array_equal(subset.train_images, other.train_images)
+    assert subset.mean == whole.mean and len(subset.test_labels) == 899
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "named"),
+    [
+        ({"train_size": 9}, ValueError, "`train_size` must be from 10 .* to 898 .*train_size=9"),
+        ({"train_size": 899}, ValueError, "`train_size`.*899"),
+        ({"train_size": 100.0}, TypeError, "`train_size`.*100.0"),
+        ({"seed": -1}, ValueError, "`seed`.*-1"),
+        ({"seed": None}, TypeError, "`seed`.*None"),
+    ],
+)
+def test_refuses_bad_values(arguments, error, named):
+    with pytest.raises(error, match=named):
+        load("digits", **arguments)
+
+
+def test_bad_values_are_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(TypeError, match="`train_size`"):
+        load("cifar10", data_dir=str(tmp_path), train_size="5000")
+
+
+# The package around is left out: it imports Keras, and with it the backend.
+WITHOUT_THE_PACKAGE = """
+import pathlib, sys, types
+package = types.ModuleType("keras_selectscale")
+package.__path__ = [sys.argv[1]]
+sys.modules["keras_selectscale"] = package
+def none_of(*names):
+    assert not (found := set(names) & set(sys.modules)), found
+from keras_selectscale import data
+none_of("tensorflow", "tensorflow_datasets", "sklearn", "keras", "jax", "torch")
+try:
+    data.load("cifar10", data_dir=sys.argv[2])
+except FileNotFoundError as error:
+    print(error)
+none_of("tensorflow", "tensorflow_datasets", "sklearn", "keras", "jax", "torch")
+digits = data.load("digits", train_size=100)
+assert data.steps_per_epoch(digits, 32) == 4
+none_of("tensorflow", "tensorflow_datasets", "keras", "jax", "torch")
+"""
+
+
+def test_needs_tensorflow_only_to_read_prepared_files_and_to_make_batches(tmp_path):
+    import keras_selectscale
+
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_PACKAGE, keras_selectscale.__path__[0], tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Dataset cifar10 is not prepared: ")
+    assert done.stdout.count("\n") == 1
