@@ -1,18 +1,25 @@
 """Selective and soft dropout for Keras: the drop layers of "SelectScale" (IJCAI 2020)."""
 
-from keras_selectscale import models
-from keras_selectscale.layers import (
-    FeatureDrop,
-    Selective,
-    Selectout,
-    SelectScale,
-    SpatialDropout,
-    SpatialScale,
-    StandardDropout,
-    exponential_curriculum,
-    linear_curriculum,
-)
+import importlib
+import pathlib
+import sys
+from typing import TYPE_CHECKING, Any
+
 from keras_selectscale.version import __version__
+
+if TYPE_CHECKING:
+    from keras_selectscale import models
+    from keras_selectscale.layers import (
+        FeatureDrop,
+        Selective,
+        Selectout,
+        SelectScale,
+        SpatialDropout,
+        SpatialScale,
+        StandardDropout,
+        exponential_curriculum,
+        linear_curriculum,
+    )
 
 __all__ = [
     "FeatureDrop",
@@ -27,3 +34,23 @@ __all__ = [
     "linear_curriculum",
     "models",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name on its first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "models":
+        return importlib.import_module("keras_selectscale.models")
+    return getattr(importlib.import_module("keras_selectscale.layers"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
+
+
+# An import registers the layers with Keras, so that files with them load. The command line goes
+# without: its help must not wait for the seconds that a backend takes to start.
+if pathlib.Path(sys.argv[0] if sys.argv else "").stem != "keras-selectscale":
+    importlib.import_module("keras_selectscale.models")
+    importlib.import_module("keras_selectscale.layers")

@@ -1,10 +1,6 @@
 """The command line; one file a command."""
 
-import os
 import sys
-
-# Before the first import of TensorFlow, whose start-up lines would hide one's own.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def main() -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 
 # What serves each dataset on a CPU of two cores.
 DEFAULTS = {
-    "digits": {"network": "resnet-8", "epochs": 30, "batch_size": 64},
+    "digits": {"network": "resnet-8", "epochs": 20, "batch_size": 64},
     "cifar10": {"network": "resnet-20", "epochs": 20, "batch_size": 128},
 }
 
@@ -19,7 +20,7 @@ DEFAULTS = {
 @options.dataset_options
 @click.option("--network", help="By default resnet-8 on the digits, resnet-20 on CIFAR-10.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
-@click.option("--epochs", type=int, help="By default 30 on the digits, 20 on CIFAR-10.")
+@click.option("--epochs", type=int, help="By default 20.")
 @click.option("--batch-size", type=int, help="By default 64 on the digits, 128 on CIFAR-10.")
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
 @click.option("--run", "run_name", help="Name of the folder; by default made of the above.")
@@ -37,6 +38,7 @@ def command(
     Prints the table of test errors, draws it, and exports the best run as a SavedModel, proved to
     hold no trace of a drop. Started again, it goes on with the runs that are missing.
     """
+    start_keras()
     from keras_selectscale import data, models
     from keras_selectscale.experiments import Comparison, run_comparison
     from keras_selectscale.training import Recipe
@@ -65,17 +67,16 @@ def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
 
     recipe, seeds = summary["recipe"], len(summary["seeds"])
     console = Console()
-    table = Table(
-        title=(
-            f"Test error (%), mean ± standard deviation of {seeds} run{'s' if seeds > 1 else ''}: "
-            f"{recipe['network']} on {recipe['dataset']}, "
-            f"{summary['train_images']:,} training and {summary['test_images']:,} test images, "
-            f"{recipe['epochs']} epochs"
-        ),
-        title_justify="left",
+    console.print(
+        f"{recipe['network']} on {recipe['dataset']}: {summary['train_images']:,} training and "
+        f"{summary['test_images']:,} test images, {recipe['epochs']} epochs.\n"
+        f"Test error (%), mean ± standard deviation of {seeds} run{'s' if seeds > 1 else ''}:"
     )
+    # Titles are broken between words, so that six columns fit a terminal of 80.
+    table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for method in summary["methods"].values():
-        table.add_column(method["title"], justify="right")
+        longest = max(len(word) for word in (*method["title"].split(), _cell(method)))
+        table.add_column(method["title"], justify="right", width=longest)
     table.add_row(*(_cell(method) for method in summary["methods"].values()))
     console.print(table)
     console.print(summary["limits"])

@@ -5,6 +5,7 @@ import pathlib
 import click
 
 from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 
 
@@ -14,6 +15,7 @@ from keras_selectscale.cli.group import input_errors
 @options.runs_dir_option
 def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     """Evaluate the checkpoint of RUN, a run's name or folder, on the test images."""
+    start_keras()
     import keras
 
     from keras_selectscale import data
@@ -22,7 +24,10 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     with input_errors():
         path = pathlib.Path(run)
         folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
-        recipe = Recipe.from_json(folder.read_config()["recipe"])
+        try:
+            recipe = Recipe.from_json(folder.read_config().get("recipe"))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{folder.config_path} is damaged: {error}") from None
         if not folder.checkpoint_path.exists():
             raise ValueError(f"{folder.path} has no checkpoint yet: its training has just begun")
         model = keras.models.load_model(folder.checkpoint_path)

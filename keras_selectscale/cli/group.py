@@ -44,7 +44,8 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         status = group.main(arguments, prog_name="keras-selectscale", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except click.ClickException as error:
-        where = error.ctx.command_path if getattr(error, "ctx", None) else "keras-selectscale"
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else "keras-selectscale"
         _say(f"{where}: {error.format_message()}")
         return 2
     except FloatingPointError as error:
@@ -61,15 +62,17 @@ def input_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
-        raise click.UsageError(_as_option(str(error)), click.get_current_context()) from None
+        context = click.get_current_context()
+        raise click.UsageError(_as_option(str(error), context.command), context) from None
 
 
-def _as_option(message: str) -> str:
-    """Returns a library's message with the argument that it names as an option."""
-    start = "Argument `"
-    if message.startswith(start):
-        name, rest = message[len(start) :].split("`", 1)
-        return f"Option --{name.replace('_', '-')}{rest}"
+def _as_option(message: str, command: click.Command) -> str:
+    """Returns a library's message with the argument that it names as the command's option."""
+    for parameter in command.params:
+        for option in parameter.opts:
+            start = f"Argument `{option.removeprefix('--').replace('-', '_')}`"
+            if message.startswith(start):
+                return f"Option {option}{message.removeprefix(start)}"
     return message
 
 

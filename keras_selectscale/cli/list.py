@@ -2,11 +2,14 @@
 
 import click
 
+from keras_selectscale.cli.backend import start_keras
+
 
 @click.command()
 @click.argument("what", type=click.Choice(["networks", "drops", "datasets"]), required=False)
 def command(what: str | None) -> None:
     """List the networks, drops and datasets by the names that the other commands take."""
+    start_keras()
     from rich.console import Console
     from rich.table import Table
 

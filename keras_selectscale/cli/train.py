@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 
 
@@ -30,6 +31,7 @@ def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **value
 
     The same command goes on with a run that was interrupted, and reports one that is done.
     """
+    start_keras()
     from keras_selectscale import data, models
     from keras_selectscale.training import Recipe, RunFolder, environment, train
     from keras_selectscale.training.epoch_progress import make_progress

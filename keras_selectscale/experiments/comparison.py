@@ -15,7 +15,7 @@ from keras_selectscale.experiments.comparison_figure import draw_comparison
 from keras_selectscale.export import verify_saved_model, write_saved_model
 from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.training import Recipe, RunFolder, environment, train
-from keras_selectscale.training.run_folder import write_json
+from keras_selectscale.training.run_folder import read_json, write_json
 
 LIMITS = (
     "What this shows: that every method trains, saves and exports, and at what spread over the "
@@ -81,6 +81,9 @@ def run_comparison(
     Returns:
         The content of `comparison.json`.
     """
+    finished = _read_finished(comparison, folder, runs)
+    if finished is not None:
+        return finished
     task = progress.add_task("runs", total=len(runs))
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
     for number, (name, recipe) in enumerate(comparison.cells(), start=1):
@@ -113,6 +116,21 @@ def run_comparison(
     write_json(folder / "comparison.json", summary)
     draw_comparison(summary, folder / "comparison.png")
     return summary
+
+
+def _read_finished(
+    comparison: Comparison, folder: pathlib.Path, runs: dict[str, RunFolder]
+) -> dict[str, Any] | None:
+    """Returns the summary of a comparison of which nothing is missing, else `None`."""
+    written = ("comparison.json", "comparison.png", "saved_model")
+    if keras.backend.backend() != "tensorflow":
+        written = written[:2]
+    if not all((folder / name).exists() for name in written):
+        return None
+    if any(run.read_result() is None for run in runs.values()):
+        return None
+    summary = read_json(folder / "comparison.json")
+    return summary if summary.get("seeds") == list(range(comparison.seeds)) else None
 
 
 def _summarise(
@@ -167,4 +185,5 @@ def _export(run: RunFolder, folder: pathlib.Path) -> dict[str, Any]:
     shutil.rmtree(path, ignore_errors=True)
     beside.rename(path)
     report = verify_saved_model(path, model)
-    return {**dataclasses.asdict(report), "passed": report.passed}
+    found = {**dataclasses.asdict(report), "random_nodes": list(report.random_nodes)}
+    return {**found, "path": path.name, "passed": report.passed}

@@ -1,6 +1,7 @@
 """The one function that trains."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -28,6 +29,7 @@ def train(
     epoch_lines: bool = True,
     tensorboard: bool = True,
     checkpoint_seconds: float = 30.0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Trains a recipe in a run's folder: from the start, from where it stopped, or not at all.
 
@@ -40,6 +42,7 @@ def train(
         epoch_lines: Whether to print a line an epoch where `progress` is on no terminal.
         tensorboard: Whether to write TensorBoard logs.
         checkpoint_seconds: Epochs that end sooner after the last checkpoint write none.
+        callbacks: Further callbacks of one's own.
 
     Returns:
         The result, as it stands in `result.json`: `test_error` and `train_error` in percent,
@@ -59,11 +62,11 @@ def train(
         model = build_model(recipe, images, steps)
     first_epoch = int(model.optimizer.iterations) // steps
     checkpoint = RunCheckpoint(run, recipe.epochs, first_epoch, checkpoint_seconds)
-    callbacks: list[keras.callbacks.Callback] = [checkpoint]
+    all_callbacks: list[keras.callbacks.Callback] = [checkpoint, *callbacks]
     if tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(str(run.log_path), write_graph=False))
+        all_callbacks.append(keras.callbacks.TensorBoard(str(run.log_path), write_graph=False))
     if progress is not None:
-        callbacks.append(
+        all_callbacks.append(
             EpochProgress(progress, recipe.epochs, steps, first_epoch, label, epoch_lines)
         )
     started = time.perf_counter()
@@ -78,7 +81,8 @@ def train(
             steps_per_epoch=steps,
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
-            callbacks=callbacks,
+            callbacks=all_callbacks,
+            shuffle=False,  # The batches are.
             verbose=0,
         )
     seconds = time.perf_counter() - started

@@ -140,8 +140,15 @@ class Recipe:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Recipe":
-        """Makes the recipe again from `as_json()`."""
-        return cls(**{**values, "milestones": tuple(values["milestones"])})
+        """Makes the recipe again from `as_json()`.
+
+        Raises:
+            ValueError: Where a value is missing, unknown or bad.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or set(values) != names:
+            raise ValueError(f"a recipe of {sorted(names)} was expected, {values!r} came")
+        return cls(**values)
 
 
 def _check_integer(name: str, value: Any, low: int) -> None:

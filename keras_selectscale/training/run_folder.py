@@ -83,11 +83,11 @@ class RunFolder:
         """
         if not self.config_path.exists():
             raise FileNotFoundError(f"{self.path} is no folder of a run (no config.json in it)")
-        return _read_json(self.config_path)
+        return read_json(self.config_path)
 
     def read_result(self) -> dict[str, Any] | None:
         """Returns the content of `result.json`, or `None` where the run is not done."""
-        return _read_json(self.result_path) if self.result_path.exists() else None
+        return read_json(self.result_path) if self.result_path.exists() else None
 
     def read_history(self) -> list[dict[str, str]]:
         """Returns the rows of `history.csv`, one an epoch."""
@@ -124,7 +124,8 @@ def write_json(path: pathlib.Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object; a `ValueError` names the file where it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -1,0 +1,29 @@
+"""Starting Keras without its backend's lines on the terminal."""
+
+import os
+import sys
+import tempfile
+
+
+def start_keras() -> None:
+    """Imports Keras and holds back what its backend writes to standard error meanwhile.
+
+    TensorFlow tells of its CPU instructions and missing GPU libraries whatever its log level says,
+    and would hide a message of one line. Where the import fails, all of it is shown.
+    """
+    # Before the import; it silences later lines of the same kind.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

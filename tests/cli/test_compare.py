@@ -1,0 +1,42 @@
+import json
+
+import keras
+import pytest
+
+TINY = ("compare", "--train-size", 20, "--epochs", 1, "--seeds", 1)
+
+
+def test_the_main_job_end_to_end(command, tmp_path):
+    status, out, err = command(*TINY)
+    assert status == 0, err
+    folder = tmp_path / "runs" / "compare-digits-20-resnet-8"
+    summary = json.loads((folder / "comparison.json").read_text())
+    assert (folder / "comparison.png").stat().st_size > 10_000
+    positions = [out.index(f"{row['mean']:.2f}") for row in summary["methods"].values()]
+    assert len(positions) == 6 and "no spread" in out
+    for word in ("SpatialDropout", "SpatialScale", "Selectout", "SelectScale", "does not show"):
+        assert word in out
+    assert max(len(line) for line in out.splitlines()[:6]) <= 80
+    assert err.count("/6  ") == 6
+    if keras.backend.backend() == "tensorflow":
+        assert "equal the model's to the bit" in out and "no random operation" in out
+
+    status, again, err = command(*TINY)
+    assert status == 0 and again == out and err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--seeds", 0], ["--seeds", "0"]),
+        (["--network", "vgg-16"], ["--network", "vgg-16"]),
+        (["--epochs", -3], ["--epochs", "-3"]),
+        (["--run", "/tmp/x"], ["--run"]),
+        (["--dataset", "cifar10", "--data-dir", "nowhere"], ["cifar10", "nowhere"]),
+    ],
+)
+def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, words):
+    status, out, err = command("compare", *arguments)
+    assert status == 2 and out == "" and err.count("\n") == 1
+    assert all(word in err for word in words)
+    assert list(tmp_path.iterdir()) == []

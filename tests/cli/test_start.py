@@ -1,0 +1,54 @@
+"""The command line in a process of its own, as a shell starts it."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = "import sys; sys.argv[0] = 'keras-selectscale'\n"
+
+
+def start(tmp_path, code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT + code, *arguments],
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": _root()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _root():
+    return str(pathlib.Path(__file__).resolve().parents[2])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"]])
+def test_help_starts_no_backend(tmp_path, arguments):
+    code = (
+        "from keras_selectscale.cli.group import cli, run\n"
+        "status = run(cli)\n"
+        "print(sorted({'keras', 'tensorflow', 'jax', 'torch', 'sklearn'} & set(sys.modules)))\n"
+        "sys.exit(status)"
+    )
+    done = start(tmp_path, code, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_error_is_the_only_line_on_standard_error(tmp_path):
+    code = "from keras_selectscale.cli import main\nmain()"
+    done = start(tmp_path, code, "train", "--network", "resnet-9", "--run", "x")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "6n + 2" in done.stderr
+
+
+def test_outside_the_command_line_an_import_registers_the_layers(tmp_path):
+    code = (
+        "sys.argv[0] = 'train.py'\n"
+        "import keras_selectscale, keras\n"
+        "print(keras.saving.get_registered_object('keras_selectscale>SelectScale'))"
+    )
+    done = start(tmp_path, code)
+    assert done.returncode == 0 and "select_scale.SelectScale" in done.stdout

@@ -1,0 +1,94 @@
+import json
+
+import pytest
+
+TINY = ("train", "--network", "resnet-8", "--dataset", "digits", "--train-size", 40)
+
+
+def test_it_trains_reports_and_is_evaluated(command, tmp_path):
+    status, out, err = command(
+        *TINY, "--drop", "selectscale", "--top-rate", 0.3, "--retaining-rate", 0.1,
+        "--epochs", 2, "--seed", 5, "--run", "first",
+    )  # fmt: skip
+    assert status == 0, err
+    folder = tmp_path / "runs" / "first"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["recipe"]["drop"] == "selectscale"
+    assert config["recipe"]["top_rate"] == 0.3 and config["recipe"]["retaining_rate"] == 0.1
+    assert config["recipe"]["seed"] == 5
+    assert "keras" in config["environment"]["packages"]
+    error = json.loads((folder / "result.json").read_text())["test_error"]
+    assert f"test error {error:.2f}%" in out and "done, 2 epochs" in out
+    assert err.count("epoch 1/2") == 1 and err.count("epoch 2/2") == 1
+
+    status, out, err = command("evaluate", "first")
+    assert status == 0 and f"test error {error:.2f}%" in out and "2 of 2 epochs" in out
+    assert command("evaluate", folder)[1] == out.replace("runs/first", str(folder))
+
+
+def test_the_same_command_again_reports_at_once(command, tmp_path):
+    arguments = (*TINY, "--epochs", 1, "--run", "again")
+    assert command(*arguments)[0] == 0
+    checkpoint = tmp_path / "runs" / "again" / "checkpoint.keras"
+    before = checkpoint.stat().st_mtime_ns
+    status, out, _ = command(*arguments)
+    assert status == 0 and "already done" in out
+    assert checkpoint.stat().st_mtime_ns == before
+
+
+def test_another_recipe_in_the_folder_is_refused(command, tmp_path):
+    assert command(*TINY, "--epochs", 1, "--run", "mine")[0] == 0
+    before = (tmp_path / "runs" / "mine" / "result.json").read_bytes()
+    status, _, err = command(*TINY, "--epochs", 2, "--run", "mine")
+    assert status == 2 and "epochs: 1 there, 2 here" in err and err.count("\n") == 1
+    assert (tmp_path / "runs" / "mine" / "result.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--network", "vgg"], ["--network", "resnet-D", "vgg"]),
+        (["--network", "resnet-9"], ["depth", "6n + 2", "9"]),
+        (["--network", "wrn-20-0"], ["width", "0"]),
+        (["--drop", "dropblock"], ["--drop", "selectscale", "dropblock"]),
+        (["--drop", "selectscale", "--top-rate", "1.5"], ["--top-rate", "1.5"]),
+        (["--drop", "selectscale", "--top-rate", "nan"], ["--top-rate", "nan"]),
+        (["--drop", "dropout", "--retaining-rate", "0"], ["--retaining-rate", "0.0"]),
+        (["--drop", "dropout", "--top-rate", "0.2"], ["--top-rate", "'dropout'"]),
+        (["--retaining-rate", "0.2"], ["--retaining-rate", "'none'"]),
+        (
+            ["--drop", "selectout", "--top-rate", "0.1", "--retaining-rate", "0.8"],
+            ["top_rate=0.1", "retaining_rate=0.8"],
+        ),
+        (["--drop", "selectscale", "--score", "median"], ["--score", "median"]),
+        (["--drop", "selectscale", "--curriculum", "slow"], ["--curriculum", "slow"]),
+        (["--schedule", "linear"], ["--schedule", "cosine"]),
+        (["--epochs", "0"], ["--epochs", "0"]),
+        (["--batch-size", "-1"], ["--batch-size", "-1"]),
+        (["--learning-rate", "nan"], ["--learning-rate", "nan"]),
+        (["--weight-decay", "-1"], ["--weight-decay"]),
+        (["--seed", "-1"], ["--seed", "-1"]),
+        (["--train-size", "3"], ["--train-size", "3"]),
+        (["--train-size", "100000"], ["--train-size", "100000"]),
+        (["--run", "a/b"], ["--run", "a/b"]),
+        (["--run", ".."], ["--run", ".."]),
+        (["--dataset", "cifar10", "--data-dir", "nowhere"], ["cifar10", "nowhere", "prepare"]),
+    ],
+)
+def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, words):
+    defaults = {"--network": "resnet-8", "--run": "bad", "--epochs": "1"}
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    flat = [part for pair in (defaults | given).items() for part in pair]
+    status, out, err = command("train", *flat)
+    assert status == 2 and out == ""
+    assert err.count("\n") == 1 and "Traceback" not in err
+    assert all(word in err for word in words), err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_diverges_is_one_line_and_status_1(command):
+    status, out, err = command(
+        *TINY, "--learning-rate", "1e30", "--batch-size", 8, "--epochs", 1, "--run", "far"
+    )
+    assert status == 1 and out == ""
+    assert err.splitlines()[-1].startswith("keras-selectscale: the loss is")

@@ -1,0 +1,38 @@
+import numpy as np
+from matplotlib.image import imread
+
+from keras_selectscale.experiments import draw_comparison
+
+
+def summary(errors, deviation=0.5):
+    return {
+        "recipe": {"network": "resnet-8", "dataset": "digits", "epochs": 3},
+        "seeds": list(range(len(errors))),
+        "train_images": 1898,
+        "test_images": 899,
+        "methods": {
+            name: {
+                "title": name,
+                "top_rate": top,
+                "retaining_rate": retaining,
+                "test_errors": errors,
+                "mean": float(np.mean(errors)),
+                "standard_deviation": deviation,
+            }
+            for name, top, retaining in [("none", None, None), ("selectscale", 0.2, 0.4)]
+        },
+    }
+
+
+def test_it_draws_a_picture_that_depends_on_the_errors(tmp_path):
+    draw_comparison(summary([2.0, 3.0, 3.0]), tmp_path / "a.png")
+    draw_comparison(summary([2.0, 5.0, 3.0]), tmp_path / "b.png")
+    first, second = imread(tmp_path / "a.png"), imread(tmp_path / "b.png")
+    assert first.shape == second.shape and min(first.shape[:2]) >= 600
+    assert not np.array_equal(first, second)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_one_seed_is_drawn_too(tmp_path):
+    draw_comparison(summary([2.0], deviation=None), tmp_path / "one.png")
+    assert imread(tmp_path / "one.png").std() > 0
