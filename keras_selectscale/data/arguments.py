@@ -13,7 +13,7 @@ def as_integer(name: str, value: object, smallest: int) -> int:
             f"Argument `{name}` must be an integer. "
             f"Received: {name}={value!r} (of type {type(value).__name__})"
         )
-    if not smallest <= value <= LARGEST:
+    if not smallest <= int(value) <= LARGEST:
         raise ValueError(
             f"Argument `{name}` must be from {smallest} to 2**63 - 1. Received: {name}={value!r}"
         )
