@@ -50,11 +50,12 @@ def command(
         models.build(base.network)
         size = f"-{base.train_size}" if base.train_size else ""
         path = options.run_path(runs_dir, run_name or f"compare-{dataset}{size}-{base.network}")
-        images = {
-            seed: data.load(dataset, data_dir=data_dir, train_size=base.train_size, seed=seed)
-            for seed in (range(seeds) if base.train_size else range(1))
-        }
-        images = {seed: images.get(seed, images[0]) for seed in range(seeds)}
+        images = dict.fromkeys(range(seeds), data.load(dataset, data_dir=data_dir))
+        if base.train_size is not None:
+            images = {
+                seed: data.training_subset(whole, train_size=base.train_size, seed=seed)
+                for seed, whole in images.items()
+            }
         runs = comparison.open(path)
     with make_progress() as progress:
         summary = run_comparison(comparison, path, runs, images, progress)

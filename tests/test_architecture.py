@@ -1,0 +1,105 @@
+"""The house rules that can be read off the source."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "keras_selectscale"
+# What each room may import of this package; imports run down.
+ROOMS = {
+    "layers": set(),
+    "models": {"layers"},
+    "data": set(),
+    "export": {"layers"},
+    "training": {"layers", "models", "data", "export"},
+    "experiments": {"layers", "models", "data", "export", "training"},
+    "cli": {"layers", "models", "data", "export", "training", "experiments"},
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path):
+    """Yields the absolute name of every module that a file imports, wherever it does so."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            if node.module == "keras_selectscale":
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def room_of(path):
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else None
+
+
+def test_every_room_is_known():
+    assert {room_of(path) for path in FILES} - {None} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_down(path):
+    room = room_of(path)
+    if room is None:
+        return
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "keras_selectscale" and len(parts) > 1 and parts[1] != "version":
+            assert parts[1] in ROOMS[room] | {room}, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "layers").glob("*.py")), ids=lambda p: p.name)
+def test_the_layers_import_keras_alone(path):
+    allowed = set(sys.stdlib_module_names) | {"keras", "keras_selectscale", "numpy", "ml_dtypes"}
+    others = {name.split(".")[0] for name in imported(path)} - allowed
+    assert others <= ({"tensorflow"} if path.name == "drop_seed_generator.py" else set())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_grows_past_a_sitting(path):
+    assert len(path.read_text().splitlines()) <= 300
+    assert not any(word in path.stem for word in ("util", "helper", "misc", "manager"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_at_most_one_public_class_a_file_named_after_it(path):
+    classes = [
+        node.name.lower()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+        and not node.name.startswith("_")
+        # A record of a few fields stands beside what gives it.
+        and not any(isinstance(base, ast.Name) and base.id == "NamedTuple" for base in node.bases)
+    ]
+    assert len(classes) <= 1
+    if classes and room_of(path) != "cli":
+        assert path.stem.replace("_", "") == classes[0]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_package_imports_without_tensorflow(backend):
+    pytest.importorskip(backend)
+    code = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = None  # An import of it fails.\n"
+        "import keras_selectscale as ks, keras\n"
+        "drop = ks.SelectScale(top_rate=0.5, retaining_rate=0.0, seed=1)\n"
+        "y = keras.ops.convert_to_numpy(drop(keras.ops.ones((2, 3, 5, 4)), training=True))\n"
+        "assert (y != 1).sum() == 2 * 3 * 5 * 2, y\n"
+        "loaded = {'tensorflow_datasets', 'keras_tuner'}\n"
+        "assert not loaded & set(sys.modules), loaded & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"KERAS_BACKEND": backend, "PATH": "", "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr

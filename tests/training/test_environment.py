@@ -1,0 +1,24 @@
+import json
+
+import keras
+
+from keras_selectscale import __version__
+from keras_selectscale.training import environment
+
+
+def test_it_says_what_a_result_was_made_with():
+    described = json.loads(json.dumps(environment.describe()))
+    assert described["keras_selectscale"] == __version__
+    assert described["packages"]["keras"] == keras.__version__
+    assert described["backend"] == keras.backend.backend()
+    assert described["machine"].endswith("cores")
+
+
+def test_what_is_not_installed_is_left_out(monkeypatch):
+    monkeypatch.setattr(environment, "PACKAGES", ("keras", "surely-not-installed"))
+    assert list(environment.describe()["packages"]) == ["keras"]
+
+
+def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    assert environment.describe()["commit"] is None
