@@ -10,7 +10,7 @@ from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 
 # What serves each dataset on a CPU of two cores.
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "digits": {"network": "resnet-8", "epochs": 20, "batch_size": 64},
     "cifar10": {"network": "resnet-20", "epochs": 20, "batch_size": 128},
 }

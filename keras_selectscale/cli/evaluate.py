@@ -25,17 +25,17 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
         path = pathlib.Path(run)
         folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
         try:
-            recipe = Recipe.from_json(folder.read_config().get("recipe"))
+            recipe = Recipe.from_json(folder.read_config().get("recipe", {}))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{folder.config_path} is damaged: {error}") from None
         if not folder.checkpoint_path.exists():
             raise ValueError(f"{folder.path} has no checkpoint yet: its training has just begun")
         model = keras.models.load_model(folder.checkpoint_path)
         images = data.load(recipe.dataset, data_dir=data_dir)
-    loss, error = evaluate(model, images)
+    loss, percent = evaluate(model, images)
     epochs = len(folder.read_history())
     click.echo(
         f"{folder.path}: {recipe.network}, drop {recipe.drop}, after {epochs} of {recipe.epochs} "
-        f"epochs: test error {error:.2f}%, test loss {loss:.4f} "
+        f"epochs: test error {percent:.2f}%, test loss {loss:.4f} "
         f"on {len(images.test_labels):,} images of {recipe.dataset}"
     )

@@ -122,9 +122,9 @@ def _read_finished(
     comparison: Comparison, folder: pathlib.Path, runs: dict[str, RunFolder]
 ) -> dict[str, Any] | None:
     """Returns the summary of a comparison of which nothing is missing, else `None`."""
-    written = ("comparison.json", "comparison.png", "saved_model")
-    if keras.backend.backend() != "tensorflow":
-        written = written[:2]
+    written = ["comparison.json", "comparison.png"]
+    if keras.backend.backend() == "tensorflow":
+        written.append("saved_model")
     if not all((folder / name).exists() for name in written):
         return None
     if any(run.read_result() is None for run in runs.values()):

@@ -39,7 +39,7 @@ def get_method(name: str) -> Method:
 
 
 def make_drop(
-    name: str,
+    drop: str,
     *,
     top_rate: float | None = None,
     retaining_rate: Any = None,
@@ -49,7 +49,7 @@ def make_drop(
     """Returns the drop layer of a method, or `None` for `"none"`.
 
     Args:
-        name: One of `METHODS`.
+        drop: One of `METHODS`.
         top_rate: As the layer takes it; `None` for the method's own default.
         retaining_rate: As the layer takes it; `None` for the method's own default.
         score: As the layer takes it; `None` for the maximum.
@@ -59,7 +59,7 @@ def make_drop(
         ValueError: Where the method is unknown or does not take an argument that is given.
         TypeError: Where a rate is no number.
     """
-    method = get_method(name)
+    method = get_method(drop)
     given = {"top_rate": top_rate, "retaining_rate": retaining_rate, "score": score}
     allowed = {
         "top_rate": method.top_rate is not None,
@@ -75,11 +75,13 @@ def make_drop(
             ]
             raise ValueError(
                 f"Argument `{argument}` goes with the drops {takers}. "
-                f"Received: {argument}={value!r} with drop={name!r}"
+                f"Received: {argument}={value!r} with drop={drop!r}"
             )
     if method.layer is None:
         return None
-    rates = {"retaining_rate": method.retaining_rate if retaining_rate is None else retaining_rate}
+    rates: dict[str, Any] = {
+        "retaining_rate": method.retaining_rate if retaining_rate is None else retaining_rate
+    }
     if method.top_rate is not None:
         rates["top_rate"] = method.top_rate if top_rate is None else top_rate
         rates["score"] = "max" if score is None else score

@@ -158,14 +158,15 @@ def _check_integer(name: str, value: Any, low: int) -> None:
         raise ValueError(f"Argument `{name}` must be at least {low}. Received: {name}={value!r}")
 
 
-def _check_number(name: str, value: Any, low: float, high: float, exclusive: bool = False) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"Argument `{name}` must be a number. Received: {name}={value!r}")
+def _check_number(name: str, given: Any, low: float, high: float, exclusive: bool = False) -> None:
+    if isinstance(given, bool) or not isinstance(given, numbers.Real):
+        raise TypeError(f"Argument `{name}` must be a number. Received: {name}={given!r}")
+    value = float(given)
     if not math.isfinite(value) or value < low or value > high or (exclusive and value == low):
         raise ValueError(
             f"Argument `{name}` must be {'above' if exclusive else 'at least'} {low:g}"
             f"{'' if high == math.inf else f' and at most {high:g}'} and finite. "
-            f"Received: {name}={value!r}"
+            f"Received: {name}={given!r}"
         )
 
 
