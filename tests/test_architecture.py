@@ -15,8 +15,9 @@ ROOMS = {
     "data": set(),
     "export": {"layers"},
     "training": {"layers", "models", "data", "export"},
-    "experiments": {"layers", "models", "data", "export", "training"},
-    "cli": {"layers", "models", "data", "export", "training", "experiments"},
+    "recipes": {"training"},
+    "experiments": {"layers", "models", "data", "export", "training", "recipes"},
+    "cli": {"layers", "models", "data", "export", "training", "recipes", "experiments"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

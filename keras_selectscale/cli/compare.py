@@ -39,7 +39,7 @@ def command(
     hold no trace of a drop. Started again, it goes on with the runs that are missing.
     """
     start_keras()
-    from keras_selectscale import data, models
+    from keras_selectscale import models
     from keras_selectscale.experiments import Comparison, run_comparison
     from keras_selectscale.training import Recipe
     from keras_selectscale.training.epoch_progress import make_progress
@@ -50,15 +50,12 @@ def command(
         models.build(base.network)
         size = f"-{base.train_size}" if base.train_size else ""
         path = options.run_path(runs_dir, run_name or f"compare-{dataset}{size}-{base.network}")
-        images = dict.fromkeys(range(seeds), data.load(dataset, data_dir=data_dir))
-        if base.train_size is not None:
-            images = {
-                seed: data.training_subset(whole, train_size=base.train_size, seed=seed)
-                for seed, whole in images.items()
-            }
-        runs = comparison.open(path)
+        images = options.load_images(
+            ((dataset, seed) for seed in range(seeds)), data_dir, base.train_size
+        )
+        cells = comparison.open(path)
     with make_progress() as progress:
-        summary = run_comparison(comparison, path, runs, images, progress)
+        summary = run_comparison(comparison, path, cells, images, progress)
     _print_summary(summary, path)
 
 

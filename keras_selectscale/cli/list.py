@@ -1,34 +1,110 @@
 """`keras-selectscale list`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from keras_selectscale.cli.backend import start_keras
 
-
-@click.command()
-@click.argument("what", type=click.Choice(["networks", "drops", "datasets"]), required=False)
-def command(what: str | None) -> None:
-    """List the networks, drops and datasets by the names that the other commands take."""
-    start_keras()
-    from rich.console import Console
+if TYPE_CHECKING:
     from rich.table import Table
 
-    from keras_selectscale.data import DATASETS
-    from keras_selectscale.layers.methods import METHODS
+    from keras_selectscale.recipes import PublishedCell
+
+KINDS = ("networks", "drops", "datasets", "recipes")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(KINDS), required=False)
+def command(what: str | None) -> None:
+    """List the networks, drops, datasets and recipes by the names that other commands take."""
+    start_keras()
+    from rich.console import Console
+
+    console = Console()
+    tables = {
+        "networks": _networks,
+        "drops": _drops,
+        "datasets": _datasets,
+        "recipes": _recipes,
+    }
+    for kind in [what] if what else KINDS:
+        console.print(tables[kind]())
+
+
+def _networks() -> "Table":
     from keras_selectscale.models.names import FAMILIES
 
-    drops = []
+    table = _table("networks", "name", "what it is")
+    for family in FAMILIES:
+        table.add_row(family.form, family.description)
+    return table
+
+
+def _drops() -> "Table":
+    from keras_selectscale.layers.methods import METHODS
+
+    table = _table("drops", "name", "what it is", "default rates")
     for name, method in METHODS.items():
         rates = {"--top-rate": method.top_rate, "--retaining-rate": method.retaining_rate}
-        defaults = " ".join(f"{key} {value:g}" for key, value in rates.items() if value is not None)
-        drops.append((name, f"{method.title}{f' ({defaults})' if defaults else ''}"))
-    rows = {
-        "networks": [(family.form, family.description) for family in FAMILIES],
-        "drops": drops,
-        "datasets": list(DATASETS.items()),
-    }
-    for kind in [what] if what else rows:
-        table = Table("name", "what it is", title=kind, title_justify="left", box=None)
-        for row in rows[kind]:
-            table.add_row(*row)
-        Console().print(table)
+        given = [f"{option} {rate:g}" for option, rate in rates.items() if rate is not None]
+        table.add_row(name, method.title, " ".join(given))
+    return table
+
+
+def _datasets() -> "Table":
+    from keras_selectscale.data import DATASETS
+
+    table = _table("datasets", "name", "what it is")
+    for name, description in DATASETS.items():
+        table.add_row(name, description)
+    return table
+
+
+def _recipes() -> "Table":
+    from keras_selectscale import recipes
+
+    table = _table("recipes", "name", "what is trained", "published error (%)")
+    notes = []
+    for name in recipes.names():
+        cell = recipes.get(name)
+        mark = ""
+        if cell.note:
+            if cell.note not in notes:
+                notes.append(cell.note)
+            mark = f" [{notes.index(cell.note) + 1}]"
+        table.add_row(name, _trained(cell) + mark, _published(cell))
+    table.caption = "\n".join(f"[{number}] {note}" for number, note in enumerate(notes, start=1))
+    table.caption_justify = "left"
+    return table
+
+
+def _trained(cell: "PublishedCell") -> str:
+    recipe = cell.recipe
+    parts = [recipe.dataset]
+    if recipe.top_rate is not None:
+        parts.append(f"top {recipe.top_rate:g}")
+    if recipe.retaining_rate is not None:
+        parts.append(f"retaining {recipe.retaining_rate:g}")
+    parts.append(f"{recipe.epochs} epochs")
+    if recipe.schedule != "step":
+        parts.append(recipe.schedule)
+    if recipe.curriculum != "none":
+        parts.append(f"{recipe.curriculum} curriculum")
+    return ", ".join(parts)
+
+
+def _published(cell: "PublishedCell") -> str:
+    deviation = "" if cell.deviation is None else f" ± {cell.deviation:.2f}"
+    top5 = "" if cell.top5_error is None else f", top-5 {cell.top5_error:.2f}"
+    return f"{cell.error:.2f}{deviation}{top5}"
+
+
+def _table(title: str, *headers: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column(headers[0], no_wrap=True)
+    for header in headers[1:]:
+        table.add_column(header)
+    return table

@@ -1,7 +1,7 @@
 """Options that several commands share, and what becomes of them."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -53,6 +53,22 @@ def run_path(runs_dir: pathlib.Path, name: str) -> pathlib.Path:
             f"Argument `run` must be a plain name, which becomes a folder. Received: run={name!r}"
         )
     return runs_dir / name
+
+
+def load_images(
+    wanted: Iterable[tuple[str, int]], data_dir: str | None, train_size: int | None
+) -> dict[tuple[str, int], Any]:
+    """Returns the images by dataset and seed; each dataset is read once, a subset is by seed."""
+    from keras_selectscale import data
+
+    pairs = sorted(set(wanted))
+    whole = {name: data.load(name, data_dir=data_dir) for name in {name for name, _ in pairs}}
+    if train_size is None:
+        return {(name, seed): whole[name] for name, seed in pairs}
+    return {
+        (name, seed): data.training_subset(whole[name], train_size=train_size, seed=seed)
+        for name, seed in pairs
+    }
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -4,17 +4,18 @@ import dataclasses
 import pathlib
 import shutil
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 from rich.progress import Progress
 
 from keras_selectscale import data as datasets
+from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import draw_comparison
 from keras_selectscale.export import verify_saved_model, write_saved_model
 from keras_selectscale.layers.methods import METHODS
-from keras_selectscale.training import Recipe, RunFolder, environment, train
+from keras_selectscale.training import Recipe, RunFolder, environment
 from keras_selectscale.training.run_folder import read_json, write_json
 
 LIMITS = (
@@ -48,25 +49,26 @@ class Comparison:
                 recipe = dataclasses.replace(self.base, drop=method, seed=seed)
                 yield f"{method}-seed{seed}", recipe
 
-    def open(self, folder: pathlib.Path) -> dict[str, RunFolder]:
+    def open(self, folder: pathlib.Path) -> list[Cell]:
         """Makes or takes up the folder of every cell.
 
         Raises:
             ValueError: Where one holds a run of another recipe.
             OSError: Where one cannot be made.
         """
-        described = environment.describe()
-        runs = {name: RunFolder(folder / "cells" / name) for name, _ in self.cells()}
-        for name, recipe in self.cells():
-            runs[name].open(recipe.as_json(), described)
-        return runs
+        return open_cells(
+            [
+                (METHODS[recipe.drop].title, recipe, folder / "cells" / name)
+                for name, recipe in self.cells()
+            ]
+        )
 
 
 def run_comparison(
     comparison: Comparison,
     folder: pathlib.Path,
-    runs: dict[str, RunFolder],
-    images: dict[int, datasets.ImageData],
+    cells: list[Cell],
+    images: Mapping[tuple[str, int], datasets.ImageData],
     progress: Progress,
 ) -> dict[str, Any]:
     """Trains the cells that are missing and writes `comparison.json`, `.png` and the export.
@@ -74,52 +76,31 @@ def run_comparison(
     Args:
         comparison: What to compare.
         folder: Folder of the comparison.
-        runs: The cells' folders, from `Comparison.open`.
-        images: The dataset by seed, where a subset follows the seed; else all the same.
+        cells: The runs, from `Comparison.open`.
+        images: The dataset of each run, by its name and the run's seed.
         progress: Display, already started.
 
     Returns:
         The content of `comparison.json`.
     """
-    finished = _read_finished(comparison, folder, runs)
+    finished = _read_finished(comparison, folder, cells)
     if finished is not None:
         return finished
-    task = progress.add_task("runs", total=len(runs))
+    done = run_cells(cells, images, progress)
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
-    for number, (name, recipe) in enumerate(comparison.cells(), start=1):
-        known = runs[name].read_result()
-        result = known or train(
-            recipe,
-            runs[name],
-            images[recipe.seed],
-            progress=progress,
-            label=METHODS[recipe.drop].title,
-            epoch_lines=False,
-            tensorboard=False,
-        )
-        results[recipe.drop].append(result)
-        progress.advance(task)
-        if progress.disable and not known:
-            progress.console.print(
-                f"{number}/{len(runs)}  {METHODS[recipe.drop].title}, seed {recipe.seed}: "
-                f"test error {result['test_error']:.2f}%  {result['seconds']:.1f} s",
-                highlight=False,
-            )
-        # Each run has its own graph and model; without this they add up.
-        keras.backend.clear_session()
-    summary = _summarise(comparison, results, images[0])
-    best = min(
-        ((r["test_error"], n) for n, run in runs.items() if (r := run.read_result())),
-    )[1]
-    summary["best_run"] = best
-    summary["export"] = _export(runs[best], folder)
+    for cell, result in zip(cells, done, strict=True):
+        results[cell.recipe.drop].append(result)
+    summary = _summarise(comparison, results, images[comparison.base.dataset, 0])
+    best = min(range(len(cells)), key=lambda number: done[number]["test_error"])
+    summary["best_run"] = cells[best].run.path.name
+    summary["export"] = _export(cells[best].run, folder)
     write_json(folder / "comparison.json", summary)
     draw_comparison(summary, folder / "comparison.png")
     return summary
 
 
 def _read_finished(
-    comparison: Comparison, folder: pathlib.Path, runs: dict[str, RunFolder]
+    comparison: Comparison, folder: pathlib.Path, cells: list[Cell]
 ) -> dict[str, Any] | None:
     """Returns the summary of a comparison of which nothing is missing, else `None`."""
     written = ["comparison.json", "comparison.png"]
@@ -127,7 +108,7 @@ def _read_finished(
         written.append("saved_model")
     if not all((folder / name).exists() for name in written):
         return None
-    if any(run.read_result() is None for run in runs.values()):
+    if any(cell.run.read_result() is None for cell in cells):
         return None
     summary = read_json(folder / "comparison.json")
     return summary if summary.get("seeds") == list(range(comparison.seeds)) else None

@@ -1,6 +1,7 @@
 """What makes a training run, as data."""
 
 import dataclasses
+import json
 import math
 import numbers
 from typing import Any
@@ -32,6 +33,9 @@ class Recipe:
         score: Name of the score; `None` becomes `"max"` for a selecting method.
         curriculum: `"linear"` and `"exponential"` let the retaining rate fall from 1 to its value
             over the training (Section 3.4); `"none"` keeps it.
+        group_factors: Pairs of a group and a factor: drops stand in these groups alone, with
+            `1 - retaining_rate` times the factor (Section 3.5: `((3, 0.5), (4, 1.0))`). `None` is
+            the drop as it is at every site.
         epochs: Passes over the training images.
         batch_size: Images a step.
         learning_rate: The initial one, positive.
@@ -41,6 +45,7 @@ class Recipe:
         momentum: Nesterov momentum, in [0, 1).
         weight_decay: λ, an L2 gradient inside the momentum.
         train_size: How many training images, a stratified subset; `None` for all.
+        image_size: Edge to which images are brought; `None` for the dataset's own.
         seed: Decides initial weights, subset, order, augmentation and drops.
 
     Raises:
@@ -55,6 +60,7 @@ class Recipe:
     retaining_rate: float | None = None
     score: str | None = None
     curriculum: str = "none"
+    group_factors: tuple[tuple[int, float], ...] | None = None
     epochs: int = 200
     batch_size: int = 128
     learning_rate: float = 0.1
@@ -64,14 +70,19 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     train_size: int | None = None
+    image_size: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Checks every value that needs no data, and fills in the drop's own defaults."""
         for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             _check_integer(name, getattr(self, name), low)
-        if self.train_size is not None:
-            _check_integer("train_size", self.train_size, 1)
+        for name in ("train_size", "image_size"):
+            if getattr(self, name) is not None:
+                _check_integer(name, getattr(self, name), 1)
+        if self.group_factors is not None:
+            factors = tuple((group, float(factor)) for group, factor in self.group_factors)
+            object.__setattr__(self, "group_factors", factors)
         _check_number("learning_rate", self.learning_rate, 0, math.inf, exclusive=True)
         _check_number("decay_factor", self.decay_factor, 0, 1, exclusive=True)
         _check_number("momentum", self.momentum, 0, 1)
@@ -90,6 +101,11 @@ class Recipe:
             raise ValueError(
                 "Argument `curriculum` goes with a drop. "
                 f"Received: curriculum={self.curriculum!r} with drop='none'"
+            )
+        if self.group_factors is not None and self.drop == "none":
+            raise ValueError(
+                "Argument `group_factors` goes with a drop. "
+                f"Received: group_factors={self.group_factors!r} with drop='none'"
             )
         layer = self.make_drop(total_steps=1)
         if layer is not None:
@@ -136,7 +152,7 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         """Returns the recipe as it stands in a file."""
-        return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+        return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Recipe":

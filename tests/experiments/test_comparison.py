@@ -19,11 +19,12 @@ ORDER = ["none", "dropout", "spatial-dropout", "spatial-scale", "selectout", "se
 
 def compare(comparison, folder):
     images = {
-        seed: data.load("digits", train_size=100, seed=seed) for seed in range(comparison.seeds)
+        ("digits", seed): data.load("digits", train_size=100, seed=seed)
+        for seed in range(comparison.seeds)
     }
-    runs = comparison.open(folder)
+    cells = comparison.open(folder)
     with make_progress() as progress:
-        return run_comparison(comparison, folder, runs, images, progress)
+        return run_comparison(comparison, folder, cells, images, progress)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,79 @@
+"""`keras-selectscale reproduce`."""
+
+import pathlib
+from typing import Any
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.group import input_errors
+
+
+@click.command()
+@click.argument("name")
+@click.option("--runs", type=int, help="Runs of each cell; by default as many as the paper's.")
+@click.option("--epochs", type=int, help="Epochs instead of the recipe's.")
+@click.option("--train-size", type=int, help="Train on a stratified subset of N images.")
+@options.data_dir_option
+@options.runs_dir_option
+def command(
+    name: str,
+    runs: int | None,
+    epochs: int | None,
+    train_size: int | None,
+    data_dir: str | None,
+    runs_dir: pathlib.Path,
+) -> None:
+    """Train a cell of the paper's tables, or a whole table, and print ours beside the paper's.
+
+    NAME is a cell such as table1/wrn-20-4/selectscale (see `list recipes`), a network of a table
+    such as table1/wrn-20-4, or a table. Started again, it goes on with the runs that are missing.
+    """
+    start_keras()
+    from keras_selectscale import recipes
+    from keras_selectscale.experiments import Reproduction, run_reproduction
+    from keras_selectscale.training.epoch_progress import make_progress
+    from keras_selectscale.training.run_folder import write_json
+
+    with input_errors():
+        published = tuple(recipes.select(name.strip("/")))
+        reproduction = Reproduction(published, runs, epochs, train_size)
+        wanted = {(r.dataset, r.seed) for cell in published for r in reproduction.recipes(cell)}
+        images = options.load_images(wanted, data_dir, train_size)
+        folder = runs_dir / "reproduce"
+        cells = reproduction.open(folder)
+    with make_progress() as progress:
+        summary = run_reproduction(reproduction, cells, images, progress)
+    path = folder / f"{name.strip('/').replace('/', '-')}.json"
+    write_json(path, summary)
+    _print_rows(summary["rows"])
+    click.echo(f"Written: {path}")
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("cell", "ours", "the paper's", "shorter or smaller than the recipe", box=None)
+    for row in rows:
+        table.add_row(
+            row["name"],
+            _error(row["mean"], row["deviation"], row["runs"]),
+            _error(row["paper_error"], row["paper_deviation"], row["paper_runs"]),
+            row["difference"] or "no",
+        )
+        if "paper_top5_error" in row:
+            ours = _error(row["top5_mean"], row["top5_deviation"], row["runs"])
+            table.add_row("  top-5", ours, f"{row['paper_top5_error']:.2f}", "")
+    console = Console()
+    console.print("Test error (%), mean ± standard deviation (runs):")
+    console.print(table)
+    for row in rows:
+        if row["note"]:
+            console.print(f"{row['name']}: {row['note']}", highlight=False)
+
+
+def _error(mean: float, deviation: float | None, runs: int) -> str:
+    spread = "" if deviation is None else f" ± {deviation:.2f}"
+    return f"{mean:.2f}{spread} ({runs})"

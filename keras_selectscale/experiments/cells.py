@@ -1,0 +1,79 @@
+"""Runs of an experiment, one after the other, each in a folder of its own."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from rich.progress import Progress
+
+from keras_selectscale.data import ImageData
+from keras_selectscale.training import Recipe, RunFolder, environment, train
+
+
+class Cell(NamedTuple):
+    """One run of an experiment.
+
+    Attributes:
+        title: What stands in the progress display.
+        recipe: What is trained.
+        run: Its folder.
+    """
+
+    title: str
+    recipe: Recipe
+    run: RunFolder
+
+
+def open_cells(titles: Sequence[tuple[str, Recipe, pathlib.Path]]) -> list[Cell]:
+    """Makes or takes up the folder of every run.
+
+    Args:
+        titles: Title, recipe and folder of each.
+
+    Raises:
+        ValueError: Where a folder holds a run of another recipe.
+        OSError: Where one cannot be made.
+    """
+    described = environment.describe()
+    cells = [Cell(title, recipe, RunFolder(path)) for title, recipe, path in titles]
+    for cell in cells:
+        cell.run.open(cell.recipe.as_json(), described)
+    return cells
+
+
+def run_cells(
+    cells: Sequence[Cell], images: Mapping[tuple[str, int], ImageData], progress: Progress
+) -> list[dict[str, Any]]:
+    """Trains the runs that are not done and returns the results of all, in their order.
+
+    Args:
+        cells: The runs, their folders opened.
+        images: The dataset of each run, by its name and the run's seed.
+        progress: Display, already started.
+    """
+    task = progress.add_task("runs", total=len(cells))
+    results = []
+    for number, cell in enumerate(cells, start=1):
+        result = cell.run.read_result()
+        if result is None:
+            result = train(
+                cell.recipe,
+                cell.run,
+                images[cell.recipe.dataset, cell.recipe.seed],
+                progress=progress,
+                label=cell.title,
+                epoch_lines=False,
+                tensorboard=False,
+            )
+            if progress.disable:
+                progress.console.print(
+                    f"{number}/{len(cells)}  {cell.title}, seed {cell.recipe.seed}: "
+                    f"test error {result['test_error']:.2f}%  {result['seconds']:.1f} s",
+                    highlight=False,
+                )
+            # Each run has its own graph and model; without this they add up.
+            keras.backend.clear_session()
+        results.append(result)
+        progress.advance(task)
+    return results
