@@ -1,5 +1,6 @@
 """Hypothesis strategies for feature maps."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tests.layers import drawing
@@ -7,6 +8,11 @@ from tests.layers import drawing
 DATA_FORMATS = st.sampled_from(["channels_last", "channels_first"])
 # Rates as people write them, with the halves and the ends among them.
 RATES = st.integers(1, 100).map(lambda percent: percent / 100)
+
+
+def examples(count):
+    """Returns settings for `count` examples, or a few on JAX, which compiles for each shape."""
+    return settings(max_examples=count if drawing.BACKEND != "jax" else max(count // 6, 5))
 
 
 @st.composite

@@ -28,9 +28,9 @@ def nested(layer):
 
 
 class Subclassed(keras.Model):
-    """Does not pass the flag on by itself: Keras does, from the outer call.
+    """Passes the flag on: without that, `fit` on JAX calls the inner layers as in inference.
 
-    Its own `call` must have the argument: without it, Keras' `fit` calls the model as in inference.
+    So it does with Keras' own dropout; and a `call` without the argument does so on every backend.
     """
 
     def __init__(self, layer):
@@ -38,7 +38,7 @@ class Subclassed(keras.Model):
         self.inner = keras.Sequential([layer])
 
     def call(self, inputs, training=None):
-        return self.inner(inputs)
+        return self.inner(inputs, training=training)
 
 
 def time_distributed(layer):

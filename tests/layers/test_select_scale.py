@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -10,7 +10,7 @@ from keras_selectscale import Selective, SelectScale, SpatialScale
 from tests.layers import drawing, reference, statistics, strategies
 
 
-@settings(max_examples=60)
+@strategies.examples(60)
 @given(
     data=st.data(),
     data_format=strategies.DATA_FORMATS,

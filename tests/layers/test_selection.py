@@ -5,17 +5,17 @@ import math
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
 from keras_selectscale.layers import AveragePoolScore, scores, selection
-from tests.layers import drawing, reference
+from tests.layers import drawing, reference, strategies
 
 FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, -1.0, math.inf, -math.inf])
 
 
-@settings(max_examples=200)
+@strategies.examples(200)
 @given(percent=st.integers(1, 100), channels=st.integers(1, 2048))
 def test_counts_round_half_up(percent, channels):
     rate = percent / 100
@@ -31,7 +31,7 @@ def test_counts_of_a_rate_in_float32_are_those_of_a_float(channels):
         assert int(found) == reference.dropped_count(rate, channels), (rate, channels)
 
 
-@settings(max_examples=60)
+@strategies.examples(60)
 @given(data=st.data(), channels=st.integers(1, 12))
 def test_ranks_are_a_permutation_with_ties_by_index(data, channels):
     rows = data.draw(

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -45,7 +45,7 @@ def test_without_training_the_output_is_the_input_itself(drop):
         assert layer(inputs, **call) is inputs
 
 
-@settings(max_examples=30)
+@strategies.examples(30)
 @given(data=st.data(), data_format=strategies.DATA_FORMATS, top_rate=strategies.RATES)
 def test_the_selection_is_that_of_the_paper(data, data_format, top_rate):
     inputs = data.draw(strategies.feature_maps(data_format))

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -12,7 +12,7 @@ from keras_selectscale import Selectout
 from tests.layers import drawing, reference, statistics, strategies
 
 
-@settings(max_examples=60)
+@strategies.examples(60)
 @given(
     data=st.data(),
     data_format=strategies.DATA_FORMATS,

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
@@ -11,7 +11,7 @@ from keras_selectscale import StandardDropout
 from tests.layers import drawing, reference, statistics, strategies
 
 
-@settings(max_examples=30)
+@strategies.examples(30)
 @given(data=st.data(), data_format=strategies.DATA_FORMATS, rate=strategies.RATES)
 def test_every_unit_is_dropped_or_divided_by_the_rate(data, data_format, rate):
     inputs = data.draw(strategies.feature_maps(data_format))
