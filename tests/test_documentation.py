@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import runpy
 
 import keras
 import numpy as np
@@ -37,6 +38,29 @@ def test_a_snippet_runs(code, tmp_path, monkeypatch):
 
 
 NAMES = [*(set(keras_selectscale.__all__) - {"__version__"})]
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("sequential_digits", ["test error", "loaded again"]),
+        ("own_method", ["every map", "top 40%"]),
+    ],
+)
+def test_an_example_runs(name, words, capsys):
+    runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
+    out = capsys.readouterr().out
+    assert all(word in out for word in words)
+    if name == "sequential_digits":
+        first, again = re.findall(r"test error ([\d.]+)%", out)
+        assert first == again and float(first) < 20
+
+
+def test_every_example_is_run():
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {
+        "sequential_digits",
+        "own_method",
+    }
 
 
 def test_there_are_snippets():

@@ -86,9 +86,9 @@ def test_it_learns(tmp_path, images):
 
 def test_the_checkpoint_is_the_model_that_was_tested(whole, images):
     folder, result = whole
-    loss, error = evaluate(keras.models.load_model(folder.checkpoint_path), images)
-    assert error == result["test_error"]
-    assert loss == pytest.approx(result["test_loss"], rel=1e-6)
+    found = evaluate(keras.models.load_model(folder.checkpoint_path), images)
+    assert found["error"] == result["test_error"]
+    assert found["loss"] == pytest.approx(result["test_loss"], rel=1e-6)
 
 
 def test_one_recipe_is_one_run(whole, tmp_path, images):

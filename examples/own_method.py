@@ -1,0 +1,35 @@
+"""A drop method of one's own, and its selecting version.
+
+A drop method is its factor: a subclass of `FeatureDrop` says how it is drawn and has the training
+flag, the seed and its saving, schedules, checks and config from the base.
+
+python examples/own_method.py
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_selectscale import FeatureDrop, Selective
+
+
+@keras.saving.register_keras_serializable(package="examples")
+class SignFlip(FeatureDrop):
+    """Flips the sign of whole feature maps with probability 1 - retaining_rate."""
+
+    def draw_factor(self, inputs, retaining_rate):
+        noise = keras.random.uniform(self.map_shape(inputs), seed=self.seed_generator)
+        return ops.where(noise < retaining_rate, 1.0, -1.0)
+
+
+def main() -> None:
+    maps = np.random.default_rng(0).uniform(size=(2, 4, 6, 5)).astype("float32")
+    drop = SignFlip(retaining_rate=0.5, seed=1)
+    for name, layer in (("every map", drop), ("top 40%", Selective(drop, top_rate=0.4))):
+        factor = ops.convert_to_numpy(layer(maps, training=True)) / maps
+        print(name, "factors of the first sample:", factor[0, 0, 0].round(3))
+        assert np.array_equal(ops.convert_to_numpy(layer(maps)), maps), "gone in inference"
+
+
+if __name__ == "__main__":
+    main()
