@@ -10,7 +10,7 @@ import keras
 
 from keras_selectscale import SelectScale, data, linear_curriculum
 
-EPOCHS, BATCH = 10, 64
+EPOCHS, BATCH = 20, 64
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         ]
     )
     model.compile(
-        "adam",
+        keras.optimizers.Adam(3e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
