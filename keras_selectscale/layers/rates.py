@@ -133,12 +133,15 @@ def _lowest(retaining_rate: float | LearningRateSchedule) -> tuple[float, str]:
 
 
 def _probe(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
-    """Returns steps and the schedule's values there, in one call where it is elementwise."""
-    try:
-        rates = ops.convert_to_numpy(schedule(ops.convert_to_tensor(PROBED_STEPS, "int32")))
-    except Exception:  # A schedule of one's own may branch on its step.
-        rates = None
-    if rates is not None and rates.shape == PROBED_STEPS.shape:
-        return PROBED_STEPS, rates
+    """Returns steps and the schedule's values there, in one call where that will do."""
+    steps = ops.convert_to_tensor(PROBED_STEPS, "int32")
+    # Keras' own are elementwise, but for those that branch with `ops.cond`: they can be mapped.
+    for at_once in (schedule, lambda steps: ops.vectorized_map(schedule, steps)):
+        try:
+            rates = ops.convert_to_numpy(at_once(steps))
+        except Exception:  # A schedule of one's own may branch in Python, on the value of its step.
+            continue
+        if rates.shape == PROBED_STEPS.shape:
+            return PROBED_STEPS, rates
     few = FEW_PROBED_STEPS
     return few, np.array([float(ops.convert_to_numpy(schedule(int(s)))) for s in few])

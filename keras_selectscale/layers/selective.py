@@ -22,6 +22,9 @@ class Selective(TopRanked):
 
     `Selective(SpatialScale(retaining_rate=q), top_rate=t)` is `SelectScale`.
 
+    The drop draws as it does by itself: of Keras' own, all replicas of a `tf.distribute` strategy
+    draw the same; of this package's, each draws for itself.
+
     Args:
         drop: The drop layer; it is the only positional argument.
         top_rate: t in (0, 1], the share of the feature maps of each sample on which it acts.

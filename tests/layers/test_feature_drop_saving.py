@@ -214,13 +214,15 @@ def test_a_training_that_was_interrupted_ends_as_one_that_was_not(name, tmp_path
             verbose=0,
             callbacks=list(callbacks),
         )
-        return [drawing.as_array(weight) for weight in model.weights]
+        generator = getattr(layer, "drop", layer).seed_generator
+        return [drawing.as_array(v) for v in (*model.weights, generator.state.value)]
 
     def backup():
         return keras.callbacks.BackupAndRestore(tmp_path / "backup")
 
     with pytest.raises(Interrupted):
         train(backup(), Interrupt())
-    resumed = train(backup())
-    for one, other in zip(resumed, train(), strict=True):
+    resumed, uninterrupted = train(backup()), train()
+    for one, other in zip(resumed, uninterrupted, strict=True):
         np.testing.assert_array_equal(one, other)
+    assert resumed[-1][1] == 8, "one draw for each step"

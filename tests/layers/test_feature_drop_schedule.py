@@ -72,9 +72,8 @@ def test_compiled_each_step_has_its_rate_and_one_trace_does(method):
         schedules.PolynomialDecay(1.0, STEPS, 0.5, power=2.0, cycle=True),
         schedules.CosineDecay(1.0, STEPS, alpha=0.5),
         schedules.CosineDecay(0.5, STEPS, alpha=0.5, warmup_target=1.0, warmup_steps=3),
-        schedules.CosineDecayRestarts(1.0, 3, alpha=0.5),
-        schedules.ExponentialDecay(1.0, 1_000_000_000, 0.5, staircase=False),
-        schedules.InverseTimeDecay(1.0, 1_000_000_000, 0.5),
+        schedules.CosineDecayRestarts(1.0, 4, alpha=0.5),
+        schedules.InverseTimeDecay(1.0, 10, 0.5),
         schedules.PiecewiseConstantDecay([2, 5], [1.0, 0.75, 0.5]),
     ],
     ids=lambda schedule: type(schedule).__name__,
@@ -85,6 +84,7 @@ def test_any_schedule_of_keras_will_do(schedule):
     for step in range(10):
         factor = drawing.as_array(call(ops.ones(SHAPE)))
         np.testing.assert_allclose(factor[factor > 0], 1 / float(schedule(step)), rtol=1e-5)
+    assert np.any(factor != 1)
     assert traces() == 1
 
 

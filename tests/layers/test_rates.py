@@ -110,6 +110,10 @@ def test_a_bad_top_rate(layer, value, error, message):
         (schedules.PiecewiseConstantDecay([3], [0.9, 1.2]), "which gives 1.2 at step 4"),
         (schedules.PiecewiseConstantDecay([2_000_000], [0.9, 1.2]), "which gives 1.2 at step 2"),
         (schedules.ExponentialDecay(1.0, 10, 1.1), "which gives 1.00958 at step 1"),
+        (
+            schedules.CosineDecay(0.5, 10, warmup_target=1.2, warmup_steps=4),
+            "CosineDecay, which gives 1.025 at step 3",
+        ),
         (Dipping(-1.0), "Dipping, which gives -1 at step 2"),
         (Dipping(math.nan), "Dipping, which gives nan at step 2"),
     ],
