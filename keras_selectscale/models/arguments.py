@@ -33,9 +33,9 @@ def as_data_format(value: str | None) -> str:
 
 def as_input_shape(value: Sequence[int | None], axis: int) -> tuple[int | None, ...]:
     """Returns an image's shape; height and width may be `None`, the channels may not."""
-    shape = tuple(value) if isinstance(value, (tuple, list)) else value
-    known = isinstance(shape, tuple) and all(
-        size is None or (isinstance(size, numbers.Integral) and size > 0) for size in shape
+    shape = tuple(value) if isinstance(value, (tuple, list)) else ()
+    known = all(
+        size is None or (isinstance(size, numbers.Integral) and int(size) > 0) for size in shape
     )
     if not known or len(shape) != 3 or shape[axis - 1] is None:
         raise ValueError(

@@ -71,8 +71,7 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
 
     inputs = keras.Input(input_shape, name="images")
     filters = GROUP_FILTERS[0] * width
-    x = blocks.conv_bn(inputs, filters, "stem", data_format=data_format)
-    x = layers.ReLU(name="stem_relu")(x)
+    x = blocks.conv_bn_relu(inputs, filters, "stem", data_format=data_format)
     x = drops(x, "stem", 0, filters)
     for group, group_filters in enumerate(GROUP_FILTERS, start=1):
         for number in range(1, (depth - 2) // 6 + 1):
@@ -102,8 +101,7 @@ def _block(
     shortcut = blocks.shortcut_without_parameters(
         x, filters, name, strides=strides, data_format=data_format
     )
-    x = blocks.conv_bn(x, filters, f"{name}_1", strides=strides, data_format=data_format)
-    x = layers.ReLU(name=f"{name}_1_relu")(x)
+    x = blocks.conv_bn_relu(x, filters, f"{name}_1", strides=strides, data_format=data_format)
     x = drops(x, f"{name}_1", group, filters)
     x = blocks.conv_bn(x, filters, f"{name}_2", data_format=data_format)
     x = drops(x, f"{name}_2", group, filters)

@@ -1,10 +1,11 @@
 """Where a network has its drops, and which drop stands at each place."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
-import numpy as np
+
+from keras_selectscale.models.drop_copies import copy_for_site
 
 
 class DropSite(NamedTuple):
@@ -12,7 +13,7 @@ class DropSite(NamedTuple):
 
     Attributes:
         name: Name of the site; its drop layer is called `<name>_drop`.
-        group: Number of the group of residual blocks, from 1; 0 for the stem.
+        group: Number of the group of blocks, from 1; 0 for the stem.
         channels: Number of feature maps.
     """
 
@@ -21,7 +22,7 @@ class DropSite(NamedTuple):
     channels: int
 
 
-Drop = keras.layers.Layer | Callable[[DropSite], keras.layers.Layer | None] | None
+Drop: TypeAlias = keras.layers.Layer | Callable[[DropSite], keras.layers.Layer | None] | None
 
 
 class DropSites:
@@ -43,7 +44,6 @@ class DropSites:
                 f"None, or None. Received: drop={drop!r} (of type {type(drop).__name__})"
             )
         self.drop = drop
-        self._seeds: set[int] = set()
 
     def __call__(self, x: Any, name: str, group: int, channels: int) -> Any:
         """Returns `x` behind the drop of the site, or `x` itself where there is none."""
@@ -54,7 +54,7 @@ class DropSites:
         if self.drop is None:
             return None
         if isinstance(self.drop, keras.layers.Layer):
-            return self._copy(self.drop, f"{site.name}_drop")
+            return copy_for_site(self.drop, site.name)
         layer = self.drop(site)
         if layer is not None and not isinstance(layer, keras.layers.Layer):
             raise TypeError(
@@ -62,29 +62,3 @@ class DropSites:
                 f"(of type {type(layer).__name__}) for {site}"
             )
         return layer
-
-    def _copy(self, template: keras.layers.Layer, name: str) -> keras.layers.Layer:
-        config = self._with_new_seeds(template.get_config())
-        return type(template).from_config({**config, "name": name})
-
-    def _with_new_seeds(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Replaces each seed that is given, those of nested layers too; `None` stays `None`."""
-        copy = {}
-        for key, value in config.items():
-            if key == "seed" and value is not None:
-                value = self._new_seed(value)
-            elif isinstance(value, dict):
-                value = self._with_new_seeds(value)
-            copy[key] = value
-        return copy
-
-    def _new_seed(self, seed: int) -> int:
-        """Returns a seed that follows from the template's and from how many came before."""
-        attempt = 0
-        while True:
-            sequence = np.random.SeedSequence([seed, len(self._seeds), attempt])
-            new = int(sequence.generate_state(1)[0] >> 1)
-            if new not in self._seeds:
-                self._seeds.add(new)
-                return new
-            attempt += 1

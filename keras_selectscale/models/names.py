@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_selectscale.models.cifar_resnet import CifarResNet
+from keras_selectscale.models.cifar_resnext import CifarResNeXt
+from keras_selectscale.models.resnet50 import ResNet50
+from keras_selectscale.models.vgg import VGG
 
 
 class NetworkFamily(NamedTuple):
@@ -28,15 +31,33 @@ class NetworkFamily(NamedTuple):
 FAMILIES = (
     NetworkFamily(
         "resnet-D",
-        r"resnet-(\d+)",
+        r"resnet-(?!50$)(\d+)",
         CifarResNet,
-        "residual network for small images, depth D = 6n + 2 (resnet-20, resnet-110)",
+        "residual network for small images, depth D = 6n + 2 (resnet-20, resnet-110; not 50)",
     ),
     NetworkFamily(
         "wrn-D-K",
         r"wrn-(\d+)-(\d+)",
         CifarResNet,
         "the same with K times the filters in each layer (wrn-20-4, wrn-20-8)",
+    ),
+    NetworkFamily(
+        "resnext-D-CxWd",
+        r"resnext-(\d+)-(\d+)x(\d+)d",
+        CifarResNeXt,
+        "bottlenecks of C grouped convolutions for small images, D = 9n + 2 (resnext-29-8x64d)",
+    ),
+    NetworkFamily(
+        "resnet-50",
+        r"resnet-50",
+        ResNet50,
+        "bottleneck residual network for ImageNet (CifarResNet(50) is the one for small images)",
+    ),
+    NetworkFamily(
+        "vgg-D",
+        r"vgg-(\d+)",
+        VGG,
+        "network without shortcuts, depth D = 11, 13, 16 or 19 (vgg-16)",
     ),
 )
 
@@ -45,9 +66,11 @@ def build(name: str, **kwargs: Any) -> keras.Model:
     """Returns the network called `name`.
 
     Args:
-        name: `"resnet-20"`, `"resnet-110"`, `"wrn-20-4"` and so on: any valid depth and width.
+        name: `"resnet-20"`, `"resnet-110"`, `"wrn-20-4"`, `"resnext-29-8x64d"`, `"vgg-16"` and so
+            on: any valid depth and width; `"resnet-50"` is `ResNet50`, the bottleneck network.
         **kwargs: Further arguments of the builder: `drop`, `input_shape`, `classes`,
-            `data_format`.
+            `data_format`. What is left out is the builder's own default: images of 32x32 and ten
+            classes, or 224x224 and 1,000 for `"resnet-50"`.
 
     Raises:
         ValueError: Where the name is unknown, or its depth or width invalid.

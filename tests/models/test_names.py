@@ -26,9 +26,7 @@ def test_arguments_reach_the_builder():
     assert sum(isinstance(layer, SpatialScale) for layer in model.layers) == 7
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet", "resnet-", "wrn-20", "resnet-20-4", "vit", "", 20]
-)
+@pytest.mark.parametrize("name", ["resnet", "resnet-", "wrn-20", "resnet-20-4", "vit", "", 20])
 def test_an_unknown_name_is_refused_and_the_forms_are_said(name):
     with pytest.raises(ValueError, match="`network`.*resnet-D.*wrn-D-K"):
         models.build(name)
