@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from keras_selectscale.data import streamed_batches
+from keras_selectscale.data.any_images import AnyImages
 from keras_selectscale.data.arguments import as_integer
 from keras_selectscale.data.augmentation import Augmentation
-from keras_selectscale.data.image_data import ImageData
+from keras_selectscale.data.pipeline import (
+    COLUMNS,
+    FLIPS,
+    ROWS,
+    epoch_order,
+    host_tensors,
+    normalise,
+    options,
+    random_stream,
+)
+from keras_selectscale.data.streamed_images import StreamedImages
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# What is drawn from (seed, epoch) or (seed, step): one stream of numbers each.
-ORDER, ROWS, COLUMNS, FLIPS = range(4)
 
-
-def steps_per_epoch(data: ImageData, batch_size: int) -> int:
+def steps_per_epoch(data: AnyImages, batch_size: int) -> int:
     """Returns the number of batches in which every training image comes once."""
-    return -(-len(data.train_labels) // as_integer("batch_size", batch_size, 1))
+    return -(-data.train_count // as_integer("batch_size", batch_size, 1))
 
 
 def training_batches(
-    data: ImageData, *, batch_size: int, seed: int, first_step: int = 0
+    data: AnyImages, *, batch_size: int, seed: int, first_step: int = 0
 ) -> tf.data.Dataset:
     """Returns endless batches of shuffled, augmented and normalised training images.
 
@@ -33,10 +42,12 @@ def training_batches(
 
     An image is padded with pixels of value 0 and cropped to its size, mirrored in half of the cases
     where `data.augmentation.flip` says so, and then normalised: `(pixel / 255 - mean) / std`.
+    Streamed images are read, decoded and augmented (see `InceptionAugmentation`) one by one, by
+    the seed and the image's position in the run, which gives the same promises.
 
     Args:
-        data: Dataset whose training split to use. Its images are copied once, as they are (uint8
-            stays uint8), for as long as the batches are in use.
+        data: Dataset whose training split to use. Images in memory are copied once, as they are
+            (uint8 stays uint8), for as long as the batches are in use.
         batch_size: Images a batch, at least 1.
         seed: At least 0.
         first_step: Number of batches to leave out, at least 0. They are not made: all it costs is
@@ -49,20 +60,20 @@ def training_batches(
     Raises:
         TypeError: Where an argument is no integer.
         ValueError: Where an argument is out of its range.
+
+    A streamed image that cannot be used stops the iteration: see `image_errors`.
     """
     import tensorflow as tf
 
     steps = steps_per_epoch(data, batch_size)
     seed = as_integer("seed", seed, 0)
     first_step = as_integer("first_step", first_step, 0)
-    images, labels = _tensors(data.train_images, data.train_labels)
+    if isinstance(data, StreamedImages):
+        return streamed_batches.training(data, batch_size, seed, first_step)
+    images, labels = host_tensors(data.train_images, data.train_labels)
 
     def shuffled(epoch):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(data.train_labels), dtype=tf.int64),
-            _stream(seed, epoch, ORDER),
-            alg="philox",
-        )
+        order = epoch_order(data.train_count, seed, epoch)
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
     def prepared(step, chosen):
@@ -75,11 +86,11 @@ def training_batches(
         .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         .prefetch(tf.data.AUTOTUNE)
-        .with_options(_options())
+        .with_options(options())
     )
 
 
-def evaluation_batches(data: ImageData, *, batch_size: int, split: str = "test") -> tf.data.Dataset:
+def evaluation_batches(data: AnyImages, *, batch_size: int, split: str = "test") -> tf.data.Dataset:
     """Returns all images of a split once, in their order, normalised and not augmented.
 
     Args:
@@ -99,7 +110,11 @@ def evaluation_batches(data: ImageData, *, batch_size: int, split: str = "test")
         raise ValueError(f'Argument `split` must be "test" or "train". Received: split={split!r}')
     import tensorflow as tf
 
-    images, labels = _tensors(getattr(data, f"{split}_images"), getattr(data, f"{split}_labels"))
+    if isinstance(data, StreamedImages):
+        return streamed_batches.evaluation(data, batch_size, split)
+    images, labels = host_tensors(
+        getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
+    )
 
     def prepared(start):
         batch = slice(start, start + batch_size)
@@ -109,7 +124,7 @@ def evaluation_batches(data: ImageData, *, batch_size: int, split: str = "test")
         tf.data.Dataset.range(0, len(labels), batch_size)
         .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
-        .with_options(_options())
+        .with_options(options())
     )
 
 
@@ -132,7 +147,7 @@ def augment(images: Any, augmentation: Augmentation, seed: int, step: Any) -> An
 
     def drawn(below, stream):
         return tf.random.stateless_uniform(
-            (batch, 1), _stream(seed, step, stream), 0, below, tf.int32, alg="philox"
+            (batch, 1), random_stream(seed, step, stream), 0, below, tf.int32, alg="philox"
         )
 
     rows = tf.tile(tf.range(height)[None], (batch, 1))
@@ -146,42 +161,3 @@ def augment(images: Any, augmentation: Augmentation, seed: int, step: Any) -> An
         images = tf.pad(images, ((0, 0), border, border, (0, 0)))
     images = tf.gather(images, rows, axis=1, batch_dims=1)
     return tf.gather(images, columns, axis=2, batch_dims=1)
-
-
-def normalise(images: Any, data: ImageData) -> Any:
-    """Returns `(pixel / 255 - mean) / std` in float32, channel by channel."""
-    import tensorflow as tf
-
-    return (tf.cast(images, tf.float32) / 255.0 - data.mean) / data.std
-
-
-def _stream(seed: int, number: Any, stream: int) -> Any:
-    """Returns the seed of one of the streams of an epoch or a step."""
-    import tensorflow as tf
-
-    pair = tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
-    return tf.random.experimental.stateless_fold_in(pair, stream, alg="philox")
-
-
-def _options() -> Any:
-    """Returns options without the rewriting of the graph, which would copy the images it captures.
-
-    What it rewrites is written out here: the map is parallel, the prefetch is there.
-    """
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False
-    return options
-
-
-def _tensors(images: Any, labels: Any) -> tuple[Any, Any]:
-    """Returns arrays as tensors in the host's memory, where tf.data works.
-
-    A function that is mapped captures them: they are no part of its graph, which may not be larger
-    than 2 GB.
-    """
-    import tensorflow as tf
-
-    with tf.device("CPU:0"):
-        return tf.constant(images), tf.constant(labels)

@@ -65,6 +65,22 @@ class ImageData:
         """Height, width and channels of an image."""
         return self.train_images.shape[1:]
 
+    @property
+    def train_count(self) -> int:
+        """Number of training images."""
+        return len(self.train_labels)
+
+    @property
+    def test_count(self) -> int:
+        """Number of test images."""
+        return len(self.test_labels)
+
+    def with_training_images(self, chosen: np.ndarray) -> "ImageData":
+        """Returns the same dataset with some of its training images, in the order of `chosen`."""
+        return dataclasses.replace(
+            self, train_images=self.train_images[chosen], train_labels=self.train_labels[chosen]
+        )
+
     def _check_images(self, name: str, images: np.ndarray) -> None:
         if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
             raise TypeError(

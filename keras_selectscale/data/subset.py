@@ -1,11 +1,9 @@
 """Stratified subsets of a training split."""
 
-import dataclasses
-
 import numpy as np
 
+from keras_selectscale.data.any_images import AnyImages
 from keras_selectscale.data.arguments import as_integer
-from keras_selectscale.data.image_data import ImageData
 
 
 def class_sizes(counts: np.ndarray, size: int) -> np.ndarray:
@@ -56,11 +54,12 @@ def stratified_indices(labels: np.ndarray, size: int, classes: int, seed: int) -
     return np.sort(np.concatenate(chosen))
 
 
-def training_subset(data: ImageData, *, train_size: int, seed: int) -> ImageData:
+def training_subset(data: AnyImages, *, train_size: int, seed: int) -> AnyImages:
     """Returns the same dataset with a stratified subset of its training images.
 
     The test split is shared with `data`, not copied, and `mean` and `std` stay those of the whole
-    training split.
+    training split. What TensorFlow Datasets prepared and is streamed is read through once, to
+    know the labels.
 
     Args:
         data: Dataset to take from.
@@ -74,7 +73,7 @@ def training_subset(data: ImageData, *, train_size: int, seed: int) -> ImageData
     """
     train_size = as_integer("train_size", train_size, 1)
     seed = as_integer("seed", seed, 0)
-    images = len(data.train_labels)
+    images = data.train_count
     if not data.classes <= train_size <= images:
         raise ValueError(
             f"Argument `train_size` must be from {data.classes} (one image of each class) to "
@@ -88,6 +87,4 @@ def training_subset(data: ImageData, *, train_size: int, seed: int) -> ImageData
             f"class {empty[0]} is empty"
         )
     chosen = stratified_indices(data.train_labels, train_size, data.classes, seed)
-    return dataclasses.replace(
-        data, train_images=data.train_images[chosen], train_labels=data.train_labels[chosen]
-    )
+    return data.with_training_images(chosen)

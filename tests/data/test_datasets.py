@@ -8,7 +8,14 @@ from keras_selectscale.data import DATASETS, load, training_subset
 
 
 def test_datasets_are_named_and_described():
-    assert list(DATASETS) == ["digits", "cifar10"]
+    assert list(DATASETS) == [
+        "digits",
+        "cifar10",
+        "cifar100",
+        "imagenet2012",
+        "tfds:NAME",
+        "folder:PATH",
+    ]
     assert all(text and "\n" not in text for text in DATASETS.values())
     with pytest.raises(TypeError):
         DATASETS["other"] = ""

@@ -88,5 +88,7 @@ def test_a_split_that_is_not_there_is_named(broken):
     info = json.loads((broken / "dataset_info.json").read_text())
     info["splits"] = [split for split in info["splits"] if split["name"] != "test"]
     (broken / "dataset_info.json").write_text(json.dumps(info))
-    with pytest.raises(FileNotFoundError, match=f"{broken} has no test split"):
+    with pytest.raises(
+        FileNotFoundError, match=f"{broken} has no test or validation split; its splits: train$"
+    ):
         load("cifar10", data_dir=broken.parents[1])
