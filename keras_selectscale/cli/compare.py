@@ -1,6 +1,7 @@
 """`keras-selectscale compare`, the main job."""
 
 import pathlib
+import re
 from typing import Any
 
 import click
@@ -18,10 +19,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 @click.command()
 @options.dataset_options
-@click.option("--network", help="By default resnet-8 on the digits, resnet-20 on CIFAR-10.")
+@click.option("--network", help="By default resnet-8 on the digits, resnet-20 elsewhere.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
 @click.option("--epochs", type=int, help="By default 20.")
-@click.option("--batch-size", type=int, help="By default 64 on the digits, 128 on CIFAR-10.")
+@click.option("--batch-size", type=int, help="By default 64 on the digits, 128 elsewhere.")
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
 @click.option("--run", "run_name", help="Name of the folder; by default made of the above.")
 @options.runs_dir_option
@@ -45,13 +46,17 @@ def command(
     from keras_selectscale.training.epoch_progress import make_progress
 
     with input_errors():
-        base = Recipe(dataset=dataset, **(DEFAULTS[dataset] | options.given(**values)))
+        base = Recipe(
+            dataset=dataset,
+            **(DEFAULTS.get(dataset, DEFAULTS["cifar10"]) | options.given(**values)),
+        )
         comparison = Comparison(base, seeds)
         models.build(base.network)
         size = f"-{base.train_size}" if base.train_size else ""
-        path = options.run_path(runs_dir, run_name or f"compare-{dataset}{size}-{base.network}")
+        plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-")
+        path = options.run_path(runs_dir, run_name or f"compare-{plain}{size}-{base.network}")
         images = options.load_images(
-            ((dataset, seed) for seed in range(seeds)), data_dir, base.train_size
+            ((dataset, seed) for seed in range(seeds)), data_dir, base.train_size, base.image_size
         )
         cells = comparison.open(path)
     with make_progress() as progress:

@@ -31,12 +31,12 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
         if not folder.checkpoint_path.exists():
             raise ValueError(f"{folder.path} has no checkpoint yet: its training has just begun")
         model = keras.models.load_model(folder.checkpoint_path)
-        images = data.load(recipe.dataset, data_dir=data_dir)
+        images = data.load(recipe.dataset, data_dir=data_dir, image_size=recipe.image_size)
     found = evaluate(model, images)
     top5 = f", top-5 {found['top5_error']:.2f}%" if "top5_error" in found else ""
     epochs = len(folder.read_history())
     click.echo(
         f"{folder.path}: {recipe.network}, drop {recipe.drop}, after {epochs} of {recipe.epochs} "
         f"epochs: test error {found['error']:.2f}%{top5}, test loss {found['loss']:.4f} "
-        f"on {len(images.test_labels):,} images of {recipe.dataset}"
+        f"on {images.test_count:,} images of {recipe.dataset}"
     )

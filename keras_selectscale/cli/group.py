@@ -48,7 +48,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         where = context.command_path if context else "keras-selectscale"
         _say(f"{where}: {error.format_message()}")
         return 2
-    except FloatingPointError as error:
+    except (FloatingPointError, OSError) as error:
         _say(f"keras-selectscale: {error}")
         return 1
     except (click.Abort, KeyboardInterrupt):

@@ -6,20 +6,18 @@ from typing import Any
 
 import click
 
-from keras_selectscale.data import DATASETS
-
 
 def dataset_options(command: Callable) -> Callable:
-    """Adds `--dataset`, `--data-dir` and `--train-size`."""
+    """Adds `--dataset`, `--data-dir`, `--train-size` and `--image-size`."""
     for option in (
+        click.option("--image-size", type=int, help="Edge to which the images are brought."),
         click.option("--train-size", type=int, help="Train on a stratified subset of N images."),
         data_dir_option,
         click.option(
             "--dataset",
-            type=click.Choice(list(DATASETS)),
             default="digits",
             show_default=True,
-            help="Images to train on.",
+            help="Images to train on: digits, cifar10, tfds:NAME, folder:PATH, …; see `list`.",
         ),
     ):
         command = option(command)
@@ -56,13 +54,19 @@ def run_path(runs_dir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def load_images(
-    wanted: Iterable[tuple[str, int]], data_dir: str | None, train_size: int | None
+    wanted: Iterable[tuple[str, int]],
+    data_dir: str | None,
+    train_size: int | None,
+    image_size: int | None = None,
 ) -> dict[tuple[str, int], Any]:
     """Returns the images by dataset and seed; each dataset is read once, a subset is by seed."""
     from keras_selectscale import data
 
     pairs = sorted(set(wanted))
-    whole = {name: data.load(name, data_dir=data_dir) for name in {name for name, _ in pairs}}
+    whole = {
+        name: data.load(name, data_dir=data_dir, image_size=image_size)
+        for name in {name for name, _ in pairs}
+    }
     if train_size is None:
         return {(name, seed): whole[name] for name, seed in pairs}
     return {

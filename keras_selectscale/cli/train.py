@@ -41,7 +41,11 @@ def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **value
         path = options.run_path(runs_dir, run_name)
         models.build(recipe.network)  # A wrong name is said before the data is read.
         images = data.load(
-            recipe.dataset, data_dir=data_dir, train_size=recipe.train_size, seed=recipe.seed
+            recipe.dataset,
+            data_dir=data_dir,
+            train_size=recipe.train_size,
+            seed=recipe.seed,
+            image_size=recipe.image_size,
         )
         run = RunFolder(path)
         run.open(recipe.as_json(), environment.describe())

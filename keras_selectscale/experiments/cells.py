@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 from rich.progress import Progress
 
-from keras_selectscale.data import ImageData
+from keras_selectscale.data import AnyImages
 from keras_selectscale.training import Recipe, RunFolder, environment, train
 
 
@@ -43,7 +43,9 @@ def open_cells(titles: Sequence[tuple[str, Recipe, pathlib.Path]]) -> list[Cell]
 
 
 def run_cells(
-    cells: Sequence[Cell], images: Mapping[tuple[str, int], ImageData], progress: Progress
+    cells: Sequence[Cell],
+    images: Mapping[tuple[str, int], AnyImages],
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """Trains the runs that are not done and returns the results of all, in their order.
 

@@ -68,7 +68,7 @@ def run_comparison(
     comparison: Comparison,
     folder: pathlib.Path,
     cells: list[Cell],
-    images: Mapping[tuple[str, int], datasets.ImageData],
+    images: Mapping[tuple[str, int], datasets.AnyImages],
     progress: Progress,
 ) -> dict[str, Any]:
     """Trains the cells that are missing and writes `comparison.json`, `.png` and the export.
@@ -115,7 +115,9 @@ def _read_finished(
 
 
 def _summarise(
-    comparison: Comparison, results: dict[str, list[dict[str, Any]]], images: datasets.ImageData
+    comparison: Comparison,
+    results: dict[str, list[dict[str, Any]]],
+    images: datasets.AnyImages,
 ) -> dict[str, Any]:
     methods = {}
     for method, rows in results.items():
@@ -136,8 +138,8 @@ def _summarise(
         "recipe": base,
         "seeds": list(range(comparison.seeds)),
         "parameters": results["none"][0]["parameters"],
-        "train_images": len(images.train_labels),
-        "test_images": len(images.test_labels),
+        "train_images": images.train_count,
+        "test_images": images.test_count,
         "methods": methods,
         "limits": f"{_spread(methods)} {LIMITS}",
         "environment": environment.describe(),

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from keras_selectscale.data import ImageData
+from keras_selectscale.data import AnyImages
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import Recipe, environment
@@ -91,7 +91,7 @@ class Reproduction:
 def run_reproduction(
     reproduction: Reproduction,
     cells: Sequence[Cell],
-    images: Mapping[tuple[str, int], ImageData],
+    images: Mapping[tuple[str, int], AnyImages],
     progress: Progress,
 ) -> dict[str, Any]:
     """Trains the runs that are missing.

@@ -33,11 +33,12 @@ def as_seed(value: object) -> int | None:
             "Argument `seed` must be an integer or None. "
             f"Received: seed={value!r} (of type {type(value).__name__})"
         )
-    if not 0 <= value <= MAX_SEED:
+    seed = int(value)
+    if not 0 <= seed <= MAX_SEED:
         raise ValueError(
             f"Argument `seed` must be between 0 and {MAX_SEED}. Received: seed={value!r}"
         )
-    return int(value)
+    return seed
 
 
 def fold_in_replica(seed: Any) -> Any:

@@ -83,7 +83,7 @@ class FeatureDrop(FeatureMaps):
             rates.check_inverse_fits(self.retaining_rate, self.compute_dtype)
         self.seed = drop_seed_generator.as_seed(seed)
         self.seed_generator = DropSeedGenerator(self.seed)
-        self.training_calls = None
+        self.training_calls: Any = None
 
     @property
     def _is_scheduled(self) -> bool:
@@ -129,7 +129,7 @@ class FeatureDrop(FeatureMaps):
 
     def next_retaining_rate(self) -> Any:
         """Returns the rate of this call and counts the call where there is a schedule."""
-        if not self._is_scheduled:
+        if not isinstance(self.retaining_rate, LearningRateSchedule):
             return self.retaining_rate
         rate = ops.cast(self.retaining_rate(self.training_calls), "float32")
         self.training_calls.assign(self.training_calls + 1)

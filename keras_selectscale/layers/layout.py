@@ -39,12 +39,13 @@ def check_feature_maps(shape: Sequence[int | None], data_format: str, owner: str
             f"Received: inputs.shape={shape} (rank {len(shape)})"
         )
     axis = channel_axis(data_format, len(shape))
-    if shape[axis] is None:
+    channels = shape[axis]
+    if channels is None:
         raise ValueError(
             f"{owner} expects `inputs` whose channel axis ({axis} for "
             f"data_format={data_format!r}) has a known size. Received: inputs.shape={shape}"
         )
-    if shape[axis] < 1:
+    if channels < 1:
         raise ValueError(
             f"{owner} expects `inputs` of at least one channel on axis {axis}. "
             f"Received: inputs.shape={shape}"

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
-from keras_selectscale.data import ImageData
+from keras_selectscale.data import AnyImages
 from keras_selectscale.training.epoch_progress import EpochProgress
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
@@ -24,7 +24,7 @@ TOP5_CLASSES = 1000
 def train(
     recipe: Recipe,
     run: RunFolder,
-    images: ImageData,
+    images: AnyImages,
     *,
     progress: Progress | None = None,
     label: str = "",
@@ -53,6 +53,7 @@ def train(
 
     Raises:
         FloatingPointError: Where the loss is no longer finite.
+        OSError: Where an image cannot be read, or the folder not be written.
     """
     result = run.read_result()
     if result is not None:
@@ -73,23 +74,24 @@ def train(
         )
     started = time.perf_counter()
     if first_epoch < recipe.epochs:
-        model.fit(
-            datasets.training_batches(
-                images,
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
-                first_step=first_epoch * steps,
-            ),
-            steps_per_epoch=steps,
-            initial_epoch=first_epoch,
-            epochs=recipe.epochs,
-            callbacks=all_callbacks,
-            shuffle=False,  # The batches are.
-            verbose=0,
-        )
+        with datasets.image_errors():
+            model.fit(
+                datasets.training_batches(
+                    images,
+                    batch_size=recipe.batch_size,
+                    seed=recipe.seed,
+                    first_step=first_epoch * steps,
+                ),
+                steps_per_epoch=steps,
+                initial_epoch=first_epoch,
+                epochs=recipe.epochs,
+                callbacks=all_callbacks,
+                shuffle=False,  # The batches are.
+                verbose=0,
+            )
     seconds = time.perf_counter() - started
     test = evaluate(model, images)
-    trained = (recipe.epochs - first_epoch) * len(images.train_labels)
+    trained = (recipe.epochs - first_epoch) * images.train_count
     result = {
         **{f"test_{name}": value for name, value in test.items()},
         "train_error": 100 * (1 - float(checkpoint.rows[-1]["accuracy"])),
@@ -102,12 +104,15 @@ def train(
     return result
 
 
-def build_model(recipe: Recipe, images: ImageData, steps_per_epoch: int) -> keras.Model:
+def build_model(recipe: Recipe, images: AnyImages, steps_per_epoch: int) -> keras.Model:
     """Returns the compiled model of a recipe, its initial weights decided by the seed."""
     keras.utils.set_random_seed(recipe.seed)
+    drop: Any = recipe.make_drop(recipe.epochs * steps_per_epoch)
+    if drop is not None and recipe.group_factors is not None:
+        drop = models.by_group(drop, dict(recipe.group_factors))
     model = models.build(
         recipe.network,
-        drop=recipe.make_drop(recipe.epochs * steps_per_epoch),
+        drop=drop,
         input_shape=images.input_shape,
         classes=images.classes,
         data_format="channels_last",
@@ -125,13 +130,14 @@ def build_model(recipe: Recipe, images: ImageData, steps_per_epoch: int) -> kera
     return model
 
 
-def evaluate(model: keras.Model, images: ImageData, split: str = "test") -> dict[str, float]:
+def evaluate(model: keras.Model, images: AnyImages, split: str = "test") -> dict[str, float]:
     """Returns `loss`, and `error` (and `top5_error`) in percent, on a split, without drops."""
-    values = model.evaluate(
-        datasets.evaluation_batches(images, batch_size=EVALUATION_BATCH, split=split),
-        verbose=0,
-        return_dict=True,
-    )
+    with datasets.image_errors():
+        values = model.evaluate(
+            datasets.evaluation_batches(images, batch_size=EVALUATION_BATCH, split=split),
+            verbose=0,
+            return_dict=True,
+        )
     errors = {
         name.replace("accuracy", "error"): 100 * (1 - float(value))
         for name, value in values.items()

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras.optimizers import schedules
 
+from keras_selectscale import data as datasets
 from keras_selectscale.layers import curriculum, methods
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.training.coupled_sgd import CoupledSGD
@@ -87,6 +88,7 @@ class Recipe:
         _check_number("decay_factor", self.decay_factor, 0, 1, exclusive=True)
         _check_number("momentum", self.momentum, 0, 1)
         _check_number("weight_decay", self.weight_decay, 0, math.inf)
+        datasets.check_name(self.dataset)
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("curriculum", self.curriculum, CURRICULA)
         object.__setattr__(self, "milestones", tuple(self.milestones))

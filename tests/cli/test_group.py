@@ -53,8 +53,17 @@ def test_clicks_own_errors_are_one_line_and_status_2(arguments, words, capsys):
     assert all(word in captured.err for word in words)
 
 
-def test_a_training_that_diverges_is_status_1(capsys):
-    assert run(failing(FloatingPointError("the loss is nan")), ["work"]) == 1
+@pytest.mark.parametrize("error", [FloatingPointError, OSError])
+def test_work_that_fails_is_one_line_and_status_1(error, capsys):
+    @click.group()
+    def group():
+        pass
+
+    @group.command()
+    def work():
+        raise error("the loss is nan")
+
+    assert run(group, ["work"]) == 1
     assert capsys.readouterr().err == "keras-selectscale: the loss is nan\n"
 
 

@@ -166,3 +166,17 @@ def test_tensorboard_logs_are_written(tmp_path, images):
     folder.open(recipe.as_json(), {})
     train(recipe, folder, images)
     assert list(folder.log_path.rglob("events.out.tfevents.*"))
+
+
+def test_group_factors_place_and_scale_the_drops(images):
+    recipe = dataclasses.replace(
+        RECIPE, drop="spatial-scale", curriculum="none", top_rate=None, retaining_rate=0.2,
+        score=None, group_factors=((2, 0.5), (3, 1.0)),
+    )  # fmt: skip
+    model = build_model(recipe, images, 4)
+    rates = {la.name: la.retaining_rate for la in model.layers if isinstance(la, FeatureDrop)}
+    assert rates == {
+        f"group{group}_block1_{conv}_drop": pytest.approx(rate)
+        for group, rate in ((2, 0.6), (3, 0.2))
+        for conv in (1, 2)
+    }
