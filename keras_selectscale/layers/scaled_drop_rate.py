@@ -16,11 +16,11 @@ class ScaledDropRate(LearningRateSchedule):
 
     Args:
         schedule: `keras.optimizers.schedules.LearningRateSchedule` of a retaining rate.
-        factor: Number of at least 0: 1 is `schedule` itself, 0 the identity.
+        factor: Number in [0, 1]: 1 is `schedule` itself, 0 the identity.
 
     Raises:
         TypeError: Where `schedule` is no schedule or `factor` no number.
-        ValueError: Where `factor` is negative or not finite.
+        ValueError: Where `factor` is not in [0, 1].
 
     Example:
 
@@ -38,8 +38,8 @@ class ScaledDropRate(LearningRateSchedule):
             )
         self.schedule = schedule
         self.factor = rates.as_rate("factor", factor)
-        if self.factor < 0:
-            raise ValueError(f"Argument `factor` must be at least 0. Received: factor={factor!r}")
+        if not 0 <= self.factor <= 1:
+            raise ValueError(f"Argument `factor` must be in [0, 1]. Received: factor={factor!r}")
 
     def __call__(self, step: Any) -> Any:
         """Returns the rate at `step`, of the shape that `schedule` gives."""

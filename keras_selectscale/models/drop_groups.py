@@ -19,18 +19,18 @@ def by_group(
 
         1 - f * (1 - p)
 
-    at every step where it is a schedule; so does Keras' `rate` become f times itself. Each site
-    gets a copy of the template, named and seeded as where the template itself is given as `drop=`.
-    Groups that are not named get none.
+    at every step where it is a schedule; the `rate` of a layer of Keras becomes f times itself.
+    Each site gets a copy of the template, named and seeded as where the template itself is given
+    as `drop=`. Groups that are not named get none.
 
     Args:
         drop: The drop layer as a template.
-        factors: Factor of the drop rate by the number of the group; 0 is the stem. Factors are 0
-            or more, 1 is the template's rate.
+        factors: Factor of the drop rate by the number of the group; 0 is the stem. Factors are in
+            [0, 1]: the template is the strongest.
 
     Raises:
         TypeError: Where `drop` is no layer, or `factors` no mapping from integers to numbers.
-        ValueError: Where `factors` is empty, or one of them negative or not finite.
+        ValueError: Where `factors` is empty, or one of them not in [0, 1].
 
     Example:
 
@@ -69,8 +69,8 @@ def _as_factors(value: Mapping[int, float]) -> dict[int, float]:
     factors = {
         int(group): rates.as_rate(f"factors[{group}]", factor) for group, factor in value.items()
     }
-    if min(factors.values()) < 0:
-        raise ValueError(f"Argument `factors` must be 0 or more. Received: factors={value!r}")
+    if not all(0 <= factor <= 1 for factor in factors.values()):
+        raise ValueError(f"Argument `factors` must be in [0, 1]. Received: factors={value!r}")
     return factors
 
 

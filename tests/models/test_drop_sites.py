@@ -4,20 +4,28 @@ import pytest
 
 from keras_selectscale import Selective, SelectScale, SpatialDropout, linear_curriculum
 from keras_selectscale.models import CifarResNet, DropSite
-
-
-def drops(model, kind):
-    return [layer for layer in model.layers if isinstance(layer, kind)]
+from keras_selectscale.models.drop_copies import copy_for_site
+from tests.models.inspection import drops
 
 
 def test_no_two_sites_share_a_seed_and_one_seed_gives_the_same_ones():
     def seeds(seed):
         template = SelectScale(top_rate=0.2, retaining_rate=0.4, seed=seed)
-        return [layer.seed for layer in drops(CifarResNet(110, drop=template), SelectScale)]
+        return [layer.seed for layer in drops(CifarResNet(20, drop=template), SelectScale)]
 
-    assert len(set(seeds(7))) == 109
-    assert seeds(7) == seeds(7)
-    assert not set(seeds(7)) & set(seeds(8))
+    first = seeds(7)
+    assert len(set(first)) == 19
+    assert seeds(7) == first
+    assert not set(first) & set(seeds(8))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 2**31 - 1])
+def test_the_many_sites_of_a_deep_network_share_no_seed(seed):
+    template = SpatialDropout(retaining_rate=0.9, seed=seed)
+    names = [f"group{g}_block{b}_{c}" for g in range(1, 5) for b in range(1, 51) for c in (1, 2, 3)]
+    copies = [copy_for_site(template, name) for name in names]
+    assert len({copy.seed for copy in copies}) == len(names)
+    assert all(0 <= copy.seed < 2**31 for copy in copies)
 
 
 def test_without_a_seed_no_two_sites_share_their_state():
