@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from tests.data import tiny_cifar10
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("tfds")
+    tiny_cifar10.prepare(data_dir, train=40, test=20)
+    return data_dir
+
+
+def test_a_cell_runs_and_stands_beside_the_papers(command, tmp_path, prepared):
+    arguments = (
+        "reproduce", "table1/wrn-20-4/selectscale", "--runs", 2, "--epochs", 1,
+        "--train-size", 20, "--data-dir", prepared,
+    )  # fmt: skip
+    status, out, err = command(*arguments)
+    assert status == 0, err
+    assert "4.24 ± 0.05 (5)" in out
+    squeezed = " ".join(out.split())
+    for word in ("1 of 200 epochs", "20 training", "2 of 5 runs"):
+        assert word in squeezed
+    path = tmp_path / "runs" / "reproduce" / "table1-wrn-20-4-selectscale.json"
+    (row,) = json.loads(path.read_text())["rows"]
+    assert f"{row['mean']:.2f} ± {row['deviation']:.2f} (2)" in squeezed
+    folder = tmp_path / "runs" / "reproduce" / "table1-wrn-20-4-selectscale-1ep-20"
+    recipe = json.loads((folder / "seed1" / "config.json").read_text())["recipe"]
+    assert (recipe["top_rate"], recipe["retaining_rate"], recipe["seed"]) == (0.2, 0.0, 1)
+
+    status, again, err = command(*arguments)
+    assert (status, again, err) == (0, out, "")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["table5"], ["table5", "table1/wrn-20-4/selectscale"]),
+        (["table1/wrn-20-4", "--runs", 0], ["--runs", "0"]),
+        (["table1/wrn-20-4", "--epochs", 0], ["--epochs", "0"]),
+        (["table1/wrn-20-4", "--train-size", -1], ["--train-size", "-1"]),
+        (["table4", "--data-dir", "nowhere"], ["imagenet2012", "nowhere"]),
+        (["table2/resnet-110/none", "--data-dir", "nowhere"], ["cifar100", "nowhere"]),
+    ],
+)
+def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, words):
+    status, out, err = command("reproduce", *arguments)
+    assert status == 2 and out == "" and err.count("\n") == 1
+    assert all(word in err for word in words)
+    assert list(tmp_path.iterdir()) == []
