@@ -38,7 +38,12 @@ def decode_window(encoded: Any, channels: int, choose: Callable[[Any, Any], Any]
             tf.strings.substr(encoded, 0, len(PNG)) == PNG,
             lambda: tf.io.decode_png(encoded, channels=channels),
             lambda: tf.ensure_shape(
-                tf.numpy_function(_decode_other, [encoded, channels], tf.uint8, stateful=False),
+                tf.numpy_function(
+                    _decode_other,
+                    [tf.io.decode_raw(encoded, tf.uint8), channels],
+                    tf.uint8,
+                    stateful=False,
+                ),
                 (None, None, channels),
             ),
         )
@@ -64,7 +69,7 @@ def decode(encoded: bytes, channels: int) -> np.ndarray:
     try:
         with tf.device("CPU:0"):
             return decode_window(tf.constant(encoded), channels, whole).numpy()
-    except tf.errors.OpError as error:
+    except Exception as error:  # TensorFlow's, or one of Pillow's.
         raise OSError(undecodable(encoded)) from error
 
 
@@ -84,9 +89,9 @@ def undecodable(encoded: bytes) -> str:
     return "the file cannot be decoded"
 
 
-def _decode_other(encoded: bytes, channels: int) -> np.ndarray:
+def _decode_other(encoded: np.ndarray, channels: int) -> np.ndarray:
     from PIL import Image
 
-    with Image.open(io.BytesIO(encoded)) as image:
+    with Image.open(io.BytesIO(encoded.tobytes())) as image:
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)

@@ -148,7 +148,7 @@ def _images(
         .skip(skipped)
         .map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .ignore_errors(log_warning=False)
-        .scan(tf.constant(first, tf.int64), lambda expected, *element: checked(expected, element))
+        .scan(tf.constant(first, tf.int64), checked)
         .filter(lambda position, image, label: label >= 0)
     )
 
