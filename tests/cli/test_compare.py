@@ -22,7 +22,7 @@ def test_the_main_job_end_to_end(command, tmp_path):
         assert "equal the model's to the bit" in out and "no random operation" in out
 
     status, again, err = command(*TINY)
-    assert status == 0 and again == out and err == ""
+    assert (status, again, err.strip()) == (0, out, "")
 
 
 @pytest.mark.parametrize(

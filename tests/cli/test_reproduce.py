@@ -31,7 +31,7 @@ def test_a_cell_runs_and_stands_beside_the_papers(command, tmp_path, prepared):
     assert (recipe["top_rate"], recipe["retaining_rate"], recipe["seed"]) == (0.2, 0.0, 1)
 
     status, again, err = command(*arguments)
-    assert (status, again, err) == (0, out, "")
+    assert (status, again, err.strip()) == (0, out, "")
 
 
 @pytest.mark.parametrize(
