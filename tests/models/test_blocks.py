@@ -64,7 +64,16 @@ def test_the_groups_of_a_convolution_compute_what_a_grouped_one_does(groups, str
     x = images(2, 6, 8, 8)
     np.testing.assert_allclose(outputs(model, x), outputs(grouped, x), rtol=1e-4, atol=1e-5)
     assert trainable_parameters(model) == trainable_parameters(grouped)
-    assert np.ptp([np.std(keras.ops.convert_to_numpy(part)) for part in parts]) > 0
+    # Each group has initial weights of its own, and one step of training changes them alike.
+    start = [keras.ops.convert_to_numpy(part) for part in parts]
+    assert len({part.tobytes() for part in start}) == groups
+    for network in (model, grouped):
+        network.compile(keras.optimizers.SGD(1.0), "mse")
+        network.train_on_batch(x, outputs(network, x) + images(*outputs(network, x).shape))
+    steps = [keras.ops.convert_to_numpy(part) - old for part, old in zip(parts, start, strict=True)]
+    expected = keras.ops.convert_to_numpy(grouped.layers[1].kernel) - np.concatenate(start, axis=-1)
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(np.concatenate(steps, axis=-1), expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -79,7 +88,7 @@ def test_a_grouped_convolution_trains(jit_compile):
     x, y = images(12, 4, 6, 8), np.arange(12) % 3
     before = [keras.ops.convert_to_numpy(w) for w in model.trainable_weights]
     losses = model.fit(x, y, epochs=20, batch_size=12, verbose=0).history["loss"]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     for old, weight in zip(before, model.trainable_weights, strict=True):
         assert not np.array_equal(old, keras.ops.convert_to_numpy(weight)), weight.path
 
