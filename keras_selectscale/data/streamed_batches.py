@@ -43,7 +43,7 @@ def training(data: StreamedImages, batch_size: int, seed: int, first_step: int) 
     )
     return (
         _batched(images, count, batch_size)
-        .map(lambda images, labels: (normalise(images, data), labels), deterministic=True)
+        .map(lambda images, labels: (normalise(images, data), labels))
         .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         .prefetch(tf.data.AUTOTUNE)
         .with_options(options())
@@ -72,7 +72,7 @@ def evaluation(data: StreamedImages, batch_size: int, split: str) -> tf.data.Dat
     return (
         images.map(lambda position, image, label: (image, label))
         .batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .map(lambda images, labels: (normalise(images, data), labels), deterministic=True)
+        .map(lambda images, labels: (normalise(images, data), labels))
         .apply(tf.data.experimental.assert_cardinality(-(-len(source) // batch_size)))
         .prefetch(tf.data.AUTOTUNE)
         .with_options(options())
