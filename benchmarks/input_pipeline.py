@@ -3,8 +3,8 @@
 python benchmarks/input_pipeline.py --network resnet-20 --dataset cifar10 --data-dir DIR
 
 Prints the images a second of the pipeline alone and of training, and the median over rounds of the
-time of some training steps on real batches over that of as many on one batch that lies ready, the two
-taken in turns in one process.
+time of some training steps on real batches over that of as many on one batch that lies ready, the
+two taken in turns in one process.
 """
 
 import statistics
