@@ -43,7 +43,7 @@ def find_features(builder: Any, name: str) -> ClassificationFeatures:
         pairs.append((images[0], labels[0]))
     pair = next((each for each in pairs if each[0] in images and each[1] in labels), None)
     if pair is None:
-        has = ", ".join(f"{key} ({type(each).__name__})" for key, each in found.items())
+        has = ", ".join(f"{key} ({type(each).__name__})" for key, each in sorted(found.items()))
         raise ValueError(
             "Argument `dataset` must name an image classification dataset, with an image and a "
             f"class label. Received: dataset={name!r}, which has {has or 'no named features'}"

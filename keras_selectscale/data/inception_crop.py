@@ -8,15 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_selectscale.data.inception_augmentation import InceptionAugmentation
-from keras_selectscale.data.pipeline import (
-    AREAS,
-    ASPECTS,
-    COLUMNS,
-    FLIPS,
-    LIGHTS,
-    ROWS,
-    random_stream,
-)
+from keras_selectscale.data.pipeline import FLIPS, LIGHTS, WINDOWS, random_stream
 
 TRIES = 10
 # The share of the shorter side that evaluation sees.
@@ -51,15 +43,14 @@ def random_window(
     """
     import tensorflow as tf
 
-    def drawn(stream, shape, low, high):
-        return tf.random.stateless_uniform(
-            shape, random_stream(seed, position, stream), low, high, alg="philox"
-        )
-
+    # All of them at once: most of what small draws cost is the number of them.
+    drawn = tf.random.stateless_uniform(
+        (2 * TRIES + 2,), random_stream(seed, position, WINDOWS), alg="philox"
+    )
+    smallest, widest = augmentation.smallest_area, math.log(augmentation.widest_aspect)
     rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    widest = math.log(augmentation.widest_aspect)
-    areas = rows * columns * drawn(AREAS, (TRIES,), augmentation.smallest_area, 1.0)
-    aspects = tf.exp(drawn(ASPECTS, (TRIES,), -widest, widest))
+    areas = rows * columns * (smallest + (1 - smallest) * drawn[:TRIES])
+    aspects = tf.exp(widest * (2 * drawn[TRIES : 2 * TRIES] - 1))
     heights = tf.cast(tf.round(tf.sqrt(areas / aspects)), tf.int32)
     widths = tf.cast(tf.round(tf.sqrt(areas * aspects)), tf.int32)
     fits = (heights >= 1) & (widths >= 1) & (heights <= height) & (widths <= width)
@@ -71,13 +62,12 @@ def random_window(
     window_height = tf.where(found, heights[first], tf.minimum(height, tall))
     window_width = tf.where(found, widths[first], tf.minimum(width, wide))
 
-    def start(stream, free):
-        places = tf.cast(free + 1, tf.float32)
-        place = tf.cast(drawn(stream, (), 0.0, 1.0) * places, tf.int32)
+    def start(share, free):
+        place = tf.cast(share * tf.cast(free + 1, tf.float32), tf.int32)
         return tf.where(found, tf.minimum(place, free), free // 2)
 
-    top = start(ROWS, height - window_height)
-    left = start(COLUMNS, width - window_width)
+    top = start(drawn[-2], height - window_height)
+    left = start(drawn[-1], width - window_width)
     return tf.stack([top, left, window_height, window_width])
 
 
@@ -101,30 +91,42 @@ def centre_window(height: Any, width: Any) -> Any:
     return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
 
 
-def mirror_and_light(
-    pixels: Any, augmentation: InceptionAugmentation, seed: int, position: Any
-) -> Any:
-    """Mirrors an image in half of the cases and shifts its colours, see `InceptionAugmentation`.
+def mirrored(pixels: Any, augmentation: InceptionAugmentation, seed: int, position: Any) -> Any:
+    """Mirrors an image in half of the cases, where `augmentation.flip` says so.
 
     Args:
-        pixels: float32 from 0 to 255 of shape `(height, width, channels)`.
+        pixels: Of shape `(height, width, channels)`, any dtype.
+        augmentation: What is done.
+        seed: At least 0.
+        position: As of `random_window`.
+
+    Returns:
+        The same shape and dtype.
+    """
+    import tensorflow as tf
+
+    if not augmentation.flip:
+        return pixels
+    coin = tf.random.stateless_uniform(
+        (), random_stream(seed, position, FLIPS), 0, 2, tf.int32, alg="philox"
+    )
+    return tf.cond(coin == 1, lambda: tf.reverse(pixels, [1]), lambda: pixels)
+
+
+def light(augmentation: InceptionAugmentation, seed: int, position: Any) -> Any:
+    """Draws what is added to red, green and blue of an image, see `InceptionAugmentation`.
+
+    Args:
         augmentation: What is drawn from.
         seed: At least 0.
         position: As of `random_window`.
 
     Returns:
-        The same shape; the colours may leave 0 to 255.
+        float32 of shape `(3,)`, of pixels divided by 255; the sum may leave 0 to 1.
     """
     import tensorflow as tf
 
-    if augmentation.flip:
-        coin = tf.random.stateless_uniform(
-            (), random_stream(seed, position, FLIPS), 0, 2, tf.int32, alg="philox"
-        )
-        pixels = tf.cond(coin == 1, lambda: pixels[:, ::-1], lambda: pixels)
-    if augmentation.lighting and pixels.shape[-1] == 3:
-        strengths = tf.random.stateless_normal(
-            (3,), random_stream(seed, position, LIGHTS), 0.0, augmentation.lighting, alg="philox"
-        )
-        pixels += 255.0 * tf.linalg.matvec(EIGENVECTORS, strengths * EIGENVALUES)
-    return pixels
+    strengths = tf.random.stateless_normal(
+        (3,), random_stream(seed, position, LIGHTS), alg="philox"
+    )
+    return tf.linalg.matvec(EIGENVECTORS, augmentation.lighting * EIGENVALUES * strengths)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from keras_selectscale.data.any_images import AnyImages
 
 # What is drawn from (seed, epoch), (seed, step) or (seed, position): one stream of numbers each.
-ORDER, ROWS, COLUMNS, FLIPS, AREAS, ASPECTS, LIGHTS = range(7)
+ORDER, ROWS, COLUMNS, FLIPS, WINDOWS, LIGHTS = range(6)
 
 
 def random_stream(seed: int, number: Any, stream: int) -> Any:

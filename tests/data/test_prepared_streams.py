@@ -140,7 +140,7 @@ def test_a_dataset_of_one_split_is_refused(tmp_path):
     [
         (
             {"sentence": tfds.features.Text(), "label": tfds.features.ClassLabel(num_classes=2)},
-            r"which has sentence \(Text\), label \(ClassLabel\)$",
+            r"which has label \(ClassLabel\), sentence \(Text\)$",
         ),
         (
             {"image": tfds.features.Image(shape=(2, 2, 3)), "label": tfds.features.Text()},

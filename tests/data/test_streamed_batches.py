@@ -71,7 +71,7 @@ def test_files_and_records_read_the_same(files, records):
             assert source.read(number) == files.read(int(label))
 
 
-@pytest.mark.parametrize(("batch_size", "steps"), [(1, 11), (4, 3), (10, 2), (11, 1), (99, 1)])
+@pytest.mark.parametrize(("batch_size", "steps"), [(4, 3), (11, 1), (99, 1)])
 def test_each_epoch_is_a_permutation_in_ceil_batches(data, batch_size, steps):
     assert steps_per_epoch(data, batch_size) == steps
     labels = [y for _, y in batches(3 * steps, data, batch_size=batch_size)]
@@ -82,7 +82,7 @@ def test_each_epoch_is_a_permutation_in_ceil_batches(data, batch_size, steps):
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
-@pytest.mark.parametrize("first_step", [1, 3, 5, 10**9 + 1])
+@pytest.mark.parametrize("first_step", [1, 5, 10**9 + 1])
 @pytest.mark.parametrize("batch_size", [4, 11])
 def test_a_later_start_goes_on_to_the_bit(data, first_step, batch_size):
     before = 0 if first_step < 100 else first_step - 2
@@ -145,6 +145,26 @@ def test_training_without_chance_is_the_image_resized(data):
             np.testing.assert_allclose(image, expected, atol=1e-4)
 
 
+def test_light_is_added_to_colours_and_not_to_grey(data):
+    lit = InceptionAugmentation(smallest_area=1.0, widest_aspect=1.0, flip=False, lighting=0.3)
+    calm = dataclasses.replace(lit, lighting=0.0)
+    for channels in (3, 1):
+        pair = [
+            dataclasses.replace(data, augmentation=each, channels=channels) for each in (lit, calm)
+        ]
+        ((bright, _),), ((plain, _),) = (batches(1, each, batch_size=COUNT) for each in pair)
+        shifts = (bright - plain) * np.array(pair[0].std)
+        # One for each channel of each image.
+        np.testing.assert_allclose(np.ptp(shifts, axis=(1, 2)), 0, atol=1e-5)
+        means = shifts.mean((1, 2))
+        if channels == 3:
+            assert (np.abs(means).max(1) > 1e-3).all() and len(
+                np.unique(means.round(6), axis=0)
+            ) > 9
+        else:
+            np.testing.assert_array_equal(means, 0)
+
+
 def test_shapes_are_known_but_for_the_batch(data):
     for dataset in (
         training_batches(data, batch_size=5, seed=0),
@@ -179,8 +199,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-@pytest.mark.parametrize("number", [0, COUNT - 1])
+@pytest.mark.parametrize(
+    ("kind", "number"), zip(BROKEN, (0, 5, COUNT - 1, 0, 5, COUNT - 1), strict=True)
+)
 def test_a_bad_image_is_named_while_it_is_used(files, tmp_path, kind, number):
     *spoil, reason = BROKEN[kind]
     data = spoiled(files, tmp_path, number, *spoil)
@@ -239,9 +260,10 @@ def test_fit_says_it_too(files, tmp_path):
     data = spoiled(files, tmp_path, 4, b"no image")
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(COUNT)])
     model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    steps = {"steps_per_epoch": 6, "verbose": 0}
     with pytest.raises(OSError, match=f"^Cannot use the image {tmp_path}/spöiled.jpg"):
         with image_errors():
-            model.fit(training_batches(data, batch_size=4, seed=0), steps_per_epoch=6, verbose=0)
+            model.fit(training_batches(data, batch_size=4, seed=0), shuffle=False, **steps)
 
 
 def test_other_errors_pass():
