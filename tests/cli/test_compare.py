@@ -29,7 +29,7 @@ def test_the_main_job_end_to_end(command, tmp_path):
     "arguments, words",
     [
         (["--seeds", 0], ["--seeds", "0"]),
-        (["--network", "vgg-16"], ["--network", "vgg-16"]),
+        (["--network", "vgg-17"], ["depth", "17"]),
         (["--epochs", -3], ["--epochs", "-3"]),
         (["--run", "/tmp/x"], ["--run"]),
         (["--dataset", "cifar10", "--data-dir", "nowhere"], ["cifar10", "nowhere"]),
