@@ -16,7 +16,9 @@ from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
 from keras_selectscale.training.run_folder import RunFolder
 
+# Images of an evaluation batch: as many as take the room of 500 of CIFAR's, and not over 500.
 EVALUATION_BATCH = 500
+EVALUATION_POSITIONS = 500 * 32 * 32
 # The top-5 error is reported from here on, as on ImageNet.
 TOP5_CLASSES = 1000
 
@@ -132,9 +134,11 @@ def build_model(recipe: Recipe, images: AnyImages, steps_per_epoch: int) -> kera
 
 def evaluate(model: keras.Model, images: AnyImages, split: str = "test") -> dict[str, float]:
     """Returns `loss`, and `error` (and `top5_error`) in percent, on a split, without drops."""
+    height, width, _ = images.input_shape
+    batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_POSITIONS // (height * width)))
     with datasets.image_errors():
         values = model.evaluate(
-            datasets.evaluation_batches(images, batch_size=EVALUATION_BATCH, split=split),
+            datasets.evaluation_batches(images, batch_size=batch_size, split=split),
             verbose=0,
             return_dict=True,
         )
