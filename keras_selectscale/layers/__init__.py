@@ -4,6 +4,7 @@ from keras_selectscale.layers.average_pool_score import AveragePoolScore
 from keras_selectscale.layers.curriculum import exponential_curriculum, linear_curriculum
 from keras_selectscale.layers.exponential_curriculum import ExponentialCurriculum
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate
 from keras_selectscale.layers.select_scale import SelectScale
 from keras_selectscale.layers.selective import Selective
 from keras_selectscale.layers.selectout import Selectout
@@ -15,6 +16,7 @@ __all__ = [
     "AveragePoolScore",
     "ExponentialCurriculum",
     "FeatureDrop",
+    "ScaledDropRate",
     "SelectScale",
     "Selective",
     "Selectout",
