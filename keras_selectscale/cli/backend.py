@@ -4,12 +4,17 @@ import os
 import sys
 import tempfile
 
+import click
+
 
 def start_keras() -> None:
     """Imports Keras and holds back what its backend writes to standard error meanwhile.
 
     TensorFlow tells of its CPU instructions and missing GPU libraries whatever its log level says,
-    and would hide a message of one line. Where the import fails, all of it is shown.
+    and would hide a message of one line.
+
+    Raises:
+        click.UsageError: Where there is no such backend.
     """
     # Before the import; it silences later lines of the same kind.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +24,12 @@ def start_keras() -> None:
         os.dup2(held.fileno(), 2)
         try:
             import keras  # noqa: F401
+        except (ImportError, ValueError) as error:
+            name = os.environ.get("KERAS_BACKEND", "tensorflow")
+            raise click.UsageError(
+                f"Keras does not start with KERAS_BACKEND={name}: {error}. The extras [jax] and "
+                "[torch] install these backends"
+            ) from None
         except BaseException:
             os.dup2(kept, 2)
             held.seek(0)

@@ -42,7 +42,7 @@ def command(
     start_keras()
     from keras_selectscale import models
     from keras_selectscale.experiments import Comparison, run_comparison
-    from keras_selectscale.training import Recipe
+    from keras_selectscale.training import DamagedRunError, Recipe
     from keras_selectscale.training.epoch_progress import make_progress
 
     with input_errors():
@@ -54,12 +54,14 @@ def command(
         models.build(base.network)
         size = f"-{base.train_size}" if base.train_size else ""
         plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-")
-        path = options.run_path(runs_dir, run_name or f"compare-{plain}{size}-{base.network}")
+        if run_name is None:
+            run_name = f"compare-{plain}{size}-{base.network}"
+        path = options.run_path(runs_dir, run_name)
         images = options.load_images(
             ((dataset, seed) for seed in range(seeds)), data_dir, base.train_size, base.image_size
         )
         cells = comparison.open(path)
-    with make_progress() as progress:
+    with input_errors(DamagedRunError), make_progress() as progress:
         summary = run_comparison(comparison, path, cells, images, progress)
     _print_summary(summary, path)
 

@@ -16,25 +16,29 @@ from keras_selectscale.cli.group import input_errors
 def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     """Evaluate the checkpoint of RUN, a run's name or folder, on the test images."""
     start_keras()
-    import keras
-
     from keras_selectscale import data
-    from keras_selectscale.training import Recipe, RunFolder, evaluate
+    from keras_selectscale.training import (
+        Recipe,
+        RunFolder,
+        evaluate,
+        load_checkpoint,
+    )
 
     with input_errors():
         path = pathlib.Path(run)
         folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
+        values = folder.read_recipe()
         try:
-            recipe = Recipe.from_json(folder.read_config().get("recipe", {}))
+            recipe = Recipe.from_json(values)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{folder.config_path} is damaged: {error}") from None
         if not folder.checkpoint_path.exists():
             raise ValueError(f"{folder.path} has no checkpoint yet: its training has just begun")
-        model = keras.models.load_model(folder.checkpoint_path)
+        model = load_checkpoint(folder)
+        epochs = len(folder.read_history())
         images = data.load(recipe.dataset, data_dir=data_dir, image_size=recipe.image_size)
     found = evaluate(model, images)
     top5 = f", top-5 {found['top5_error']:.2f}%" if "top5_error" in found else ""
-    epochs = len(folder.read_history())
     click.echo(
         f"{folder.path}: {recipe.network}, drop {recipe.drop}, after {epochs} of {recipe.epochs} "
         f"epochs: test error {found['error']:.2f}%{top5}, test loss {found['loss']:.4f} "

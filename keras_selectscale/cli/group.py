@@ -48,6 +48,9 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         where = context.command_path if context else "keras-selectscale"
         _say(f"{where}: {error.format_message()}")
         return 2
+    except MemoryError as error:
+        _say(f"keras-selectscale: not enough memory: {error}")
+        return 1
     except (FloatingPointError, OSError) as error:
         _say(f"keras-selectscale: {error}")
         return 1
@@ -57,11 +60,16 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def input_errors() -> Iterator[None]:
-    """Turns the errors of bad input within into one line and exit status 2."""
+def input_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """Turns the errors of bad input within into one line and exit status 2.
+
+    Args:
+        *kinds: Which errors; by default the `ValueError`, `TypeError` and `OSError` of a check.
+    """
+    kinds = kinds or (ValueError, TypeError, OSError)
     try:
         yield
-    except (ValueError, TypeError, OSError) as error:
+    except kinds as error:
         context = click.get_current_context()
         raise click.UsageError(_as_option(str(error), context.command), context) from None
 
@@ -69,6 +77,8 @@ def input_errors() -> Iterator[None]:
 def _as_option(message: str, command: click.Command) -> str:
     """Returns a library's message with the argument that it names as the command's option."""
     for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            continue
         for option in parameter.opts:
             start = f"Argument `{option.removeprefix('--').replace('-', '_')}`"
             if message.startswith(start):
@@ -77,4 +87,5 @@ def _as_option(message: str, command: click.Command) -> str:
 
 
 def _say(message: str) -> None:
-    click.echo(" ".join(message.split()), err=True)
+    line = " ".join(message.split())
+    click.echo("".join(c if c.isprintable() else "?" for c in line), err=True)

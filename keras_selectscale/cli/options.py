@@ -46,7 +46,8 @@ def runs_dir_option(command: Callable) -> Callable:
 
 def run_path(runs_dir: pathlib.Path, name: str) -> pathlib.Path:
     """Returns the folder of a run's name, which must be a plain one."""
-    if name in ("", ".", "..") or pathlib.PurePath(name).name != name:
+    plain = pathlib.PurePath(name).name == name and name not in ("", ".", "..")
+    if not plain or name.startswith("-") or not name.isprintable():
         raise ValueError(
             f"Argument `run` must be a plain name, which becomes a folder. Received: run={name!r}"
         )

@@ -33,6 +33,7 @@ def command(
     start_keras()
     from keras_selectscale import recipes
     from keras_selectscale.experiments import Reproduction, run_reproduction
+    from keras_selectscale.training import DamagedRunError
     from keras_selectscale.training.epoch_progress import make_progress
     from keras_selectscale.training.run_folder import write_json
 
@@ -43,7 +44,7 @@ def command(
         images = options.load_images(wanted, data_dir, train_size)
         folder = runs_dir / "reproduce"
         cells = reproduction.open(folder)
-    with make_progress() as progress:
+    with input_errors(DamagedRunError), make_progress() as progress:
         summary = run_reproduction(reproduction, cells, images, progress)
     path = folder / f"{name.strip('/').replace('/', '-')}.json"
     write_json(path, summary)

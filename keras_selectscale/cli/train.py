@@ -33,7 +33,7 @@ def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **value
     """
     start_keras()
     from keras_selectscale import data, models
-    from keras_selectscale.training import Recipe, RunFolder, environment, train
+    from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, environment, train
     from keras_selectscale.training.epoch_progress import make_progress
 
     with input_errors():
@@ -50,7 +50,7 @@ def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **value
         run = RunFolder(path)
         run.open(recipe.as_json(), environment.describe())
         done = run.read_result() is not None
-    with make_progress() as progress:
+    with input_errors(DamagedRunError), make_progress() as progress:
         result = train(recipe, run, images, progress=progress)
     click.echo(
         f"{path}: {'already done' if done else 'done'}, {result['epochs']} epochs, "

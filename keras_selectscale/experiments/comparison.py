@@ -15,9 +15,10 @@ from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import draw_comparison
 from keras_selectscale.export import verify_saved_model, write_saved_model
 from keras_selectscale.layers.methods import METHODS
-from keras_selectscale.training import Recipe, RunFolder, environment
+from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, environment
 from keras_selectscale.training.run_folder import read_json, write_json
 
+MOST_SEEDS = 1000
 LIMITS = (
     "What this shows: that every method trains, saves and exports, and at what spread over the "
     "seeds. What it does not show: which method is better. The runs are few and short; the paper's "
@@ -39,8 +40,10 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Checks the number of seeds."""
-        if self.seeds < 1:
-            raise ValueError(f"Argument `seeds` must be at least 1. Received: seeds={self.seeds}")
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise ValueError(
+                f"Argument `seeds` must be from 1 to {MOST_SEEDS}. Received: seeds={self.seeds}"
+            )
 
     def cells(self) -> Iterator[tuple[str, Recipe]]:
         """Yields the name and the recipe of each cell; every method has seed 0 before seed 1."""
@@ -110,7 +113,10 @@ def _read_finished(
         return None
     if any(cell.run.read_result() is None for cell in cells):
         return None
-    summary = read_json(folder / "comparison.json")
+    try:
+        summary = read_json(folder / "comparison.json")
+    except DamagedRunError:  # It is made again from the runs.
+        return None
     return summary if summary.get("seeds") == list(range(comparison.seeds)) else None
 
 

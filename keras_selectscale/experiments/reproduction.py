@@ -13,6 +13,8 @@ from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import Recipe, environment
 
+MOST_RUNS = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
@@ -36,20 +38,24 @@ class Reproduction:
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
-        if self.runs is not None and self.runs < 1:
-            raise ValueError(f"Argument `runs` must be at least 1. Received: runs={self.runs}")
+        if self.runs is not None and not 1 <= self.runs <= MOST_RUNS:
+            raise ValueError(
+                f"Argument `runs` must be from 1 to {MOST_RUNS}. Received: runs={self.runs}"
+            )
         for cell in self.published:
-            self.recipes(cell)
+            self.recipe(cell, 0)
 
-    def recipes(self, cell: PublishedCell) -> list[Recipe]:
-        """Returns the recipe of each run of a cell."""
+    def recipe(self, cell: PublishedCell, seed: int) -> Recipe:
+        """Returns the recipe of one run of a cell."""
         changes: dict[str, Any] = {"train_size": self.train_size}
         if self.epochs is not None:
             changes["epochs"] = self.epochs
-        return [
-            dataclasses.replace(cell.recipe, seed=seed, **changes)
-            for seed in range(cell.runs if self.runs is None else self.runs)
-        ]
+        return dataclasses.replace(cell.recipe, seed=seed, **changes)
+
+    def recipes(self, cell: PublishedCell) -> list[Recipe]:
+        """Returns the recipe of each run of a cell."""
+        runs = cell.runs if self.runs is None else self.runs
+        return [self.recipe(cell, seed) for seed in range(runs)]
 
     def difference(self, cell: PublishedCell) -> str:
         """Says in what the runs fall short of the recipe; empty where they do not."""

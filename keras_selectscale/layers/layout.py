@@ -50,3 +50,8 @@ def check_feature_maps(shape: Sequence[int | None], data_format: str, owner: str
             f"{owner} expects `inputs` of at least one channel on axis {axis}. "
             f"Received: inputs.shape={shape}"
         )
+    if 0 in shape[1:]:
+        raise ValueError(
+            f"{owner} expects `inputs` with no axis of size 0 but the batch. "
+            f"Received: inputs.shape={shape}"
+        )

@@ -7,6 +7,8 @@ import numpy as np
 
 from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate
 
+RATES = ("retaining_rate", "rate")
+
 
 def copy_for_site(
     template: keras.layers.Layer, site_name: str, factor: float = 1.0
@@ -38,36 +40,47 @@ def copy_for_site(
     return type(template).from_config({**config, "name": f"{site_name}_drop"})
 
 
-def _with_new_seeds(config: dict[str, Any], site_name: str, depth: int = 0) -> dict[str, Any]:
+def _with_new_seeds(config: Any, site_name: str, place: tuple[int, ...] = ()) -> Any:
+    """Replaces seeds; `place` tells nested layers apart: the positions that lead to one."""
+    if isinstance(config, (list, tuple)):
+        return type(config)(
+            _with_new_seeds(value, site_name, (*place, number))
+            for number, value in enumerate(config)
+        )
+    if not isinstance(config, dict):
+        return config
     copy = {}
     for key, value in config.items():
         if key == "seed" and value is not None:
             # 31 bits fit the state of a seed generator on every backend.
-            sequence = np.random.SeedSequence([value, depth, *site_name.encode()])
-            value = int(sequence.generate_state(1)[0] >> 1)
-        elif isinstance(value, dict):
-            value = _with_new_seeds(value, site_name, depth + 1)
-        copy[key] = value
+            sequence = np.random.SeedSequence([value, len(place), *place, *site_name.encode()])
+            copy[key] = int(sequence.generate_state(1)[0] >> 1)
+        else:
+            copy[key] = _with_new_seeds(value, site_name, (*place, 0))
     return copy
 
 
-def _has_rate(config: dict[str, Any]) -> bool:
-    return any(
-        key in ("retaining_rate", "rate") or (isinstance(value, dict) and _has_rate(value))
-        for key, value in config.items()
+def _has_rate(config: Any) -> bool:
+    if isinstance(config, (list, tuple)):
+        return any(_has_rate(value) for value in config)
+    return isinstance(config, dict) and any(
+        key in RATES or _has_rate(value) for key, value in config.items()
     )
 
 
-def _with_scaled_rates(config: dict[str, Any], factor: float) -> dict[str, Any]:
+def _with_scaled_rates(config: Any, factor: float) -> Any:
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_scaled_rates(value, factor) for value in config)
+    if not isinstance(config, dict):
+        return config
     copy = {}
     for key, value in config.items():
         if key == "retaining_rate":
-            value = _scaled_retaining_rate(value, factor)
+            copy[key] = _scaled_retaining_rate(value, factor)
         elif key == "rate":
-            value = factor * value
-        elif isinstance(value, dict):
-            value = _with_scaled_rates(value, factor)
-        copy[key] = value
+            copy[key] = factor * value
+        else:
+            copy[key] = _with_scaled_rates(value, factor)
     return copy
 
 

@@ -76,7 +76,7 @@ def build(name: str, **kwargs: Any) -> keras.Model:
         ValueError: Where the name is unknown, or its depth or width invalid.
     """
     for family in FAMILIES:
-        match = re.fullmatch(family.pattern, name) if isinstance(name, str) else None
+        match = re.fullmatch(family.pattern, name, re.ASCII) if isinstance(name, str) else None
         if match:
             return family.builder(*(int(number) for number in match.groups()), **kwargs)
     raise ValueError(

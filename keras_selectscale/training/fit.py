@@ -1,6 +1,8 @@
 """The one function that trains."""
 
+import math
 import time
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from rich.progress import Progress
 from keras_selectscale import data as datasets
 from keras_selectscale import models
 from keras_selectscale.data import AnyImages
+from keras_selectscale.training.damaged_run_error import DamagedRunError
 from keras_selectscale.training.epoch_progress import EpochProgress
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
@@ -54,6 +57,7 @@ def train(
         `seconds` (of this call's epochs) and `images_per_second`.
 
     Raises:
+        DamagedRunError: Where a file of the run cannot be read or does not fit the others.
         FloatingPointError: Where the loss is no longer finite.
         OSError: Where an image cannot be read, or the folder not be written.
     """
@@ -62,7 +66,7 @@ def train(
         return result
     steps = datasets.steps_per_epoch(images, recipe.batch_size)
     if run.checkpoint_path.exists():
-        model = keras.models.load_model(run.checkpoint_path)
+        model = load_checkpoint(run)
     else:
         model = build_model(recipe, images, steps)
     first_epoch = int(model.optimizer.iterations) // steps
@@ -93,6 +97,10 @@ def train(
             )
     seconds = time.perf_counter() - started
     test = evaluate(model, images)
+    if not math.isfinite(test["loss"]):
+        raise FloatingPointError(
+            f"the test loss is {test['loss']} after the last epoch: a lower learning rate may help"
+        )
     trained = (recipe.epochs - first_epoch) * images.train_count
     result = {
         **{f"test_{name}": value for name, value in test.items()},
@@ -104,6 +112,21 @@ def train(
     }
     run.write_result(result)
     return result
+
+
+def load_checkpoint(run: RunFolder) -> keras.Model:
+    """Returns the model of a run's checkpoint, compiled, with its optimizer and random states.
+
+    Raises:
+        DamagedRunError: Where the file cannot be read as one.
+    """
+    try:
+        with zipfile.ZipFile(run.checkpoint_path):
+            pass
+        return keras.models.load_model(run.checkpoint_path)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DamagedRunError(f"{run.checkpoint_path} is damaged: {reason}") from None
 
 
 def build_model(recipe: Recipe, images: AnyImages, steps_per_epoch: int) -> keras.Model:

@@ -14,6 +14,9 @@ from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.training.coupled_sgd import CoupledSGD
 
 SCHEDULES = ("step", "cosine")
+# Seeds, steps and sizes become 32-bit integers somewhere, numbers float32.
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_NUMBER = 1e38
 CURRICULA = ("none", "linear", "exponential")
 
 
@@ -172,14 +175,22 @@ class Recipe:
 def _check_integer(name: str, value: Any, low: int) -> None:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"Argument `{name}` must be an integer. Received: {name}={value!r}")
-    if value < low:
-        raise ValueError(f"Argument `{name}` must be at least {low}. Received: {name}={value!r}")
+    if not low <= int(value) <= LARGEST_INTEGER:
+        raise ValueError(
+            f"Argument `{name}` must be at least {low} and at most {LARGEST_INTEGER}. "
+            f"Received: {name}={value!r}"
+        )
 
 
 def _check_number(name: str, given: Any, low: float, high: float, exclusive: bool = False) -> None:
     if isinstance(given, bool) or not isinstance(given, numbers.Real):
         raise TypeError(f"Argument `{name}` must be a number. Received: {name}={given!r}")
-    value = float(given)
+    try:
+        value = float(given)
+    except OverflowError:
+        value = math.inf
+    if abs(value) > LARGEST_NUMBER:  # It would be infinite in float32, in which the weights are.
+        value = math.inf
     if not math.isfinite(value) or value < low or value > high or (exclusive and value == low):
         raise ValueError(
             f"Argument `{name}` must be {'above' if exclusive else 'at least'} {low:g}"

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_selectscale.training.damaged_run_error import DamagedRunError
 from keras_selectscale.training.run_folder import RunFolder
 
 
@@ -22,6 +23,7 @@ class RunCheckpoint(keras.callbacks.Callback):
             what a kill can lose, in time.
 
     Raises:
+        DamagedRunError: Where the history has fewer rows than the checkpoint has epochs.
         FloatingPointError: Where the loss of an epoch is NaN or infinite. The checkpoint of the
             epoch before is kept.
     """
@@ -36,6 +38,11 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._written = time.monotonic()
         # A run that was killed between the two files may have a row more than its checkpoint.
         self.rows: list[dict[str, Any]] = list(run.read_history()[:first_epoch])
+        if len(self.rows) < first_epoch:
+            raise DamagedRunError(
+                f"{run.history_path} is damaged: it has {len(self.rows)} rows, and the checkpoint "
+                f"{first_epoch} epochs"
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds a row to the history, and writes the files where it is time."""

@@ -7,6 +7,11 @@ import os
 import pathlib
 from typing import Any
 
+from keras_selectscale.training.damaged_run_error import DamagedRunError
+
+# What every result holds.
+RESULT = ("test_error", "train_error", "parameters", "epochs", "seconds", "images_per_second")
+
 
 class RunFolder:
     """A run's files: `config.json`, `history.csv`, `checkpoint.keras`, `result.json`, logs.
@@ -57,7 +62,7 @@ class RunFolder:
             OSError: Where it cannot be made or written.
         """
         if self.config_path.exists():
-            theirs = self.read_config()["recipe"]
+            theirs = self.read_recipe()
             changed = ", ".join(
                 f"{key}: {theirs.get(key)!r} there, {recipe.get(key)!r} here"
                 for key in sorted(recipe | theirs)
@@ -74,12 +79,24 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config_path, {"recipe": recipe, "environment": environment})
 
+    def read_recipe(self) -> dict[str, Any]:
+        """Returns the recipe of `config.json`, as JSON.
+
+        Raises:
+            FileNotFoundError: Where the folder is no run's.
+            DamagedRunError: Where the file is damaged.
+        """
+        recipe = self.read_config().get("recipe")
+        if not isinstance(recipe, dict):
+            raise DamagedRunError(f"{self.config_path} is damaged: it holds no recipe")
+        return recipe
+
     def read_config(self) -> dict[str, Any]:
         """Returns the content of `config.json`.
 
         Raises:
             FileNotFoundError: Where the folder is no run's.
-            ValueError: Where the file is damaged.
+            DamagedRunError: Where the file is damaged.
         """
         if not self.config_path.exists():
             raise FileNotFoundError(f"{self.path} is no folder of a run (no config.json in it)")
@@ -87,14 +104,22 @@ class RunFolder:
 
     def read_result(self) -> dict[str, Any] | None:
         """Returns the content of `result.json`, or `None` where the run is not done."""
-        return read_json(self.result_path) if self.result_path.exists() else None
+        if not self.result_path.exists():
+            return None
+        result = read_json(self.result_path)
+        if missing := [name for name in RESULT if name not in result]:
+            raise DamagedRunError(f"{self.result_path} is damaged: it holds no {missing[0]}")
+        return result
 
     def read_history(self) -> list[dict[str, str]]:
         """Returns the rows of `history.csv`, one an epoch."""
         if not self.history_path.exists():
             return []
-        with self.history_path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            with self.history_path.open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except (ValueError, csv.Error) as error:
+            raise DamagedRunError(f"{self.history_path} is damaged: {error}") from None
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """Writes all rows of `history.csv`."""
@@ -121,15 +146,15 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 def write_json(path: pathlib.Path, content: Any) -> None:
     """Writes a JSON file beside its place and renames it."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object; a `ValueError` names the file where it is damaged."""
+    """Reads a JSON object; a `DamagedRunError` names the file where it is damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise DamagedRunError(f"{path} is damaged: {error}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: a JSON object was expected")
+        raise DamagedRunError(f"{path} is damaged: a JSON object was expected")
     return content

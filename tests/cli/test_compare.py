@@ -29,6 +29,8 @@ def test_the_main_job_end_to_end(command, tmp_path):
     "arguments, words",
     [
         (["--seeds", 0], ["--seeds", "0"]),
+        (["--seeds", 1000000], ["--seeds", "1000000"]),
+        (["--run", ""], ["--run"]),
         (["--network", "vgg-17"], ["depth", "17"]),
         (["--epochs", -3], ["--epochs", "-3"]),
         (["--run", "/tmp/x"], ["--run"]),

@@ -39,6 +39,7 @@ def test_a_cell_runs_and_stands_beside_the_papers(command, tmp_path, prepared):
     [
         (["table5"], ["table5", "table1/wrn-20-4/selectscale"]),
         (["table1/wrn-20-4", "--runs", 0], ["--runs", "0"]),
+        (["table1/wrn-20-4", "--runs", 1000000], ["--runs", "1000000"]),
         (["table1/wrn-20-4", "--epochs", 0], ["--epochs", "0"]),
         (["table1/wrn-20-4", "--train-size", -1], ["--train-size", "-1"]),
         (["table4", "--data-dir", "nowhere"], ["imagenet2012", "nowhere"]),

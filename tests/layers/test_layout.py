@@ -55,3 +55,9 @@ def test_anything_else_is_an_error(shape, data_format, message):
 )
 def test_shapes_that_may_be_equal(shape, other, equal):
     assert layout.may_be_equal(shape, other) is equal
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 4, 8), (2, 4, 0, 8)])
+def test_maps_without_positions_are_refused(shape):
+    with pytest.raises(ValueError, match="no axis of size 0"):
+        layout.check_feature_maps(shape, "channels_last", "SelectScale")

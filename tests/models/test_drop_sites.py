@@ -95,3 +95,13 @@ def test_a_callable_chooses_by_site():
 def test_what_is_no_drop_is_refused(drop):
     with pytest.raises(TypeError, match="`drop`"):
         CifarResNet(8, drop=drop)
+
+
+def test_drops_in_a_list_of_layers_get_seeds_of_their_own_too():
+    inner = keras.Sequential(
+        [keras.layers.GaussianDropout(0.2, seed=3), keras.layers.Dropout(0.2, seed=3)]
+    )
+    template = Selective(inner, top_rate=0.5)
+    sites = drops(CifarResNet(8, drop=template), Selective)
+    seeds = [layer.seed for site in sites for layer in site.drop.layers]
+    assert len(seeds) == len(set(seeds)) == 14

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from keras_selectscale import FeatureDrop, data
-from keras_selectscale.training import Recipe, RunFolder, build_model, evaluate, train
+from keras_selectscale.training import (
+    DamagedRunError,
+    Recipe,
+    RunFolder,
+    build_model,
+    evaluate,
+    train,
+)
 
 RECIPE = Recipe(
     network="resnet-8",
@@ -180,3 +187,20 @@ def test_group_factors_place_and_scale_the_drops(images):
         for group, rate in ((2, 0.6), (3, 0.2))
         for conv in (1, 2)
     }
+
+
+def test_a_test_loss_that_is_not_finite_is_no_result(tmp_path, images):
+    # One step an epoch: the loss is taken before the step that ruins the weights.
+    recipe = dataclasses.replace(RECIPE, learning_rate=1e30, batch_size=200, epochs=1)
+    with pytest.raises(FloatingPointError, match="loss"):
+        run(recipe, tmp_path / "run", images)
+    assert RunFolder(tmp_path / "run").read_result() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model"])
+def test_a_damaged_checkpoint_is_named(tmp_path, images, content):
+    folder = RunFolder(tmp_path / "run")
+    folder.open(RECIPE.as_json(), {})
+    folder.checkpoint_path.write_bytes(content)
+    with pytest.raises(DamagedRunError, match="checkpoint.keras is damaged"):
+        train(RECIPE, folder, images)

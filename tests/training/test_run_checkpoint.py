@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.training import RunFolder
+from keras_selectscale.training import DamagedRunError, RunFolder
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
 
 
@@ -78,3 +78,8 @@ def test_a_failed_save_leaves_the_last_checkpoint(run, model, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         callback.on_epoch_end(1, {"loss": 1.0, "accuracy": 0.5})
     assert run.checkpoint_path.read_bytes() == before
+
+
+def test_a_history_shorter_than_the_checkpoint_is_damaged(run, model):
+    with pytest.raises(DamagedRunError, match="history.csv is damaged: it has 0 rows"):
+        checkpoint(run, model, first_epoch=2)

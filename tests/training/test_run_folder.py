@@ -2,9 +2,17 @@ import json
 
 import pytest
 
-from keras_selectscale.training import RunFolder
+from keras_selectscale.training import DamagedRunError, RunFolder
 
 RECIPE = {"network": "resnet-8", "epochs": 3}
+RESULT = {
+    "test_error": 3.5,
+    "train_error": 1.0,
+    "parameters": 7,
+    "epochs": 3,
+    "seconds": 2.0,
+    "images_per_second": 9.0,
+}
 
 
 def test_a_new_folder_records_what_made_it(tmp_path):
@@ -51,22 +59,22 @@ def test_history_and_result_come_back(tmp_path):
     run.open(RECIPE, {})
     run.write_history([{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.25}])
     assert run.read_history() == [{"epoch": "1", "loss": "2.5"}, {"epoch": "2", "loss": "1.25"}]
-    run.write_result({"test_error": 3.5})
-    assert run.read_result() == {"test_error": 3.5}
+    run.write_result(RESULT)
+    assert run.read_result() == RESULT
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     run = RunFolder(tmp_path / "run")
     run.open(RECIPE, {})
-    run.write_result({"test_error": 3.5})
+    run.write_result(RESULT)
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        run.write_result({"test_error": 1.0})
-    assert run.read_result() == {"test_error": 3.5}
+        run.write_result(RESULT | {"test_error": 1.0})
+    assert run.read_result() == RESULT
 
 
 @pytest.mark.parametrize("text", ["{", "[]", ""])
@@ -81,3 +89,36 @@ def test_a_damaged_file_is_named(tmp_path, text):
 def test_no_run_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder of a run"):
         RunFolder(tmp_path / "nothing").read_config()
+
+
+@pytest.mark.parametrize("content", [{}, {"recipe": 3}])
+def test_a_config_without_a_recipe_is_damaged(tmp_path, content):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    run.config_path.write_text(json.dumps(content))
+    with pytest.raises(DamagedRunError, match="config.json is damaged"):
+        run.open(RECIPE, {})
+
+
+def test_a_result_that_lacks_a_number_is_damaged(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    run.result_path.write_text("{}")
+    with pytest.raises(DamagedRunError, match="result.json is damaged: it holds no test_error"):
+        run.read_result()
+
+
+def test_a_history_that_is_no_text_is_damaged(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    run.history_path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DamagedRunError, match="history.csv is damaged"):
+        run.read_history()
+
+
+def test_a_number_that_is_none_is_not_written(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    with pytest.raises(ValueError, match="JSON"):
+        run.write_result(RESULT | {"test_loss": float("nan")})
+    assert run.read_result() is None
