@@ -56,7 +56,11 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("cell", "ours", "the paper's", "shorter or smaller than the recipe", box=None)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell", no_wrap=True)
+    table.add_column("ours", no_wrap=True)
+    table.add_column("the paper's", no_wrap=True)
+    table.add_column("less than the recipe")
     for row in rows:
         table.add_row(
             row["name"],

@@ -19,7 +19,7 @@ def test_a_cell_runs_and_stands_beside_the_papers(command, tmp_path, prepared):
     )  # fmt: skip
     status, out, err = command(*arguments)
     assert status == 0, err
-    assert "4.24 ± 0.05 (5)" in out
+    assert "table1/wrn-20-4/selectscale " in out and "4.24 ± 0.05 (5)" in out
     squeezed = " ".join(out.split())
     for word in ("1 of 200 epochs", "20 training", "2 of 5 runs"):
         assert word in squeezed
