@@ -49,8 +49,9 @@ def __dir__() -> list[str]:
     return sorted(set(globals()) | set(__all__))
 
 
-# An import registers the layers with Keras, so that files with them load. The command line goes
-# without: its help must not wait for the seconds that a backend takes to start.
+# An import registers the layers and the optimizer with Keras, so that files with them load. The
+# command line goes without: its help must not wait for the seconds that a backend takes to start.
 if pathlib.Path(sys.argv[0] if sys.argv else "").stem != "keras-selectscale":
     importlib.import_module("keras_selectscale.models")
     importlib.import_module("keras_selectscale.layers")
+    importlib.import_module("keras_selectscale.optimizers")

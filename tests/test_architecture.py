@@ -12,9 +12,10 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "keras_selectscale"
 ROOMS = {
     "layers": set(),
     "models": {"layers"},
+    "optimizers": set(),
     "data": set(),
     "export": {"layers"},
-    "training": {"layers", "models", "data", "export"},
+    "training": {"layers", "optimizers", "models", "data", "export"},
     "recipes": {"training"},
     "experiments": {"layers", "models", "data", "export", "training", "recipes"},
     "cli": {"layers", "models", "data", "export", "training", "recipes", "experiments"},

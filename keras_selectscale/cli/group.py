@@ -48,6 +48,9 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         where = context.command_path if context else "keras-selectscale"
         _say(f"{where}: {error.format_message()}")
         return 2
+    except ModuleNotFoundError as error:
+        _say(f"keras-selectscale: this needs the package {error.name}, which is not installed")
+        return 2
     except MemoryError as error:
         _say(f"keras-selectscale: not enough memory: {error}")
         return 1

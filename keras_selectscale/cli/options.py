@@ -33,6 +33,66 @@ def data_dir_option(command: Callable) -> Callable:
     )(command)
 
 
+def device_options(command: Callable) -> Callable:
+    """Adds the options of `training.Devices`."""
+    for option in (
+        click.option(
+            "--steps-per-dispatch",
+            type=int,
+            help="Steps that JAX takes at a time; by default 1 on a CPU, 50 elsewhere.",
+        ),
+        click.option(
+            "--cpu-devices", type=int, help="Split the CPU into so many devices, to rehearse."
+        ),
+        click.option("--process", type=int, help="Number of this process, from 0."),
+        click.option("--processes", type=int, help="How many processes train together, on JAX."),
+        click.option("--coordinator", help="HOST:PORT of process 0."),
+        click.option(
+            "--distribute",
+            default="none",
+            show_default=True,
+            help="Share each batch among devices: mirrored (TensorFlow, those of this host) or "
+            "data (JAX, those of all processes).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def start_devices(values: dict[str, Any]) -> Any:
+    """Takes the options of `device_options` out of `values` and starts these devices.
+
+    Raises:
+        TypeError: Where a number is no integer.
+        ValueError: Where an option is bad or does not go with the others.
+    """
+    from keras_selectscale.training import Devices
+
+    names = ("distribute", "coordinator", "processes", "process", "cpu_devices")
+    chosen = {name: values.pop(name) for name in (*names, "steps_per_dispatch")}
+    devices = Devices(**chosen)
+    devices.start()
+    return devices
+
+
+def precision_option(command: Callable) -> Callable:
+    """Adds `--precision`."""
+    return click.option(
+        "--precision", help="float32, or mixed_bfloat16: activations of half the width."
+    )(command)
+
+
+def checkpoint_option(command: Callable) -> Callable:
+    """Adds `--checkpoint-seconds`."""
+    return click.option(
+        "--checkpoint-seconds",
+        type=click.FloatRange(min=0),
+        default=10.0,
+        show_default=True,
+        help="Seconds from one checkpoint to the next, what a kill can lose; 0 for every step.",
+    )(command)
+
+
 def runs_dir_option(command: Callable) -> Callable:
     """Adds `--runs-dir`."""
     return click.option(

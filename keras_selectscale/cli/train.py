@@ -24,9 +24,18 @@ from keras_selectscale.cli.group import input_errors
 @click.option("--schedule", default="step", show_default=True, help="step or cosine.")
 @click.option("--weight-decay", type=float, default=5e-4, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
+@options.precision_option
+@options.device_options
+@options.checkpoint_option
 @click.option("--run", "run_name", required=True, help="Name of the run's folder.")
 @options.runs_dir_option
-def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **values: Any) -> None:
+def command(
+    run_name: str,
+    runs_dir: pathlib.Path,
+    data_dir: str | None,
+    checkpoint_seconds: float,
+    **values: Any,
+) -> None:
     """Train one network in a folder of its own.
 
     The same command goes on with a run that was interrupted, and reports one that is done.
@@ -37,6 +46,7 @@ def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **value
     from keras_selectscale.training.epoch_progress import make_progress
 
     with input_errors():
+        devices = options.start_devices(values)
         recipe = Recipe(**options.given(**values))
         path = options.run_path(runs_dir, run_name)
         models.build(recipe.network)  # A wrong name is said before the data is read.
@@ -48,10 +58,23 @@ def command(run_name: str, runs_dir: pathlib.Path, data_dir: str | None, **value
             image_size=recipe.image_size,
         )
         run = RunFolder(path)
-        run.open(recipe.as_json(), environment.describe())
-        done = run.read_result() is not None
+        devices.check_batches(recipe.batch_size, images.train_count)
+        done = False
+        if devices.is_main:
+            run.open(recipe.as_json(), environment.describe() | devices.describe())
+            done = run.read_result() is not None
     with input_errors(DamagedRunError), make_progress() as progress:
-        result = train(recipe, run, images, progress=progress)
+        result = train(
+            recipe,
+            run,
+            images,
+            devices=devices,
+            progress=progress,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+    if not devices.is_main:
+        click.echo(f"{path}: process {devices.process} of {devices.processes} is done")
+        return
     click.echo(
         f"{path}: {'already done' if done else 'done'}, {result['epochs']} epochs, "
         f"test error {result['test_error']:.2f}%, training error {result['train_error']:.2f}%, "

@@ -8,6 +8,7 @@ from keras_selectscale.data.datasets import load
 from keras_selectscale.data.image_data import ImageData
 from keras_selectscale.data.image_errors import image_errors
 from keras_selectscale.data.inception_augmentation import InceptionAugmentation
+from keras_selectscale.data.packed_images import pack
 from keras_selectscale.data.streamed_images import StreamedImages
 from keras_selectscale.data.subset import training_subset
 
@@ -22,6 +23,7 @@ __all__ = [
     "evaluation_batches",
     "image_errors",
     "load",
+    "pack",
     "steps_per_epoch",
     "training_batches",
     "training_subset",

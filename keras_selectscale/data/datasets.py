@@ -9,6 +9,7 @@ from keras_selectscale.data.digits import load_digits
 from keras_selectscale.data.image_data import ImageData
 from keras_selectscale.data.image_folder import load_folder
 from keras_selectscale.data.in_memory import brought_to_size
+from keras_selectscale.data.packed_images import load_packed
 from keras_selectscale.data.prepared_images import load_prepared
 from keras_selectscale.data.subset import training_subset
 
@@ -68,7 +69,9 @@ def load(
     elif kind == "folder":
         data = load_folder(place, name=name, image_size=image_size)
     else:
-        data = load_prepared(place, data_dir, dataset=name, image_size=image_size)
+        data = load_packed(place, data_dir, dataset=name) or load_prepared(
+            place, data_dir, dataset=name, image_size=image_size
+        )
     if isinstance(data, ImageData):
         data = brought_to_size(data, image_size)
     if flip is not None:

@@ -28,7 +28,7 @@ class EpochProgress(keras.callbacks.Callback):
         progress: The display, already started.
         epochs: Epochs of the whole run.
         steps_per_epoch: Steps of one.
-        first_epoch: Epochs that are already done.
+        first_step: Steps that are already done.
         label: What stands before the epoch.
         epoch_lines: Whether to print a line an epoch where there is no terminal.
     """
@@ -38,7 +38,7 @@ class EpochProgress(keras.callbacks.Callback):
         progress: Progress,
         epochs: int,
         steps_per_epoch: int,
-        first_epoch: int = 0,
+        first_step: int = 0,
         label: str = "",
         epoch_lines: bool = True,
     ):
@@ -46,23 +46,29 @@ class EpochProgress(keras.callbacks.Callback):
         self.progress = progress
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
-        self.first_epoch = first_epoch
         self.label = f"{label}  " if label else ""
         self.epoch_lines = epoch_lines
-        self._task = progress.add_task(
-            f"{self.label}epoch {first_epoch + 1}/{epochs}",
-            total=epochs * steps_per_epoch,
-            completed=first_epoch * steps_per_epoch,
-        )
+        self._done = self._begun = first_step
+        self._task: Any = None
         self._started = 0.0
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Shows the bar."""
+        self._task = self.progress.add_task(
+            f"{self.label}epoch {self._done // self.steps_per_epoch + 1}/{self.epochs}",
+            total=self.epochs * self.steps_per_epoch,
+            completed=self._done,
+        )
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Notes the time."""
+        """Notes the time and the step."""
+        self._begun = self._done
         self._started = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Moves the bar."""
-        self.progress.advance(self._task)
+        self._done = self._begun + batch + 1
+        self.progress.update(self._task, completed=self._done)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Says how the epoch went."""

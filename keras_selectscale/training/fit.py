@@ -1,9 +1,11 @@
 """The one function that trains."""
 
+import contextlib
+import importlib.util
 import math
-import time
-import zipfile
-from collections.abc import Sequence
+import pathlib
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,19 +13,16 @@ import numpy as np
 from rich.progress import Progress
 
 from keras_selectscale import data as datasets
-from keras_selectscale import models
-from keras_selectscale.data import AnyImages
-from keras_selectscale.training.damaged_run_error import DamagedRunError
+from keras_selectscale.data import AnyImages, ImageData
+from keras_selectscale.training import checkpoints
+from keras_selectscale.training.building import build_model
+from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.epoch_progress import EpochProgress
+from keras_selectscale.training.evaluation import evaluate
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
 from keras_selectscale.training.run_folder import RunFolder
-
-# Images of an evaluation batch: as many as take the room of 500 of CIFAR's, and not over 500.
-EVALUATION_BATCH = 500
-EVALUATION_POSITIONS = 500 * 32 * 32
-# The top-5 error is reported from here on, as on ImageNet.
-TOP5_CLASSES = 1000
+from keras_selectscale.training.run_state import RunState
 
 
 def train(
@@ -31,143 +30,231 @@ def train(
     run: RunFolder,
     images: AnyImages,
     *,
+    devices: Devices | None = None,
     progress: Progress | None = None,
     label: str = "",
     epoch_lines: bool = True,
     tensorboard: bool = True,
-    checkpoint_seconds: float = 30.0,
+    checkpoint_seconds: float = 10.0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Trains a recipe in a run's folder: from the start, from where it stopped, or not at all.
 
+    A run that was killed goes on from its last checkpoint, in the middle of an epoch too, and ends
+    as if it had never been: on one machine and backend with the same weights to the bit.
+
     Args:
         recipe: What to train.
-        run: Folder of the run, already opened with this recipe.
+        run: Folder of the run, already opened with this recipe. Of several processes, only the
+            main one has to have it.
         images: The recipe's dataset, as `data.load` gives it.
+        devices: Where to train, already started; `None` is one device.
         progress: Where to show progress, already started; `None` shows none.
         label: What stands before the epoch there.
         epoch_lines: Whether to print a line an epoch where `progress` is on no terminal.
-        tensorboard: Whether to write TensorBoard logs.
-        checkpoint_seconds: Epochs that end sooner after the last checkpoint write none.
+        tensorboard: Whether to write TensorBoard logs, where TensorFlow is installed.
+        checkpoint_seconds: Seconds from one checkpoint to the next, at least; a last one comes at
+            the end. 0 writes one after each step.
         callbacks: Further callbacks of one's own.
 
     Returns:
         The result, as it stands in `result.json`: `test_error` and `train_error` in percent
         (`test_top5_error` too for 1,000 classes and more), `test_loss`, `parameters`, `epochs`,
-        `seconds` (of this call's epochs) and `images_per_second`.
+        `seconds` (of the training, over all calls) and `images_per_second`. Other processes than
+        the main one return an empty one.
 
     Raises:
+        BlockingIOError: Where another process writes the run.
         DamagedRunError: Where a file of the run cannot be read or does not fit the others.
         FloatingPointError: Where the loss is no longer finite.
         OSError: Where an image cannot be read, or the folder not be written.
+        ValueError: Where the devices cannot share the batches evenly.
     """
-    result = run.read_result()
-    if result is not None:
+    devices = devices or Devices()
+    if devices.is_main and (result := run.read_result()) is not None and not devices.is_several:
         return result
-    steps = datasets.steps_per_epoch(images, recipe.batch_size)
-    if run.checkpoint_path.exists():
-        model = load_checkpoint(run)
-    else:
-        model = build_model(recipe, images, steps)
-    first_epoch = int(model.optimizer.iterations) // steps
-    checkpoint = RunCheckpoint(run, recipe.epochs, first_epoch, checkpoint_seconds)
-    all_callbacks: list[keras.callbacks.Callback] = [checkpoint, *callbacks]
-    if tensorboard:
-        all_callbacks.append(keras.callbacks.TensorBoard(str(run.log_path), write_graph=False))
-    if progress is not None:
-        all_callbacks.append(
-            EpochProgress(progress, recipe.epochs, steps, first_epoch, label, epoch_lines)
-        )
-    started = time.perf_counter()
-    if first_epoch < recipe.epochs:
-        with datasets.image_errors():
-            model.fit(
-                datasets.training_batches(
-                    images,
-                    batch_size=recipe.batch_size,
-                    seed=recipe.seed,
-                    first_step=first_epoch * steps,
-                ),
-                steps_per_epoch=steps,
-                initial_epoch=first_epoch,
-                epochs=recipe.epochs,
-                callbacks=all_callbacks,
-                shuffle=False,  # The batches are.
-                verbose=0,
+    devices.check_batches(recipe.batch_size, images.train_count)
+    with contextlib.ExitStack() as held:
+        if devices.is_main:
+            held.enter_context(run.lock())
+        with devices.scope(), devices.lost_processes():
+            state = _train(
+                recipe,
+                run,
+                images,
+                devices,
+                progress=progress,
+                label=label,
+                epoch_lines=epoch_lines,
+                tensorboard=tensorboard,
+                checkpoint_seconds=checkpoint_seconds,
+                callbacks=callbacks,
             )
-    seconds = time.perf_counter() - started
+            devices.stop()
+        if not devices.is_main:
+            return {}
+        # Read again, on one device: what is tested is what stands in the file.
+        result = _result(recipe, images, checkpoints.load_checkpoint(run), state)
+        run.write_result(result)
+        run.previous_checkpoint_path.unlink(missing_ok=True)
+    return result
+
+
+def _train(
+    recipe: Recipe,
+    run: RunFolder,
+    images: AnyImages,
+    devices: Devices,
+    *,
+    progress: Progress | None,
+    label: str,
+    epoch_lines: bool,
+    tensorboard: bool,
+    checkpoint_seconds: float,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> RunState:
+    """Trains what is left, and returns the state at the end."""
+    steps = datasets.steps_per_epoch(images, recipe.batch_size)
+    model, state = _restore(recipe, run, devices, progress) or (
+        build_model(recipe, images, steps),
+        RunState(),
+    )
+    devices.prepare(model)
+    # `fit` lets the metrics make their variables too late for a run that goes on within an epoch.
+    sample = np.zeros((1, *images.input_shape), "float32"), np.zeros(1, "int32")
+    model._symbolic_build(data_batch=sample)
+    if state.step >= recipe.epochs * steps:
+        return state
+    checkpoint = RunCheckpoint(
+        state,
+        _writer(recipe, run, devices),
+        epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        every_seconds=checkpoint_seconds,
+        agree=devices.agree,
+    )
+    chosen: list[keras.callbacks.Callback] = [checkpoint, *callbacks]
+    if devices.is_main:
+        if tensorboard and importlib.util.find_spec("tensorflow") is not None:
+            chosen.append(keras.callbacks.TensorBoard(str(run.log_path), write_graph=False))
+        if progress is not None:
+            chosen.append(
+                EpochProgress(progress, recipe.epochs, steps, state.step, label, epoch_lines)
+            )
+    if keras.backend.backend() == "jax" and isinstance(images, ImageData):
+        from keras_selectscale.training.device_training import fit_on_device
+
+        fit_on_device(
+            model,
+            images,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            first_step=state.step,
+            epochs=recipe.epochs,
+            devices=devices,
+            callbacks=chosen,
+        )
+    else:
+        with datasets.image_errors():
+            _fit(model, images, recipe, state.step, steps, chosen)
+    if state.step < recipe.epochs * steps:  # A callback of the caller's has stopped it.
+        checkpoint.write()
+    return state
+
+
+def _fit(
+    model: keras.Model,
+    images: AnyImages,
+    recipe: Recipe,
+    first_step: int,
+    steps: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Trains with Keras' `fit`; what is left of an epoch is one of its own."""
+    epoch, done = divmod(first_step, steps)
+    parts = [(epoch, epoch + 1, done)] if done else []
+    parts.append((epoch + bool(done), recipe.epochs, 0))
+    for initial_epoch, epochs, offset in parts:
+        if initial_epoch >= epochs:
+            continue
+        model.fit(
+            datasets.training_batches(
+                images,
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
+                first_step=initial_epoch * steps + offset,
+            ),
+            steps_per_epoch=steps - offset,
+            initial_epoch=initial_epoch,
+            epochs=epochs,
+            callbacks=callbacks,
+            shuffle=False,  # The batches are.
+            verbose=0,
+        )
+        if model.stop_training:
+            break
+
+
+def _restore(
+    recipe: Recipe, run: RunFolder, devices: Devices, progress: Progress | None
+) -> tuple[keras.Model, RunState] | None:
+    """Returns the last good checkpoint of a run; all processes read the main one's."""
+    made_by = recipe.as_json()
+    if not devices.is_several:
+        return checkpoints.restore(run, made_by, _say(progress))
+    found = None
+    if devices.is_main and checkpoints.restore(run, made_by, _say(progress)) is not None:
+        found = checkpoints.existing_checkpoint(run).read_bytes()
+    content = devices.share_bytes(found)
+    if content is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "checkpoint.keras"
+        path.write_bytes(content)
+        return checkpoints.read_checkpoint(path, made_by)
+
+
+def _say(progress: Progress | None) -> Callable[[str], Any]:
+    """Returns what shows a line beside the progress, or a warning where there is none."""
+    if progress is None:
+        import warnings
+
+        return lambda line: warnings.warn(line, stacklevel=2)
+    return lambda line: progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _writer(
+    recipe: Recipe, run: RunFolder, devices: Devices
+) -> Callable[[keras.Model, RunState], None]:
+    """Returns what writes a checkpoint; other processes than the main one only take part in it."""
+    made_by = recipe.as_json()
+
+    def write(model: keras.Model, state: RunState) -> None:
+        if devices.is_main:
+            checkpoints.write_checkpoint(run, made_by, model, state)
+            if state.rows:
+                run.write_history(state.rows)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                model.save(pathlib.Path(folder) / "model.keras")
+
+    return write
+
+
+def _result(
+    recipe: Recipe, images: AnyImages, model: keras.Model, state: RunState
+) -> dict[str, Any]:
     test = evaluate(model, images)
     if not math.isfinite(test["loss"]):
         raise FloatingPointError(
             f"the test loss is {test['loss']} after the last epoch: a lower learning rate may help"
         )
-    trained = (recipe.epochs - first_epoch) * images.train_count
-    result = {
+    trained = len(state.rows) * images.train_count
+    return {
         **{f"test_{name}": value for name, value in test.items()},
-        "train_error": 100 * (1 - float(checkpoint.rows[-1]["accuracy"])),
+        "train_error": 100 * (1 - float(state.rows[-1]["accuracy"])),
         "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
-        "epochs": recipe.epochs,
-        "seconds": round(seconds, 2),
-        "images_per_second": round(trained / seconds, 1),
+        "epochs": len(state.rows),
+        "seconds": round(state.seconds, 2),
+        "images_per_second": round(trained / state.seconds, 1) if state.seconds else 0.0,
     }
-    run.write_result(result)
-    return result
-
-
-def load_checkpoint(run: RunFolder) -> keras.Model:
-    """Returns the model of a run's checkpoint, compiled, with its optimizer and random states.
-
-    Raises:
-        DamagedRunError: Where the file cannot be read as one.
-    """
-    try:
-        with zipfile.ZipFile(run.checkpoint_path):
-            pass
-        return keras.models.load_model(run.checkpoint_path)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DamagedRunError(f"{run.checkpoint_path} is damaged: {reason}") from None
-
-
-def build_model(recipe: Recipe, images: AnyImages, steps_per_epoch: int) -> keras.Model:
-    """Returns the compiled model of a recipe, its initial weights decided by the seed."""
-    keras.utils.set_random_seed(recipe.seed)
-    drop: Any = recipe.make_drop(recipe.epochs * steps_per_epoch)
-    if drop is not None and recipe.group_factors is not None:
-        drop = models.by_group(drop, dict(recipe.group_factors))
-    model = models.build(
-        recipe.network,
-        drop=drop,
-        input_shape=images.input_shape,
-        classes=images.classes,
-        data_format="channels_last",
-    )
-    metrics: list[Any] = ["accuracy"]
-    if images.classes >= TOP5_CLASSES:
-        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
-    model.compile(
-        optimizer=recipe.make_optimizer(steps_per_epoch),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=metrics,
-        # On TensorFlow the plain graph trains faster than XLA on a CPU.
-        jit_compile=keras.backend.backend() == "jax",
-    )
-    return model
-
-
-def evaluate(model: keras.Model, images: AnyImages, split: str = "test") -> dict[str, float]:
-    """Returns `loss`, and `error` (and `top5_error`) in percent, on a split, without drops."""
-    height, width, _ = images.input_shape
-    batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_POSITIONS // (height * width)))
-    with datasets.image_errors():
-        values = model.evaluate(
-            datasets.evaluation_batches(images, batch_size=batch_size, split=split),
-            verbose=0,
-            return_dict=True,
-        )
-    errors = {
-        name.replace("accuracy", "error"): 100 * (1 - float(value))
-        for name, value in values.items()
-        if name.endswith("accuracy")
-    }
-    return {"loss": float(values["loss"]), **errors}

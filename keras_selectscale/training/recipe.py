@@ -11,12 +11,13 @@ from keras.optimizers import schedules
 from keras_selectscale import data as datasets
 from keras_selectscale.layers import curriculum, methods
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.training.coupled_sgd import CoupledSGD
+from keras_selectscale.optimizers import CoupledSGD
 
 SCHEDULES = ("step", "cosine")
 # Seeds, steps and sizes become 32-bit integers somewhere, numbers float32.
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e38
+PRECISIONS = ("float32", "mixed_bfloat16")
 CURRICULA = ("none", "linear", "exponential")
 
 
@@ -50,6 +51,7 @@ class Recipe:
         weight_decay: λ, an L2 gradient inside the momentum.
         train_size: How many training images, a stratified subset; `None` for all.
         image_size: Edge to which images are brought; `None` for the dataset's own.
+        precision: `"float32"` or `"mixed_bfloat16"`: activations of half the width.
         seed: Decides initial weights, subset, order, augmentation and drops.
 
     Raises:
@@ -75,6 +77,7 @@ class Recipe:
     weight_decay: float = 5e-4
     train_size: int | None = None
     image_size: int | None = None
+    precision: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -94,6 +97,7 @@ class Recipe:
         datasets.check_name(self.dataset)
         _check_choice("schedule", self.schedule, SCHEDULES)
         _check_choice("curriculum", self.curriculum, CURRICULA)
+        _check_choice("precision", self.precision, PRECISIONS)
         object.__setattr__(self, "milestones", tuple(self.milestones))
         if any(not 0 < m < 1 for m in self.milestones) or list(self.milestones) != sorted(
             set(self.milestones)

@@ -1,20 +1,27 @@
 """The folder of a run, in which nothing is ever half-written."""
 
+import contextlib
 import csv
 import io
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from keras_selectscale.training.damaged_run_error import DamagedRunError
+
+try:
+    import fcntl
+except ImportError:  # On Windows; there nothing keeps two processes apart.
+    fcntl = None  # type: ignore[assignment]
 
 # What every result holds.
 RESULT = ("test_error", "train_error", "parameters", "epochs", "seconds", "images_per_second")
 
 
 class RunFolder:
-    """A run's files: `config.json`, `history.csv`, `checkpoint.keras`, `result.json`, logs.
+    """A run's files: `config.json`, `history.csv`, two checkpoints, `result.json`, logs.
 
     Every file is written beside and renamed.
 
@@ -37,8 +44,13 @@ class RunFolder:
 
     @property
     def checkpoint_path(self) -> pathlib.Path:
-        """The model as of the last finished epoch, optimizer and random states included."""
+        """The model, its optimizer and random states, and where the run stood."""
         return self.path / "checkpoint.keras"
+
+    @property
+    def previous_checkpoint_path(self) -> pathlib.Path:
+        """The checkpoint before that one, for as long as the run is not done."""
+        return self.path / "checkpoint-previous.keras"
 
     @property
     def result_path(self) -> pathlib.Path:
@@ -74,10 +86,35 @@ class RunFolder:
                     "for this run, or remove that folder"
                 )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        # A run that was killed while it wrote its first file left a part of it.
+        own = part_of(self.config_path)
+        if self.path.exists() and (
+            not self.path.is_dir() or any(entry != own for entry in self.path.iterdir())
+        ):
             raise ValueError(f"{self.path} exists and is no folder of a run (no config.json in it)")
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.config_path, {"recipe": recipe, "environment": environment})
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes of this machine from writing the run meanwhile.
+
+        The lock goes with the process that holds it, however it ends.
+
+        Raises:
+            BlockingIOError: Where another process writes the run.
+            OSError: Where the folder cannot be written.
+        """
+        # Opened to write it, so that a folder in which nothing can be written is known at once.
+        with self.config_path.open("r+b") as file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise BlockingIOError(
+                        f"{self.path} is being written by another process"
+                    ) from None
+            yield
 
     def read_recipe(self) -> dict[str, Any]:
         """Returns the recipe of `config.json`, as JSON.
@@ -134,14 +171,24 @@ class RunFolder:
         write_json(self.result_path, result)
 
 
+def part_of(path: pathlib.Path) -> pathlib.Path:
+    """Returns where a file is written before it is renamed."""
+    return path.with_name(f".{path.name}.part")
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a file beside its place and renames it, so that it is whole or not there."""
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside = part_of(path)
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from None
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.training import CoupledSGD
+from keras_selectscale.optimizers import CoupledSGD
 
 
 def reference_steps(weight, gradients, rate, momentum, nesterov, l2):

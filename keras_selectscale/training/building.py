@@ -1,0 +1,52 @@
+"""The model of a recipe."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_selectscale import models
+from keras_selectscale.data import AnyImages
+from keras_selectscale.training.recipe import Recipe
+
+# The top-5 error is reported from here on, as on ImageNet.
+TOP5_CLASSES = 1000
+
+
+def build_model(recipe: Recipe, images: AnyImages, steps_per_epoch: int) -> keras.Model:
+    """Returns the compiled model of a recipe, its initial weights decided by the seed."""
+    keras.utils.set_random_seed(recipe.seed)
+    with _dtype_policy(recipe.precision):
+        drop: Any = recipe.make_drop(recipe.epochs * steps_per_epoch)
+        if drop is not None and recipe.group_factors is not None:
+            drop = models.by_group(drop, dict(recipe.group_factors))
+        model = models.build(
+            recipe.network,
+            drop=drop,
+            input_shape=images.input_shape,
+            classes=images.classes,
+            data_format="channels_last",
+        )
+    metrics: list[Any] = ["accuracy"]
+    if images.classes >= TOP5_CLASSES:
+        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
+    model.compile(
+        optimizer=recipe.make_optimizer(steps_per_epoch),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=metrics,
+        # On TensorFlow the plain graph trains faster than XLA on a CPU.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    return model
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Lets layers that are made within have a policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
