@@ -1,5 +1,6 @@
 """Starting Keras without its backend's lines on the terminal."""
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -11,7 +12,8 @@ def start_keras() -> None:
     """Imports Keras and holds back what its backend writes to standard error meanwhile.
 
     TensorFlow tells of its CPU instructions and missing GPU libraries whatever its log level says,
-    and would hide a message of one line.
+    and would hide a message of one line. Beside another backend it reads data and writes logs, and
+    leaves the GPUs alone, of which it would take all memory.
 
     Raises:
         click.UsageError: Where there is no such backend.
@@ -23,7 +25,13 @@ def start_keras() -> None:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            import keras
+
+            beside = keras.backend.backend() != "tensorflow"
+            if beside and importlib.util.find_spec("tensorflow") is not None:
+                import tensorflow as tf
+
+                tf.config.set_visible_devices([], "GPU")
         except (ImportError, ValueError) as error:
             name = os.environ.get("KERAS_BACKEND", "tensorflow")
             raise click.UsageError(

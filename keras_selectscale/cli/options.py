@@ -1,5 +1,6 @@
 """Options that several commands share, and what becomes of them."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -34,7 +35,7 @@ def data_dir_option(command: Callable) -> Callable:
 
 
 def device_options(command: Callable) -> Callable:
-    """Adds the options of `training.Devices`."""
+    """Adds the options of `training.Devices` for the devices of one host."""
     for option in (
         click.option(
             "--steps-per-dispatch",
@@ -44,9 +45,6 @@ def device_options(command: Callable) -> Callable:
         click.option(
             "--cpu-devices", type=int, help="Split the CPU into so many devices, to rehearse."
         ),
-        click.option("--process", type=int, help="Number of this process, from 0."),
-        click.option("--processes", type=int, help="How many processes train together, on JAX."),
-        click.option("--coordinator", help="HOST:PORT of process 0."),
         click.option(
             "--distribute",
             default="none",
@@ -59,8 +57,19 @@ def device_options(command: Callable) -> Callable:
     return command
 
 
+def process_options(command: Callable) -> Callable:
+    """Adds the options of `training.Devices` for several processes."""
+    for option in (
+        click.option("--process", type=int, help="Number of this process, from 0."),
+        click.option("--processes", type=int, help="How many processes train together, on JAX."),
+        click.option("--coordinator", help="HOST:PORT of process 0, for several processes."),
+    ):
+        command = option(command)
+    return command
+
+
 def start_devices(values: dict[str, Any]) -> Any:
-    """Takes the options of `device_options` out of `values` and starts these devices.
+    """Takes the options of devices and processes out of `values` and starts these devices.
 
     Raises:
         TypeError: Where a number is no integer.
@@ -68,9 +77,8 @@ def start_devices(values: dict[str, Any]) -> Any:
     """
     from keras_selectscale.training import Devices
 
-    names = ("distribute", "coordinator", "processes", "process", "cpu_devices")
-    chosen = {name: values.pop(name) for name in (*names, "steps_per_dispatch")}
-    devices = Devices(**chosen)
+    names = {field.name for field in dataclasses.fields(Devices)}
+    devices = Devices(**{name: values.pop(name) for name in names & set(values)})
     devices.start()
     return devices
 

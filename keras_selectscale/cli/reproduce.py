@@ -15,6 +15,8 @@ from keras_selectscale.cli.group import input_errors
 @click.option("--runs", type=int, help="Runs of each cell; by default as many as the paper's.")
 @click.option("--epochs", type=int, help="Epochs instead of the recipe's.")
 @click.option("--train-size", type=int, help="Train on a stratified subset of N images.")
+@options.precision_option
+@options.device_options
 @options.data_dir_option
 @options.runs_dir_option
 def command(
@@ -22,8 +24,10 @@ def command(
     runs: int | None,
     epochs: int | None,
     train_size: int | None,
+    precision: str | None,
     data_dir: str | None,
     runs_dir: pathlib.Path,
+    **device_values: Any,
 ) -> None:
     """Train a cell of the paper's tables, or a whole table, and print ours beside the paper's.
 
@@ -38,14 +42,15 @@ def command(
     from keras_selectscale.training.run_folder import write_json
 
     with input_errors():
+        devices = options.start_devices(device_values)
         published = tuple(recipes.select(name.strip("/")))
-        reproduction = Reproduction(published, runs, epochs, train_size)
+        reproduction = Reproduction(published, runs, epochs, train_size, precision)
         wanted = {(r.dataset, r.seed) for cell in published for r in reproduction.recipes(cell)}
         images = options.load_images(wanted, data_dir, train_size)
         folder = runs_dir / "reproduce"
         cells = reproduction.open(folder)
     with input_errors(DamagedRunError), make_progress() as progress:
-        summary = run_reproduction(reproduction, cells, images, progress)
+        summary = run_reproduction(reproduction, cells, images, progress, devices)
     path = folder / f"{name.strip('/').replace('/', '-')}.json"
     write_json(path, summary)
     _print_rows(summary["rows"])

@@ -26,6 +26,7 @@ from keras_selectscale.cli.group import input_errors
 @click.option("--seed", type=int, default=0, show_default=True)
 @options.precision_option
 @options.device_options
+@options.process_options
 @options.checkpoint_option
 @click.option("--run", "run_name", required=True, help="Name of the run's folder.")
 @options.runs_dir_option

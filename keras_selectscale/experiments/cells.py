@@ -8,7 +8,7 @@ import keras
 from rich.progress import Progress
 
 from keras_selectscale.data import AnyImages
-from keras_selectscale.training import Recipe, RunFolder, environment, train
+from keras_selectscale.training import Devices, Recipe, RunFolder, environment, train
 
 
 class Cell(NamedTuple):
@@ -46,6 +46,7 @@ def run_cells(
     cells: Sequence[Cell],
     images: Mapping[tuple[str, int], AnyImages],
     progress: Progress,
+    devices: Devices | None = None,
 ) -> list[dict[str, Any]]:
     """Trains the runs that are not done and returns the results of all, in their order.
 
@@ -53,6 +54,7 @@ def run_cells(
         cells: The runs, their folders opened.
         images: The dataset of each run, by its name and the run's seed.
         progress: Display, already started.
+        devices: Where to train, already started; `None` is one device.
     """
     task = progress.add_task("runs", total=len(cells))
     results = []
@@ -63,6 +65,7 @@ def run_cells(
                 cell.recipe,
                 cell.run,
                 images[cell.recipe.dataset, cell.recipe.seed],
+                devices=devices,
                 progress=progress,
                 label=cell.title,
                 epoch_lines=False,

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from keras_selectscale.data import AnyImages
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.recipes import PublishedCell
-from keras_selectscale.training import Recipe, environment
+from keras_selectscale.training import Devices, Recipe, environment
 
 MOST_RUNS = 1000
 
@@ -25,6 +25,7 @@ class Reproduction:
         runs: Runs of each, seeds 0 to n - 1; `None` for as many as the paper averages.
         epochs: Epochs instead of the recipe's.
         train_size: Training images instead of all.
+        precision: Precision instead of the recipe's float32.
 
     Raises:
         TypeError: Where a number is no integer.
@@ -35,6 +36,7 @@ class Reproduction:
     runs: int | None = None
     epochs: int | None = None
     train_size: int | None = None
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
@@ -50,6 +52,8 @@ class Reproduction:
         changes: dict[str, Any] = {"train_size": self.train_size}
         if self.epochs is not None:
             changes["epochs"] = self.epochs
+        if self.precision is not None:
+            changes["precision"] = self.precision
         return dataclasses.replace(cell.recipe, seed=seed, **changes)
 
     def recipes(self, cell: PublishedCell) -> list[Recipe]:
@@ -64,6 +68,8 @@ class Reproduction:
             short.append(f"{self.epochs} of {cell.recipe.epochs} epochs")
         if self.train_size is not None:
             short.append(f"{self.train_size:,} training images")
+        if self.precision not in (None, cell.recipe.precision):
+            short.append(str(self.precision))
         runs = cell.runs if self.runs is None else self.runs
         if runs != cell.runs:
             short.append(f"{runs} of {cell.runs} runs")
@@ -79,6 +85,8 @@ class Reproduction:
             OSError: Where one cannot be made.
         """
         size = f"-{self.train_size}" if self.train_size else ""
+        if self.precision not in (None, "float32"):
+            size += f"-{self.precision}"
         return open_cells(
             [
                 (
@@ -99,6 +107,7 @@ def run_reproduction(
     cells: Sequence[Cell],
     images: Mapping[tuple[str, int], AnyImages],
     progress: Progress,
+    devices: Devices | None = None,
 ) -> dict[str, Any]:
     """Trains the runs that are missing.
 
@@ -107,12 +116,13 @@ def run_reproduction(
         cells: The runs, from `Reproduction.open`.
         images: The dataset of each run, by its name and the run's seed.
         progress: Display, already started.
+        devices: Where to train, already started.
 
     Returns:
         `rows`, one for each cell with the paper's numbers, ours, and what is different; and
         `environment`. Errors are in percent.
     """
-    results = iter(run_cells(cells, images, progress))
+    results = iter(run_cells(cells, images, progress, devices))
     rows = []
     for cell in reproduction.published:
         done = [next(results) for _ in reproduction.recipes(cell)]

@@ -4,6 +4,7 @@ A checkpoint is one file, so that the model and what is known of the run cannot 
 `.keras` file as Keras writes it, with one entry more.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ from typing import Any
 import keras
 
 from keras_selectscale.training.damaged_run_error import DamagedRunError
-from keras_selectscale.training.run_folder import RunFolder
+from keras_selectscale.training.run_folder import RunFolder, cannot_be_written
 from keras_selectscale.training.run_state import RunState
 
 ENTRY = "run.json"
@@ -38,21 +39,19 @@ def write_checkpoint(
     """
     beside = run.path / ".checkpoint.part.keras"
     try:
-        try:
-            model.save(beside)
-        except RuntimeError as error:  # What h5py makes of a full disk.
-            raise OSError(f"{run.checkpoint_path} cannot be written: {error}") from None
+        model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:
             content = {"recipe": recipe, "state": state.as_json()}
             archive.writestr(ENTRY, json.dumps(content, allow_nan=False))
         with beside.open("rb") as file:
             os.fsync(file.fileno())
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    if run.checkpoint_path.exists():
-        os.replace(run.checkpoint_path, run.previous_checkpoint_path)
-    os.replace(beside, run.checkpoint_path)
+        if run.checkpoint_path.exists():
+            os.replace(run.checkpoint_path, run.previous_checkpoint_path)
+        os.replace(beside, run.checkpoint_path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise cannot_be_written(run.checkpoint_path, error) from None
 
 
 def read_checkpoint(path: pathlib.Path, recipe: dict[str, Any]) -> tuple[keras.Model, RunState]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import numpy as np
 
 STRATEGIES = ("none", "mirrored", "data")
 BACKENDS = {"mirrored": "tensorflow", "data": "jax"}
@@ -102,6 +101,9 @@ class Devices:
             return
         import jax
 
+        if hasattr(jax.config, "jax_enable_recoverability"):
+            # Without it JAX ends a process whose peer is gone from outside, with a page of its own.
+            jax.config.update("jax_enable_recoverability", True)
         try:
             jax.distributed.initialize(
                 self.coordinator,
@@ -180,26 +182,6 @@ class Devices:
         else:
             yield
 
-    @contextlib.contextmanager
-    def lost_processes(self) -> Iterator[None]:
-        """Turns JAX's error about a process that is gone into one line.
-
-        Raises:
-            ConnectionError: Where the work within failed for that reason.
-        """
-        if not self.is_several:
-            yield
-            return
-        import jax
-
-        try:
-            yield
-        except jax.errors.JaxRuntimeError as error:
-            raise ConnectionError(
-                "another process of the run is gone: start all of them again, with the same "
-                f"commands, to go on ({str(error).splitlines()[0]})"
-            ) from None
-
     def prepare(self, model: keras.Model) -> None:
         """Makes batch normalisation one of the whole batch, as on one device.
 
@@ -231,30 +213,6 @@ class Devices:
         spec = jax.sharding.PartitionSpec
         named = jax.sharding.NamedSharding
         return named(mesh, spec(mesh.axis_names[0])), named(mesh, spec())
-
-    def agree(self, value: bool) -> bool:
-        """Returns what the main process says; all processes call this together."""
-        return bool(self.share(np.asarray(value)))
-
-    def share(self, value: np.ndarray) -> np.ndarray:
-        """Returns the main process's array; all others give one of the same shape and dtype."""
-        if not self.is_several:
-            return value
-        from jax.experimental import multihost_utils
-
-        return np.asarray(multihost_utils.broadcast_one_to_all(value))
-
-    def share_bytes(self, content: bytes | None) -> bytes | None:
-        """Returns the main process's bytes, or `None` where it gives `None`."""
-        if not self.is_several:
-            return content
-        size = int(self.share(np.asarray(-1 if content is None else len(content), np.int32)))
-        if size < 0:
-            return None
-        # No more than the largest message of the transport.
-        given = np.frombuffer(content, np.uint8) if self.is_main and content else None
-        own = np.zeros(size, np.uint8) if given is None else given
-        return self.share(own).tobytes()
 
     def describe(self) -> dict[str, Any]:
         """Returns what a run's config records of its devices."""

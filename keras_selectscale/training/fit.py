@@ -4,8 +4,9 @@ import contextlib
 import importlib.util
 import math
 import pathlib
+import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -14,14 +15,14 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale.data import AnyImages, ImageData
-from keras_selectscale.training import checkpoints
+from keras_selectscale.training import checkpoints, process_group
 from keras_selectscale.training.building import build_model
 from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.epoch_progress import EpochProgress
 from keras_selectscale.training.evaluation import evaluate
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
-from keras_selectscale.training.run_folder import RunFolder
+from keras_selectscale.training.run_folder import RunFolder, cannot_be_written
 from keras_selectscale.training.run_state import RunState
 
 
@@ -77,7 +78,7 @@ def train(
     with contextlib.ExitStack() as held:
         if devices.is_main:
             held.enter_context(run.lock())
-        with devices.scope(), devices.lost_processes():
+        with devices.scope(), process_group.lost_processes(), _log_errors(run):
             state = _train(
                 recipe,
                 run,
@@ -131,7 +132,7 @@ def _train(
         epochs=recipe.epochs,
         steps_per_epoch=steps,
         every_seconds=checkpoint_seconds,
-        agree=devices.agree,
+        agree=process_group.agree,
     )
     chosen: list[keras.callbacks.Callback] = [checkpoint, *callbacks]
     if devices.is_main:
@@ -205,7 +206,7 @@ def _restore(
     found = None
     if devices.is_main and checkpoints.restore(run, made_by, _say(progress)) is not None:
         found = checkpoints.existing_checkpoint(run).read_bytes()
-    content = devices.share_bytes(found)
+    content = process_group.share_bytes(found)
     if content is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -221,6 +222,19 @@ def _say(progress: Progress | None) -> Callable[[str], Any]:
 
         return lambda line: warnings.warn(line, stacklevel=2)
     return lambda line: progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _log_errors(run: RunFolder) -> Iterator[None]:
+    """Turns TensorFlow's error about a log that cannot be written into an `OSError`."""
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"tfevents[^;\n]*; ([^\n\[{]*)", str(error))
+        if found is None:
+            raise
+        reason = OSError(found[1].strip())
+        raise cannot_be_written(run.log_path, reason) from None
 
 
 def _writer(

@@ -106,7 +106,11 @@ class RunFolder:
             OSError: Where the folder cannot be written.
         """
         # Opened to write it, so that a folder in which nothing can be written is known at once.
-        with self.config_path.open("r+b") as file:
+        try:
+            file = self.config_path.open("r+b")
+        except OSError as error:
+            raise cannot_be_written(self.config_path, error) from None
+        with file:
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -188,7 +192,13 @@ def write_text(path: pathlib.Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
-        raise OSError(error.errno, f"{path} cannot be written: {error.strerror}") from None
+        raise cannot_be_written(path, error) from None
+
+
+def cannot_be_written(path: pathlib.Path, error: OSError) -> OSError:
+    """Returns an error that names a run's file and says why it cannot be written."""
+    reason = error.strerror or error
+    return OSError(f"{path} cannot be written: {reason}; what was written before is kept")
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

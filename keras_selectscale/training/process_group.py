@@ -1,0 +1,60 @@
+"""What the processes of a run on JAX tell each other. All of them call these together."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+
+def is_several() -> bool:
+    """Returns whether this process is one of several that train together."""
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return jax.process_count() > 1
+
+
+def agree(value: bool) -> bool:
+    """Returns what the main process says."""
+    return bool(share(np.asarray(value)))
+
+
+def share(value: np.ndarray) -> np.ndarray:
+    """Returns the main process's array; all others give one of the same shape and dtype."""
+    if not is_several():
+        return value
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.broadcast_one_to_all(value))
+
+
+def share_bytes(content: bytes | None) -> bytes | None:
+    """Returns the main process's bytes, or `None` where it gives `None`."""
+    size = int(share(np.asarray(-1 if content is None else len(content), np.int32)))
+    if size < 0:
+        return None
+    given = np.frombuffer(content or b"", np.uint8)
+    return share(given if len(given) == size else np.zeros(size, np.uint8)).tobytes()
+
+
+@contextlib.contextmanager
+def lost_processes() -> Iterator[None]:
+    """Turns JAX's error about a process that is gone into one line.
+
+    Raises:
+        ConnectionError: Where the work within failed for that reason.
+    """
+    if not is_several():
+        yield
+        return
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        raise ConnectionError(
+            "another process of the run is gone: start all of them again, with the same commands, "
+            f"to go on ({str(error).splitlines()[0]})"
+        ) from None
