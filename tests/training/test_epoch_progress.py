@@ -8,9 +8,12 @@ from keras_selectscale.training.epoch_progress import EpochProgress, make_progre
 
 def two_epochs(progress, **options):
     callback = EpochProgress(progress, epochs=2, steps_per_epoch=3, label="dropout", **options)
-    for epoch in range(options.get("first_epoch", 0), 2):
+    callback.on_train_begin()
+    done = options.get("first_step", 0)
+    for epoch in range(done // 3, 2):
         callback.on_epoch_begin(epoch)
-        for batch in range(3):
+        left = 3 - done % 3 if epoch == done // 3 else 3
+        for batch in range(left):
             callback.on_train_batch_end(batch)
         callback.on_epoch_end(epoch, {"loss": 1.25, "accuracy": 0.875})
     return callback
@@ -34,7 +37,7 @@ def test_the_lines_can_be_left_out():
 def test_on_a_terminal_the_bar_moves_and_goes():
     out = io.StringIO()
     progress = Progress(console=Console(file=out, force_terminal=True))
-    callback = two_epochs(progress, first_epoch=1)
+    callback = two_epochs(progress, first_step=4)
     (task,) = progress.tasks
     assert (task.completed, task.total) == (6, 6)
     assert "epoch 2/2" in task.description

@@ -152,7 +152,7 @@ def test_a_run_that_is_done_reports_at_once(whole, images, monkeypatch):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path, images):
     recipe = dataclasses.replace(RECIPE, learning_rate=1e30)
-    with pytest.raises(FloatingPointError, match="loss is .* in epoch 1"):
+    with pytest.raises(FloatingPointError, match="loss is .* after step"):
         run(recipe, tmp_path / "run", images)
     assert not (tmp_path / "run" / "checkpoint.keras").exists()
     assert not (tmp_path / "run" / "result.json").exists()
@@ -195,6 +195,16 @@ def test_a_test_loss_that_is_not_finite_is_no_result(tmp_path, images):
     with pytest.raises(FloatingPointError, match="loss"):
         run(recipe, tmp_path / "run", images)
     assert RunFolder(tmp_path / "run").read_result() is None
+
+
+def test_a_run_that_a_callback_stops_is_done_there(tmp_path, images):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    folder, result = run(RECIPE, tmp_path / "run", images, callbacks=[Stop()])
+    assert result["epochs"] == 1 and len(folder.read_history()) == 1
+    assert folder.checkpoint_path.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model"])

@@ -1,85 +1,113 @@
+import copy
+
 import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.training import DamagedRunError, RunFolder
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
+from keras_selectscale.training.run_state import RunState
+
+LOGS = {"loss": 2.0, "accuracy": 0.5}
 
 
 @pytest.fixture
 def model():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.5), "mse")
+    model.compile(keras.optimizers.SGD(0.5), "mse", metrics=["accuracy"])
     model.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
     return model
 
 
-@pytest.fixture
-def run(tmp_path):
-    run = RunFolder(tmp_path / "run")
-    run.open({"epochs": 3}, {})
-    return run
+class Written(list):
+    """Takes the states in place of a file."""
+
+    def __call__(self, model, state):
+        self.append(copy.deepcopy(state))
 
 
-def checkpoint(run, model, **options):
-    callback = RunCheckpoint(run, epochs=3, **options)
+def checkpoint(model, state=None, **options):
+    written = Written()
+    options = {"epochs": 3, "steps_per_epoch": 4, **options}
+    callback = RunCheckpoint(state or RunState(), written, **options)
     callback.set_model(model)
-    return callback
+    callback.on_train_begin()
+    return callback, written
 
 
-def test_each_epoch_writes_a_checkpoint_and_a_row(run, model):
-    callback = checkpoint(run, model)
-    callback.on_epoch_end(0, {"loss": 2.0, "accuracy": 0.5})
-    assert run.read_history() == [
-        {"epoch": "1", "loss": "2.0", "accuracy": "0.5", "learning_rate": "0.5"}
-    ]
-    loaded = keras.models.load_model(run.checkpoint_path)
-    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
-    assert int(loaded.optimizer.iterations) == 1
+def run_epoch(callback, epoch, steps=4):
+    callback.on_epoch_begin(epoch)
+    for batch in range(steps):
+        callback.on_train_batch_end(batch, LOGS)
+    callback.on_epoch_end(epoch, LOGS)
 
 
-def test_epochs_that_come_soon_are_passed_over_but_for_the_last(run, model):
-    callback = checkpoint(run, model, every_seconds=1e9)
-    for epoch in range(2):
-        callback.on_epoch_end(epoch, {"loss": 2.0, "accuracy": 0.5})
-        assert not run.checkpoint_path.exists() and run.read_history() == []
-    callback.on_epoch_end(2, {"loss": 2.0, "accuracy": 0.5})
-    assert run.checkpoint_path.exists()
-    assert [row["epoch"] for row in run.read_history()] == ["1", "2", "3"]
+def test_every_step_has_a_checkpoint_where_no_time_must_pass(model):
+    callback, written = checkpoint(model)
+    for epoch in range(3):
+        run_epoch(callback, epoch)
+    assert [state.step for state in written] == list(range(1, 13))
+    assert [len(state.rows) for state in written] == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
+    # The end of an epoch has a row and no metrics; its middle has the metrics' sums.
+    assert [bool(state.metrics) for state in written] == [True, True, True, False] * 3
+    row = {"epoch": 1, "loss": 2.0, "accuracy": 0.5, "learning_rate": 0.5}
+    assert written[-1].rows == [row, row | {"epoch": 2}, row | {"epoch": 3}]
 
 
-def test_rows_past_the_checkpoint_are_forgotten(run, model):
-    run.write_history([{"epoch": n, "loss": n, "accuracy": 0, "learning_rate": 1} for n in (1, 2)])
-    callback = checkpoint(run, model, first_epoch=1)
-    callback.on_epoch_end(1, {"loss": 9.0, "accuracy": 0.5})
-    assert [(row["epoch"], row["loss"]) for row in run.read_history()] == [("1", "1"), ("2", "9.0")]
+def test_where_time_must_pass_the_last_epoch_alone_has_one(model):
+    callback, written = checkpoint(model, every_seconds=1e9)
+    for epoch in range(3):
+        run_epoch(callback, epoch)
+    assert [state.step for state in written] == [12]
+
+
+def test_all_processes_write_where_the_main_one_says_so(model):
+    answers = iter([False, True, False, True, False, False])
+    callback, written = checkpoint(model, epochs=9, agree=lambda own: next(answers))
+    run_epoch(callback, 0)
+    callback.on_epoch_begin(1)
+    callback.on_train_batch_end(0, LOGS)
+    assert [state.step for state in written] == [2, 4]
+
+
+def test_the_metrics_go_on_from_the_middle_of_an_epoch(model):
+    metrics = [[float(number)] for number in range(3, 3 + len(model.metrics_variables))]
+    state = RunState(step=6, rows=[{"epoch": 1}], metrics=metrics)
+    callback, written = checkpoint(model, state)
+    model.reset_metrics()
+    callback.on_epoch_begin(1)
+    values = [float(keras.ops.convert_to_numpy(v.value)) for v in model.metrics_variables]
+    assert [[value] for value in values] == metrics and len(metrics) == 4
+    callback.on_train_batch_end(0, LOGS)
+    assert written[0].step == 7 and written[0].metrics == metrics
+    callback.on_train_batch_end(1, LOGS)
+    callback.on_epoch_end(1, LOGS)
+    model.reset_metrics()
+    callback.on_epoch_begin(2)
+    assert not any(float(keras.ops.convert_to_numpy(v.value)) for v in model.metrics_variables)
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_and_keeps_what_is_there(run, model, loss):
-    callback = checkpoint(run, model)
-    callback.on_epoch_end(0, {"loss": 2.0, "accuracy": 0.5})
-    before = run.checkpoint_path.read_bytes()
-    with pytest.raises(FloatingPointError, match=f"loss is {loss} in epoch 2"):
-        callback.on_epoch_end(1, {"loss": loss, "accuracy": 0.5})
-    assert run.checkpoint_path.read_bytes() == before and len(run.read_history()) == 1
+def test_a_loss_that_is_not_finite_stops_with_its_step(model, loss):
+    callback, written = checkpoint(model)
+    run_epoch(callback, 0)
+    callback.on_epoch_begin(1)
+    callback.on_train_batch_end(0, LOGS)
+    with pytest.raises(FloatingPointError, match=rf"loss is {loss} after step 6 \(in epoch 2 of 3"):
+        callback.on_train_batch_end(1, {"loss": loss, "accuracy": 0.5})
+    assert [state.step for state in written] == [1, 2, 3, 4, 5]
 
 
-def test_a_failed_save_leaves_the_last_checkpoint(run, model, monkeypatch):
-    callback = checkpoint(run, model)
-    callback.on_epoch_end(0, {"loss": 2.0, "accuracy": 0.5})
-    before = run.checkpoint_path.read_bytes()
-
-    def fail(path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(model, "save", fail)
-    with pytest.raises(OSError, match="No space"):
-        callback.on_epoch_end(1, {"loss": 1.0, "accuracy": 0.5})
-    assert run.checkpoint_path.read_bytes() == before
+def test_a_weight_that_is_not_finite_is_not_written(model):
+    callback, written = checkpoint(model)
+    callback.on_epoch_begin(0)
+    callback.on_train_batch_end(0, LOGS)
+    model.layers[0].bias.assign([float("nan")])
+    with pytest.raises(FloatingPointError, match="bias is not finite after step 2"):
+        callback.on_train_batch_end(1, LOGS)
+    assert [state.step for state in written] == [1]
 
 
-def test_a_history_shorter_than_the_checkpoint_is_damaged(run, model):
-    with pytest.raises(DamagedRunError, match="history.csv is damaged: it has 0 rows"):
-        checkpoint(run, model, first_epoch=2)
+def test_the_seconds_add_up_over_calls(model):
+    callback, written = checkpoint(model, RunState(step=4, rows=[{"epoch": 1}], seconds=50.0))
+    run_epoch(callback, 1)
+    assert 50.0 <= written[-1].seconds < 60.0

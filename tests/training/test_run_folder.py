@@ -48,6 +48,39 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
 
 
+def test_what_a_killed_start_left_is_taken_up(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".config.json.part").write_text("{")
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    assert run.read_recipe() == RECIPE
+    assert [path.name for path in run.path.iterdir()] == ["config.json"]
+
+
+def test_two_processes_cannot_write_one_run(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    with run.lock():
+        with pytest.raises(BlockingIOError, match="run is being written by another process"):
+            with RunFolder(run.path).lock():
+                pass
+    with run.lock():
+        pass
+
+
+def test_a_run_that_cannot_be_written_is_named_before_anything_is_done(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+
+    def read_only(self, mode="r", **options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("pathlib.Path.open", read_only)
+    with pytest.raises(OSError, match="config.json cannot be written: Read-only file system"):
+        with run.lock():
+            pass
+
+
 def test_a_file_in_its_place_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(ValueError, match="no folder of a run"):
