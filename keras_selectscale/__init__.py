@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         exponential_curriculum,
         linear_curriculum,
     )
+    from keras_selectscale.surgery import strip_drops
 
 __all__ = [
     "FeatureDrop",
@@ -33,7 +34,9 @@ __all__ = [
     "exponential_curriculum",
     "linear_curriculum",
     "models",
+    "strip_drops",
 ]
+SURGERY = ("drops_active", "insert_drops", "mc_predict", "strip_drops")
 
 
 def __getattr__(name: str) -> Any:
@@ -42,7 +45,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
         return importlib.import_module("keras_selectscale.models")
-    return getattr(importlib.import_module("keras_selectscale.layers"), name)
+    room = "surgery" if name in SURGERY else "layers"
+    return getattr(importlib.import_module(f"keras_selectscale.{room}"), name)
 
 
 def __dir__() -> list[str]:

@@ -12,12 +12,13 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "keras_selectscale"
 ROOMS = {
     "layers": set(),
     "models": {"layers"},
+    "surgery": {"layers", "models"},
     "data": set(),
-    "export": {"layers"},
-    "training": {"layers", "models", "data", "export"},
+    "export": {"layers", "surgery"},
+    "training": {"layers", "models", "surgery", "data", "export"},
     "recipes": {"training"},
-    "experiments": {"layers", "models", "data", "export", "training", "recipes"},
-    "cli": {"layers", "models", "data", "export", "training", "recipes", "experiments"},
+    "experiments": {"layers", "models", "surgery", "data", "export", "training", "recipes"},
+    "cli": {"layers", "models", "surgery", "data", "export", "training", "recipes", "experiments"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
