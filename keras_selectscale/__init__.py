@@ -9,6 +9,7 @@ from keras_selectscale.version import __version__
 
 if TYPE_CHECKING:
     from keras_selectscale import models
+    from keras_selectscale.exporting import export, verify_export
     from keras_selectscale.layers import (
         FeatureDrop,
         Selective,
@@ -31,11 +32,14 @@ __all__ = [
     "SpatialScale",
     "StandardDropout",
     "__version__",
+    "export",
     "exponential_curriculum",
     "linear_curriculum",
     "models",
     "strip_drops",
+    "verify_export",
 ]
+EXPORTING = ("export", "verify_export")
 SURGERY = ("drops_active", "insert_drops", "mc_predict", "strip_drops")
 
 
@@ -45,7 +49,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
         return importlib.import_module("keras_selectscale.models")
-    room = "surgery" if name in SURGERY else "layers"
+    room = "surgery" if name in SURGERY else "exporting" if name in EXPORTING else "layers"
     return getattr(importlib.import_module(f"keras_selectscale.{room}"), name)
 
 

@@ -14,11 +14,20 @@ ROOMS = {
     "models": {"layers"},
     "surgery": {"layers", "models"},
     "data": set(),
-    "export": {"layers", "surgery"},
-    "training": {"layers", "models", "surgery", "data", "export"},
+    "exporting": {"layers", "surgery"},
+    "training": {"layers", "models", "surgery", "data", "exporting"},
     "recipes": {"training"},
-    "experiments": {"layers", "models", "surgery", "data", "export", "training", "recipes"},
-    "cli": {"layers", "models", "surgery", "data", "export", "training", "recipes", "experiments"},
+    "experiments": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
+    "cli": {
+        "layers",
+        "models",
+        "surgery",
+        "data",
+        "exporting",
+        "training",
+        "recipes",
+        "experiments",
+    },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,7 +1,7 @@
 """The outputs of a file beside the model's."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,7 @@ def largest_difference(
     Raises:
         ValueError: Where the inputs or outputs are others than the model's.
     """
-    inputs = _match(
-        "inputs", file.inputs, [list(signature.names), list(signature.other_names)]
-    )
+    inputs = _match("inputs", file.inputs, [list(signature.names), list(signature.other_names)])
     largest = 0.0
     for batch, outputs in zip(batches, expected, strict=True):
         values = list(batch.values())

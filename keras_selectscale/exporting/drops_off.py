@@ -6,33 +6,17 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.layers.feature_maps import FeatureMaps
-
-DROPS = (
-    FeatureMaps,
-    keras.layers.Dropout,
-    keras.layers.SpatialDropout1D,
-    keras.layers.SpatialDropout2D,
-    keras.layers.SpatialDropout3D,
-    keras.layers.GaussianDropout,
-    keras.layers.GaussianNoise,
-    keras.layers.AlphaDropout,
-)
-
-
-def drops_in(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the drop layers of this package and of Keras in a model, wherever they are nested."""
-    return [layer for layer in model._flatten_layers() if isinstance(layer, DROPS)]
+from keras_selectscale.surgery.drop_kinds import find_drops
 
 
 @contextlib.contextmanager
 def drops_off(model: keras.Model) -> Iterator[None]:
-    """Makes every drop layer of a model the identity within, called with `training=True` or not.
+    """Makes every drop layer in a model the identity within, called with `training=True` or not.
 
     A subclassed model may call its drops with `training=True` (Monte-Carlo dropout), and no flag
     from outside reaches them.
     """
-    drops = drops_in(model)
+    drops = find_drops(model)
     for drop in drops:
         # Past Keras, which would track it.
         object.__setattr__(drop, "call", _identity)

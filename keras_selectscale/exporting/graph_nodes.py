@@ -36,9 +36,7 @@ def forbidden(nodes: Iterable[str], of_the_model: Iterable[str]) -> tuple[str, .
             itself, to give its five best classes, say; it may not draw.
     """
     may_select = any(map(is_selecting, of_the_model))
-    return tuple(
-        sorted({n for n in nodes if is_random(n) or (is_selecting(n) and not may_select)})
-    )
+    return tuple(sorted({n for n in nodes if is_random(n) or (is_selecting(n) and not may_select)}))
 
 
 def _plain(node: str) -> str:

@@ -55,21 +55,27 @@ def trace_inference(model: keras.Model, signature: Signature) -> Inference:
 
     flat = [as_tf(s, n) for s, n in zip(signature.specs, signature.names, strict=True)]
 
-    @tf.function(input_signature=signature.pack(flat), autograph=False)
-    def serve(*arguments: Any) -> Any:
+    def infer(*arguments: Any) -> Any:
         return model(*arguments, training=False)
 
+    structure = signature.pack(flat)
     with drops_off(model):
-        traced = serve.get_concrete_function()
-        names = output_names(model, traced.structured_outputs)
+        traced = tf.function(
+            infer, input_signature=structure, autograph=False
+        ).get_concrete_function()
+    names = output_names(model, traced.structured_outputs)
 
-        @tf.function(input_signature=flat, autograph=False)
-        def by_name(*inputs: Any) -> dict[str, Any]:
-            # The traced one: a call of `serve` would trace it again and hold its graph twice.
-            outputs = traced(*signature.pack(inputs))
-            return dict(zip(names, keras.tree.flatten(outputs), strict=True))
+    # Both call what is traced: saving traces them again, and not the model.
+    @tf.function(input_signature=structure, autograph=False)
+    def serve(*arguments: Any) -> Any:
+        return traced(*arguments)
 
-        return Inference(serve, by_name, by_name.get_concrete_function())
+    @tf.function(input_signature=flat, autograph=False)
+    def by_name(*inputs: Any) -> dict[str, Any]:
+        outputs = traced(*signature.pack(inputs))
+        return dict(zip(names, keras.tree.flatten(outputs), strict=True))
+
+    return Inference(serve, by_name, by_name.get_concrete_function())
 
 
 def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_selectscale.exporting.drops_off import drops_in
 from keras_selectscale.exporting.exported_file import ExportedFile
 from keras_selectscale.exporting.inference import output_names
 from keras_selectscale.exporting.signature import Signature, signature_of
 from keras_selectscale.surgery import strip_drops
+from keras_selectscale.surgery.drop_kinds import find_drops
 
 PACKAGE = "keras_selectscale"
 
@@ -23,14 +23,17 @@ def write_keras(model: keras.Model, signature: Signature, path: pathlib.Path) ->
 
     A subclassed model that holds no drop is written as it is.
     """
-    if drops_in(model) or isinstance(model, keras.Sequential | keras.Function):
+    if find_drops(model) or isinstance(model, keras.Sequential | keras.Function):
         model = strip_drops(model)
-    optimizer, compiled = model.optimizer, model.compiled
+    if not model.compiled:
+        model.save(path)
+        return
+    optimizer = model.optimizer
     model.optimizer, model.compiled = None, False
     try:
         model.save(path)
     finally:
-        model.optimizer, model.compiled = optimizer, compiled
+        model.optimizer, model.compiled = optimizer, True
 
 
 def read_keras(path: pathlib.Path) -> ExportedFile:
@@ -51,7 +54,7 @@ def read_keras(path: pathlib.Path) -> ExportedFile:
 
     return ExportedFile(
         nodes=[type(layer).__name__ for layer in model._flatten_layers(include_self=False)],
-        drops=tuple(sorted({*ours, *(type(drop).__name__ for drop in drops_in(model))})),
+        drops=tuple(sorted({*ours, *(type(drop).__name__ for drop in find_drops(model))})),
         weights={w.path: keras.ops.convert_to_numpy(w.value) for w in model.weights},
         inputs=list(signature.names),
         outputs=[],

@@ -1,10 +1,10 @@
 """LiteRT (TensorFlow Lite) files of a model's inference."""
 
+import contextlib
 import pathlib
+import re
 import tempfile
-import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -13,45 +13,66 @@ from keras_selectscale.exporting.export_error import ExportError
 from keras_selectscale.exporting.exported_file import ExportedFile
 from keras_selectscale.exporting.saved_model import SIGNATURE, write_saved_model
 from keras_selectscale.exporting.signature import Signature
+from keras_selectscale.surgery.drop_kinds import all_layers
 
 
 def write_litert(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
-    """Writes a model's inference as a LiteRT file.
+    """Writes a model's inference as a LiteRT file of LiteRT's own operations.
 
-    Where LiteRT has no operation of its own for one of TensorFlow's, the file holds TensorFlow's
-    ("Flex") and runs where its Flex delegate is linked in.
+    Those of TensorFlow ("Flex") are not taken: the interpreters that pip installs do not run them,
+    so that nothing could be proved. Recurrent layers become loops over lists of tensors, which are
+    such operations; they are unrolled where the number of steps is known.
     """
-    import tensorflow as tf
-
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        saved = pathlib.Path(folder) / "saved_model"
-        write_saved_model(model, signature, saved)
-        own, theirs = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS
         try:
-            content = _convert(saved, [own])
-        except Exception:
+            content = _convert(model, signature, pathlib.Path(folder) / "loops")
+        except Exception as error:  # Whatever the converter fails with, it is about this model.
+            recurrent = [x for x in all_layers(model) if isinstance(x, keras.layers.RNN)]
+            if not recurrent:
+                raise _unconverted(error) from error
             try:
-                content = _convert(saved, [own, theirs])
-            except Exception as error:  # Whatever it fails with, it is about this model.
-                message = f"the LiteRT converter does not convert this model: {error}"
-                raise ExportError(message) from error
+                with _unrolled(recurrent):
+                    content = _convert(model, signature, pathlib.Path(folder) / "unrolled")
+            except Exception as again:
+                raise _unconverted(again) from again
     path.write_bytes(content)
 
 
-def _convert(saved: pathlib.Path, operations: list[Any]) -> bytes:
+def _convert(model: keras.Model, signature: Signature, beside: pathlib.Path) -> bytes:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved), signature_keys=[SIGNATURE])
-    converter.target_spec.supported_ops = operations
+    write_saved_model(model, signature, beside)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(beside), signature_keys=[SIGNATURE])
     converter.experimental_enable_resource_variables = True
     return converter.convert()
 
 
+@contextlib.contextmanager
+def _unrolled(layers: list[keras.layers.RNN]) -> Iterator[None]:
+    before = [layer.unroll for layer in layers]
+    for layer in layers:
+        layer.unroll = True
+    try:
+        yield
+    finally:
+        for layer, unroll in zip(layers, before, strict=True):
+            layer.unroll = unroll
+
+
+def _unconverted(error: Exception) -> ExportError:
+    """Returns the converter's pages of errors as one line."""
+    found = re.search(r"(?:Select|Custom) ops: .*", str(error))
+    line = found.group() if found else " ".join(str(error).split())[:300]
+    return ExportError(f"LiteRT has no operations of its own for this model: {line}")
+
+
 def read_litert(path: pathlib.Path) -> ExportedFile:
     """Loads a LiteRT file into its interpreter, and looks into every subgraph."""
+    from ai_edge_litert.interpreter import Interpreter
+
     content = path.read_bytes()
     nodes = _nodes(content)
-    interpreter = _interpreter(content, flex=any(node.startswith("Flex") for node in nodes))
+    interpreter = Interpreter(model_content=content)
     signatures = interpreter.get_signature_list()
     if not signatures:
         raise ValueError("it has no signature")
@@ -70,27 +91,12 @@ def read_litert(path: pathlib.Path) -> ExportedFile:
     )
 
 
-def _interpreter(content: bytes, *, flex: bool) -> Any:
-    if not flex:
-        from ai_edge_litert.interpreter import Interpreter
-
-        return Interpreter(model_content=content)
-    # Only TensorFlow's own has the Flex delegate.
-    import tensorflow as tf
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return tf.lite.Interpreter(model_content=content)
-
-
 def _nodes(content: bytes) -> list[str]:
     """Returns the name of every operation of every subgraph, custom ones by their own."""
     from ai_edge_litert import schema_py_generated as schema
 
     builtin = {
-        code: name
-        for name, code in vars(schema.BuiltinOperator).items()
-        if isinstance(code, int)
+        code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
     }
     model = schema.Model.GetRootAs(content, 0)
 

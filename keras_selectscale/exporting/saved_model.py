@@ -83,5 +83,9 @@ def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not prefix.with_suffix(".index").exists():
         return {}
     reader = tf.train.load_checkpoint(str(prefix))
-    names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
-    return {name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE"): reader.get_tensor(name) for name in names}
+    end = "/.ATTRIBUTES/VARIABLE_VALUE"
+    return {
+        name.removesuffix(end): reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.endswith(end)
+    }

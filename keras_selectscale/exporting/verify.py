@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_selectscale.exporting import comparison
-from keras_selectscale.exporting.drops_off import drops_in, drops_off
+from keras_selectscale.exporting.drops_off import drops_off
 from keras_selectscale.exporting.export_report import ExportReport
 from keras_selectscale.exporting.exported_file import ExportedFile
 from keras_selectscale.exporting.formats import FORMATS, Format, format_of, get_format
@@ -19,6 +19,7 @@ from keras_selectscale.exporting.graph_nodes import forbidden
 from keras_selectscale.exporting.inference import trace_inference
 from keras_selectscale.exporting.keras_file import run_model
 from keras_selectscale.exporting.signature import Signature, signature_of
+from keras_selectscale.surgery.drop_kinds import find_drops
 
 
 def verify_export(
@@ -76,9 +77,7 @@ def prove(
             reasons.append(f"It does not load: {_line(error)}")
         if file is not None:
             reasons += file.reasons
-            random_nodes = (
-                forbidden(file.nodes, model_nodes) if file.drops is None else file.drops
-            )
+            random_nodes = forbidden(file.nodes, model_nodes) if file.drops is None else file.drops
             if random_nodes:
                 reasons.append(f"It draws, selects or drops: {', '.join(random_nodes)}.")
             if file.weights is not None:
@@ -111,7 +110,7 @@ def _reference(model: keras.Model, signature: Signature, kind: Format) -> tuple:
         weights, nodes = inference.weights(model), inference.nodes()
         run = inference.run
     else:
-        counts = {id(weight) for drop in drops_in(model) for weight in drop.weights}
+        counts = {id(weight) for drop in find_drops(model) for weight in drop.weights}
         weights = [
             keras.ops.convert_to_numpy(weight.value)
             for weight in model.weights

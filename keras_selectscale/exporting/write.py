@@ -10,7 +10,6 @@ import keras
 from keras_selectscale.exporting.export_error import ExportError
 from keras_selectscale.exporting.export_report import ExportReport
 from keras_selectscale.exporting.formats import (
-    FORMATS,
     Format,
     check_dtypes,
     check_suffix,

@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 import pytest
-
 from keras_selectscale.export import write_saved_model
+
 from tests.export.models import scheduled_model
 
 tf = pytest.importorskip("tensorflow")

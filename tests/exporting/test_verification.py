@@ -1,9 +1,9 @@
 import keras
 import numpy as np
 import pytest
+from keras_selectscale.export import verify_saved_model, write_saved_model
 
 from keras_selectscale import Selectout
-from keras_selectscale.export import verify_saved_model, write_saved_model
 from tests.export.models import scheduled_model
 
 tf = pytest.importorskip("tensorflow")
