@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from keras_selectscale.exporting.exported_file import ExportedFile
@@ -17,33 +18,48 @@ BATCH_SIZES = (3, 1)
 FREE_SIZES = (32, 16, 8, 64, 128, 256)
 
 
-def made_up_inputs(signature: Signature, *, seed: int = 0) -> Iterator[list[dict[str, np.ndarray]]]:
-    """Yields random batches, of one free size after another, for the caller to take the first."""
-    sizes = [signature.batch_size] if signature.batch_size else BATCH_SIZES
+def made_up_inputs(
+    signature: Signature, *, seed: int = 0
+) -> Iterator[list[dict[str, np.ndarray]]]:
+    """Yields random batches, of ever other sizes and values, for the caller to take the first.
+
+    Where a size is free, a model may want larger ones for its strides, or smaller ones for its
+    positions; what is declared as a float may be the number of a word.
+    """
+    batch_sizes = [signature.batch_size] if signature.batch_size else BATCH_SIZES
     free = any(None in spec.shape[1:] for spec in signature.specs)
-    for free_size in FREE_SIZES if free else FREE_SIZES[:1]:
-        generator = np.random.default_rng(seed)
-        yield [
-            {
-                name: _made_up(
-                    (size, *(edge or free_size for edge in spec.shape[1:])), spec.dtype, generator
-                )
-                for name, spec in zip(signature.names, signature.specs, strict=True)
-            }
-            for size in sizes
-        ]
+    for few_values in (False, True):
+        for free_size in FREE_SIZES if free else FREE_SIZES[:1]:
+            generator = np.random.default_rng(seed)
+            yield [
+                {
+                    name: _made_up(
+                        (batch_size, *(edge or free_size for edge in spec.shape[1:])),
+                        spec.dtype,
+                        few_values,
+                        generator,
+                    )
+                    for name, spec in zip(signature.names, signature.specs, strict=True)
+                }
+                for batch_size in batch_sizes
+            ]
 
 
-def _made_up(shape: tuple[int, ...], dtype: str, generator: np.random.Generator) -> np.ndarray:
+def _made_up(
+    shape: tuple[int, ...], dtype: str, few_values: bool, generator: np.random.Generator
+) -> np.ndarray:
     if dtype == "string":
         return generator.choice(["a", "b", ""], size=shape).astype(object)
-    if dtype == "bool":
-        return generator.random(shape) < 0.5
-    if "int" in dtype:  # Numbers of things are below 2 in every vocabulary.
-        return generator.integers(0, 2, shape).astype(dtype)
-    import ml_dtypes  # noqa: F401  # It makes NumPy know "bfloat16".
+    if dtype == "uint8" and not few_values:  # Pixels.
+        return generator.integers(0, 256, shape).astype(dtype)
+    if few_values or dtype == "bool" or "int" in dtype:  # 0 and 1 are in every vocabulary.
+        return generator.integers(0, 2, shape).astype(_numpy_dtype(dtype))
+    return generator.normal(size=shape).astype(_numpy_dtype(dtype))
 
-    return generator.normal(size=shape).astype(dtype)
+
+def _numpy_dtype(name: str) -> np.dtype:
+    """Returns the dtype of a name, of "bfloat16" too, which NumPy does not know."""
+    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def largest_difference(

@@ -1,7 +1,7 @@
 """The formats: what they are called, what they need, and by what they are written and read."""
 
 import dataclasses
-import importlib.util
+import importlib
 import os
 import pathlib
 from collections.abc import Callable
@@ -104,7 +104,7 @@ def get_format(name: str) -> Format:
             "by TensorFlow: a .keras file exported here loads there, under "
             f"KERAS_BACKEND=tensorflow. Received: format={name!r}"
         )
-    missing = [pip for module, pip in found.packages.items() if not _is_installed(module)]
+    missing = [pip for module, pip in found.packages.items() if not _imports(module)]
     if missing:
         raise ImportError(
             f"The format {name!r} needs packages that are not installed: "
@@ -114,11 +114,12 @@ def get_format(name: str) -> Format:
     return found
 
 
-def _is_installed(module: str) -> bool:
+def _imports(module: str) -> bool:
     try:
-        return importlib.util.find_spec(module) is not None
-    except ValueError:  # A module that is loaded without a specification, or blocked.
+        importlib.import_module(module)
+    except ImportError:
         return False
+    return True
 
 
 def check_dtypes(model: keras.Model, name: str) -> None:

@@ -86,8 +86,8 @@ def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
         outputs: What it gives, as a structure.
     """
     flat = keras.tree.flatten(outputs)
-    if isinstance(outputs, dict) and len(outputs) == len(flat):
-        return unique(str(path[-1]) for path, _ in keras.tree.flatten_with_path(outputs))
+    if isinstance(outputs, dict):
+        return unique("_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(outputs))
     named = getattr(model, "output_names", None)
     if named is None and isinstance(model, keras.Sequential):
         named = [model.layers[-1].name]
