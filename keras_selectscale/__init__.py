@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         exponential_curriculum,
         linear_curriculum,
     )
-    from keras_selectscale.surgery import strip_drops
+    from keras_selectscale.surgery import drops_active, insert_drops, mc_predict, strip_drops
 
 __all__ = [
     "FeatureDrop",
@@ -31,8 +31,11 @@ __all__ = [
     "SpatialScale",
     "StandardDropout",
     "__version__",
+    "drops_active",
     "exponential_curriculum",
+    "insert_drops",
     "linear_curriculum",
+    "mc_predict",
     "models",
     "strip_drops",
 ]
