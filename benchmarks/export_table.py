@@ -20,7 +20,7 @@ def make_models():
     import keras
     from keras import layers
 
-    from keras_selectscale import SelectScale, Selectout, SpatialScale, models
+    from keras_selectscale import Selectout, SelectScale, SpatialScale, models
 
     def drop():
         return SelectScale(top_rate=0.2, retaining_rate=0.0, seed=1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         exponential_curriculum,
         linear_curriculum,
     )
-    from keras_selectscale.surgery import strip_drops
+    from keras_selectscale.surgery import drops_active, insert_drops, mc_predict, strip_drops
 
 __all__ = [
     "FeatureDrop",
@@ -32,9 +32,12 @@ __all__ = [
     "SpatialScale",
     "StandardDropout",
     "__version__",
+    "drops_active",
     "export",
     "exponential_curriculum",
+    "insert_drops",
     "linear_curriculum",
+    "mc_predict",
     "models",
     "strip_drops",
     "verify_export",

@@ -7,7 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from keras_selectscale.exporting.exported_file import ExportedFile
+from keras_selectscale.exporting.exported_file import Consumer
 from keras_selectscale.exporting.signature import Signature
 
 Arrays = Mapping[str, np.ndarray]
@@ -18,9 +18,7 @@ BATCH_SIZES = (3, 1)
 FREE_SIZES = (32, 16, 8, 64, 128, 256)
 
 
-def made_up_inputs(
-    signature: Signature, *, seed: int = 0
-) -> Iterator[list[dict[str, np.ndarray]]]:
+def made_up_inputs(signature: Signature, *, seed: int = 0) -> Iterator[list[dict[str, np.ndarray]]]:
     """Yields random batches, of ever other sizes and values, for the caller to take the first.
 
     Where a size is free, a model may want larger ones for its strides, or smaller ones for its
@@ -63,21 +61,21 @@ def _numpy_dtype(name: str) -> np.dtype:
 
 
 def largest_difference(
-    file: ExportedFile,
+    consumer: Consumer,
     signature: Signature,
     batches: Sequence[Arrays],
     expected: Sequence[Arrays],
 ) -> float:
-    """Returns the largest difference of a file's outputs from the model's.
+    """Returns the largest difference of a consumer's outputs from the model's.
 
     Raises:
         ValueError: Where the inputs or outputs are others than the model's.
     """
-    inputs = _match("inputs", file.inputs, [list(signature.names), list(signature.other_names)])
+    inputs = _match("inputs", consumer.inputs, [list(signature.names), list(signature.other_names)])
     largest = 0.0
     for batch, outputs in zip(batches, expected, strict=True):
         values = list(batch.values())
-        found = file.run({theirs: values[number] for theirs, number in inputs.items()})
+        found = consumer.run({theirs: values[number] for theirs, number in inputs.items()})
         names = _match("outputs", list(found), [list(outputs)])
         wanted = list(outputs.values())
         for theirs, number in names.items():

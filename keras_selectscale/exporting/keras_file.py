@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_selectscale.exporting.exported_file import ExportedFile
+from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
 from keras_selectscale.exporting.inference import output_names
 from keras_selectscale.exporting.signature import Signature, signature_of
 from keras_selectscale.surgery import strip_drops
@@ -56,9 +56,7 @@ def read_keras(path: pathlib.Path) -> ExportedFile:
         nodes=[type(layer).__name__ for layer in model._flatten_layers(include_self=False)],
         drops=tuple(sorted({*ours, *(type(drop).__name__ for drop in find_drops(model))})),
         weights={w.path: keras.ops.convert_to_numpy(w.value) for w in model.weights},
-        inputs=list(signature.names),
-        outputs=[],
-        run=run,
+        load=lambda: Consumer(list(signature.names), run),
         reasons=tuple(reasons),
     )
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_selectscale.exporting.export_error import ExportError
-from keras_selectscale.exporting.exported_file import ExportedFile
+from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
 from keras_selectscale.exporting.saved_model import SIGNATURE, write_saved_model
 from keras_selectscale.exporting.signature import Signature
 from keras_selectscale.surgery.drop_kinds import all_layers
@@ -33,8 +33,8 @@ def write_litert(model: keras.Model, signature: Signature, path: pathlib.Path) -
             try:
                 with _unrolled(recurrent):
                     content = _convert(model, signature, pathlib.Path(folder) / "unrolled")
-            except Exception as again:
-                raise _unconverted(again) from again
+            except Exception:  # The number of steps is not known.
+                raise _unconverted(error) from error
     path.write_bytes(content)
 
 
@@ -62,33 +62,30 @@ def _unrolled(layers: list[keras.layers.RNN]) -> Iterator[None]:
 def _unconverted(error: Exception) -> ExportError:
     """Returns the converter's pages of errors as one line."""
     found = re.search(r"(?:Select|Custom) ops: .*", str(error))
-    line = found.group() if found else " ".join(str(error).split())[:300]
+    line = found.group() if found else " ".join(str(error).split("error:")[-1].split())[:300]
     return ExportError(f"LiteRT has no operations of its own for this model: {line}")
 
 
 def read_litert(path: pathlib.Path) -> ExportedFile:
-    """Loads a LiteRT file into its interpreter, and looks into every subgraph."""
+    """Reads a LiteRT file, every subgraph of it."""
+    content = path.read_bytes()
+    return ExportedFile(_nodes(content), weights=None, load=lambda: _load(content))
+
+
+def _load(content: bytes) -> Consumer:
     from ai_edge_litert.interpreter import Interpreter
 
-    content = path.read_bytes()
-    nodes = _nodes(content)
     interpreter = Interpreter(model_content=content)
     signatures = interpreter.get_signature_list()
     if not signatures:
-        raise ValueError("it has no signature")
+        raise ValueError("it has no signature, by which its inputs have names")
     key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures))
     runner = interpreter.get_signature_runner(key)
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return runner(**inputs)
 
-    return ExportedFile(
-        nodes=nodes,
-        weights=None,
-        inputs=list(signatures[key]["inputs"]),
-        outputs=list(signatures[key]["outputs"]),
-        run=run,
-    )
+    return Consumer(list(signatures[key]["inputs"]), run)
 
 
 def _nodes(content: bytes) -> list[str]:

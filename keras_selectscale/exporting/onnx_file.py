@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_selectscale.exporting.export_error import ExportError
-from keras_selectscale.exporting.exported_file import ExportedFile
+from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
 from keras_selectscale.exporting.inference import trace_inference
 from keras_selectscale.exporting.signature import Signature
 
@@ -29,9 +29,8 @@ def write_onnx(model: keras.Model, signature: Signature, path: pathlib.Path) -> 
 
 
 def read_onnx(path: pathlib.Path) -> ExportedFile:
-    """Loads an ONNX file into onnxruntime, and looks into every subgraph and function."""
+    """Reads an ONNX file, every subgraph and function of it."""
     import onnx
-    import onnxruntime
 
     content = onnx.load(str(path))
     nodes = list(_nodes(content.graph.node))
@@ -39,19 +38,19 @@ def read_onnx(path: pathlib.Path) -> ExportedFile:
         nodes += _nodes(function.node)
     for training in content.training_info:
         nodes += [*_nodes(training.initialization.node), *_nodes(training.algorithm.node)]
+    return ExportedFile(nodes, weights=None, load=lambda: _load(path))
+
+
+def _load(path: pathlib.Path) -> Consumer:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(outputs, session.run(outputs, dict(inputs)), strict=True))
 
-    return ExportedFile(
-        nodes=nodes,
-        weights=None,
-        inputs=[value.name for value in session.get_inputs()],
-        outputs=outputs,
-        run=run,
-    )
+    return Consumer([value.name for value in session.get_inputs()], run)
 
 
 def _nodes(nodes: Any) -> Iterator[str]:

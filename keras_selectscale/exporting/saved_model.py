@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_selectscale.exporting.exported_file import ExportedFile
+from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
 from keras_selectscale.exporting.inference import (
     Inference,
     as_tensors,
@@ -49,30 +49,28 @@ def _tables(model: keras.Model, inference: Inference) -> list:
 
 
 def read_saved_model(path: pathlib.Path) -> ExportedFile:
-    """Loads a SavedModel as its consumers do, and looks into every function of its graph."""
-    import tensorflow as tf
+    """Reads a SavedModel, every function of its graph and every variable."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     content = saved_model_pb2.SavedModel()
     content.ParseFromString((path / "saved_model.pb").read_bytes())
     nodes = [node for graph in content.meta_graphs for node in graph_nodes(graph.graph_def)]
+    return ExportedFile(nodes, _variables(path), load=lambda: _load(path))
+
+
+def _load(path: pathlib.Path) -> Consumer:
+    import tensorflow as tf
+
     loaded = tf.saved_model.load(str(path))
     if SIGNATURE not in loaded.signatures:
         raise ValueError(f"it has no signature {SIGNATURE}, but {sorted(loaded.signatures)}")
-    function = loaded.signatures[SIGNATURE]
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         # By way of `loaded`, which owns the variables.
         outputs = loaded.signatures[SIGNATURE](**as_tensors(inputs))
         return {name: value.numpy() for name, value in outputs.items()}
 
-    return ExportedFile(
-        nodes=nodes,
-        weights=_variables(path),
-        inputs=list(function.structured_input_signature[1]),
-        outputs=list(function.structured_outputs),
-        run=run,
-    )
+    return Consumer(list(loaded.signatures[SIGNATURE].structured_input_signature[1]), run)
 
 
 def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:

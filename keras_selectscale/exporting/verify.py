@@ -73,8 +73,8 @@ def prove(
         batches, expected, weights, model_nodes = _reference(model, signature, kind)
         try:
             file = kind.read(path)
-        except Exception as error:  # Whatever a consumer does not load it for.
-            reasons.append(f"It does not load: {_line(error)}")
+        except Exception as error:  # Whatever is wrong with it.
+            reasons.append(f"It cannot be read: {_line(error)}")
         if file is not None:
             reasons += file.reasons
             random_nodes = forbidden(file.nodes, model_nodes) if file.drops is None else file.drops
@@ -83,8 +83,8 @@ def prove(
             if file.weights is not None:
                 reasons += _other_weights(file.weights, weights)
             try:
-                largest = comparison.largest_difference(file, signature, batches, expected)
-            except Exception as error:  # Other inputs or outputs, or it does not run.
+                largest = comparison.largest_difference(file.load(), signature, batches, expected)
+            except Exception as error:  # It does not load or run, or has other inputs or outputs.
                 reasons.append(f"It does not run: {_line(error)}")
             else:
                 if largest > kind.tolerance:

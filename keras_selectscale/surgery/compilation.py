@@ -29,8 +29,20 @@ def copy_compilation(model: keras.Model, twin: keras.Model, *, foreign_only: boo
     config["optimizer"] = _copy(config["optimizer"])
     for key in ("metrics", "weighted_metrics"):
         config[key] = keras.tree.map_structure(_copy, config[key])
+    # These may have been set since.
+    for key in ("run_eagerly", "jit_compile", "steps_per_execution"):
+        config[key] = getattr(model, key)
     twin.compile(**config)
     return True
+
+
+def goes_by_output_names(model: keras.Model) -> bool:
+    """Returns whether losses, their weights or metrics are given by the names of the outputs."""
+    if not model.compiled or not hasattr(model, "_compile_config"):
+        return False
+    config = model._compile_config.config
+    keys = ("loss", "loss_weights", "metrics", "weighted_metrics")
+    return any(isinstance(config[key], dict) for key in keys)
 
 
 def _copy(value: Any) -> Any:

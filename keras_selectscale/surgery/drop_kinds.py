@@ -1,6 +1,5 @@
 """Which layers are drops, and where they are in a model."""
 
-import numbers
 from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -69,7 +68,7 @@ def _inner_rate(layer: keras.Layer) -> str | None:
     rates = [
         f"{name}={rate:g}"
         for name in INNER_RATES
-        if isinstance(rate := getattr(layer, name, 0), numbers.Real) and rate > 0
+        if isinstance(rate := getattr(layer, name, 0), (int, float)) and rate > 0
     ]
     return ", ".join(rates) or None
 

@@ -70,7 +70,7 @@ def check_rewritable(model: Any, path: str = "") -> None:
 
 def _call_is_overridden(model: keras.Model) -> bool:
     base = "Sequential" if isinstance(model, keras.Sequential) else "Functional"
-    of_keras = next(
+    of_keras: Any = next(
         cls
         for cls in type(model).__mro__
         if cls.__name__ == base and cls.__module__.split(".")[0] == "keras"

@@ -67,8 +67,8 @@ def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
     if [tuple(v.shape) for v in theirs] != [tuple(v.shape) for v in ours]:
         raise ValueError(
             f"The layer {original.name!r} (of type {type(original).__name__}) cannot be copied: "
-            f"its copy has {len(ours)} variables of shapes {[tuple(v.shape) for v in ours]}, it has "
-            f"{len(theirs)} of shapes {[tuple(v.shape) for v in theirs]}"
+            f"its copy has variables of the shapes {[tuple(v.shape) for v in ours]}, not "
+            f"{[tuple(v.shape) for v in theirs]}"
         )
     for source, target in zip(theirs, ours, strict=True):
         target.assign(source.value)
@@ -84,6 +84,9 @@ def _copy_what_is_no_variable(original: keras.Layer, twin: keras.Layer) -> None:
             twin.load_assets(folder)
     if original.built and hasattr(twin, "finalize_state"):
         twin.finalize_state()
+    if isinstance(original, keras.layers.Normalization) and original.built:
+        # What it computes with; its weights may have been assigned to since.
+        twin.mean, twin.variance = original.mean, original.variance
 
 
 def copy_trainable(original: keras.Layer, twin: keras.Layer) -> None:

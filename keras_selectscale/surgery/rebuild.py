@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.surgery import graph, layer_copies
+from keras_selectscale.surgery import compilation, graph, layer_copies
 
 # Methods by which a class of one's own trains otherwise than Keras; a plain model has none of them.
 OF_TRAINING = ("train_step", "test_step", "predict_step", "compute_loss")
@@ -46,6 +46,8 @@ class Rebuild:
         for original, copied in reversed(layers):
             if graph.is_model(original):
                 copied.trainable = original.trainable
+                if original.quantization_mode is None:
+                    copied.dtype_policy = original.dtype_policy
         for original, copied in layers:
             if not graph.is_model(original):
                 layer_copies.copy_state(original, copied)
@@ -92,9 +94,9 @@ class Rebuild:
         is_output = any(node.outputs[0] is x for x in model.outputs)
         if came_in is not None and id(came_in) in fixed:
             fixed.add(id(node.outputs[0]))
-        if is_output and (len(model.outputs) > 1 or id(came_in) in fixed):
-            # Each of several outputs has its name from a layer of its own, and no output is an
-            # input.
+        names_count = len(model.outputs) > 1 or compilation.goes_by_output_names(model)
+        if is_output and (names_count or id(came_in) in fixed):
+            # An output has its name from a layer of its own, and no output is an input.
             return keras.layers.Identity(name=node.operation.name)(tensors[id(came_in)])
         return tensors[id(came_in)]
 
