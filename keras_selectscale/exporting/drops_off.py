@@ -17,14 +17,19 @@ def drops_off(model: keras.Model) -> Iterator[None]:
     from outside reaches them.
     """
     drops = find_drops(model)
+    # `drops_active` may have put one there.
+    before = [vars(drop).get("call") for drop in drops]
     for drop in drops:
         # Past Keras, which would track it.
         object.__setattr__(drop, "call", _identity)
     try:
         yield
     finally:
-        for drop in drops:
-            object.__delattr__(drop, "call")
+        for drop, call in zip(drops, before, strict=True):
+            if call is None:
+                object.__delattr__(drop, "call")
+            else:
+                object.__setattr__(drop, "call", call)
 
 
 def _identity(inputs: Any, *args: Any, **kwargs: Any) -> Any:

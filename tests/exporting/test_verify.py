@@ -40,14 +40,22 @@ def test_a_plain_export_with_a_drop_that_is_always_on_does_not_pass(tmp_path):
 
 @pytest.mark.parametrize("format, suffix", [("onnx", ".onnx"), ("litert", ".tflite")])
 def test_a_plain_conversion_with_a_drop_that_is_always_on_does_not_pass(format, suffix, tmp_path):
-    inputs = keras.Input((6,), name="x")
-    model = keras.Model(inputs, keras.layers.Dropout(0.5)(inputs, training=True))
+    class AlwaysOn(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop = keras.layers.Dropout(0.5)
+
+        def call(self, inputs):
+            return self.drop(inputs, training=True)
+
+    model = AlwaysOn()
+    model(np.ones((1, 6), "float32"))
     if format == "onnx":
         pytest.importorskip("tf2onnx")
         pytest.importorskip("onnxruntime")
     else:
         pytest.importorskip("ai_edge_litert")
-    model.export(tmp_path / f"plain{suffix}", format=format, verbose=False)
+    model.export(str(tmp_path / f"plain{suffix}"), format=format, verbose=False)
     report = verify_export(tmp_path / f"plain{suffix}", model)
     assert not report.passed and any("Random" in node for node in report.random_nodes)
 
@@ -109,8 +117,8 @@ def hidden_in_a_loop(x):
 
 
 def hidden_in_a_branch(x):
-    drawn = tf.random.Generator.from_seed(1, alg="philox")
-    hidden_in_a_branch.kept = drawn
+    with tf.init_scope():
+        drawn = hidden_in_a_branch.kept = tf.random.Generator.from_seed(1, alg="philox")
     return tf.cond(
         tf.reduce_any(x > 1e9), lambda: x + drawn.uniform(tf.shape(x)), lambda: tf.identity(x)
     )
@@ -141,11 +149,8 @@ def test_draws_and_selections_are_found_wherever_they_hide(hide, node, tmp_path)
 
     @tf.function(input_signature=[tf.TensorSpec([None, 3], name="x")], autograph=False)
     def serve(x):
-        with tf.init_scope():
-            kept.append(None)
         return {"y": hide(x)}
 
-    kept = []
     concrete = serve.get_concrete_function()
     save(tmp_path / "hidden", concrete, state=getattr(hide, "kept", None), serve=serve)
     report = verify_export(tmp_path / "hidden", model)
