@@ -14,7 +14,8 @@ from keras_selectscale.exporting import comparison
 from keras_selectscale.exporting.drops_off import drops_off
 from keras_selectscale.exporting.export_report import ExportReport
 from keras_selectscale.exporting.exported_file import ExportedFile
-from keras_selectscale.exporting.formats import FORMATS, Format, format_of, get_format
+from keras_selectscale.exporting.format import Format
+from keras_selectscale.exporting.formats import FORMATS, format_of, get_format
 from keras_selectscale.exporting.graph_nodes import forbidden
 from keras_selectscale.exporting.inference import trace_inference
 from keras_selectscale.exporting.keras_file import run_model

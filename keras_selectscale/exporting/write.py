@@ -9,8 +9,8 @@ import keras
 
 from keras_selectscale.exporting.export_error import ExportError
 from keras_selectscale.exporting.export_report import ExportReport
+from keras_selectscale.exporting.format import Format
 from keras_selectscale.exporting.formats import (
-    Format,
     check_dtypes,
     check_suffix,
     get_format,

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 
 import keras
@@ -88,7 +89,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(
         kind.write(model, signature, path)
         kernel.assign(kernel - 1.0)
 
-    broken = formats.dataclasses.replace(kind, write=fail if when == "write" else other)
+    broken = dataclasses.replace(kind, write=fail if when == "write" else other)
     monkeypatch.setitem(formats.FORMATS, format, broken)
     with pytest.raises(OSError if when == "write" else ExportError) as raised:
         export(model, tmp_path / name, format, overwrite=True)
