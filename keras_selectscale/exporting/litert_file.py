@@ -61,8 +61,9 @@ def _unrolled(layers: list[keras.layers.RNN]) -> Iterator[None]:
 
 def _unconverted(error: Exception) -> ExportError:
     """Returns the converter's pages of errors as one line."""
-    found = re.search(r"(?:Select|Custom) ops: .*", str(error))
-    line = found.group() if found else " ".join(str(error).split("error:")[-1].split())[:300]
+    text = str(error)
+    operations = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", text)))
+    line = ", ".join(operations) or " ".join(text.split("error:")[-1].split())[:200]
     return ExportError(f"LiteRT has no operations of its own for this model: {line}")
 
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -71,7 +71,8 @@ def prove(
     largest = float("inf")
     file: ExportedFile | None = None
     with _on_cpu():
-        batches, expected, weights, model_nodes = _reference(model, signature, kind)
+        with _unchanged(model):
+            batches, expected, weights, model_nodes = _reference(model, signature, kind)
         try:
             file = kind.read(path)
         except Exception as error:  # Whatever is wrong with it.
@@ -174,6 +175,17 @@ def _line(error: Exception | None) -> str:
 def _size(path: pathlib.Path) -> int:
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
+
+
+@contextlib.contextmanager
+def _unchanged(model: keras.Model) -> Iterator[None]:
+    """Gives a model its state back: a stateful recurrent layer goes on with every call."""
+    before = [(v, keras.ops.convert_to_numpy(v.value)) for v in model.non_trainable_variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
 
 
 def _on_cpu() -> contextlib.AbstractContextManager:

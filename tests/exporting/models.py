@@ -128,6 +128,14 @@ def best_two():
     return keras.Model(inputs, keras.ops.top_k(layers.Dense(5)(x), 2)[0])
 
 
+def recurrent():
+    """Returns a model whose recurrent layers drop inside, one of which keeps its state."""
+    inputs = keras.Input(batch_shape=(2, 5, 3))
+    x = layers.LSTM(4, return_sequences=True, dropout=0.5)(inputs)
+    x = layers.GRU(3, stateful=True, recurrent_dropout=0.5)(x)
+    return moved(keras.Model(inputs, x))
+
+
 MODELS = {
     made.__name__: made
     for made in (
@@ -141,6 +149,7 @@ MODELS = {
         in_bfloat16,
         fixed_batch,
         best_two,
+        recurrent,
     )
 }
 

@@ -35,3 +35,11 @@ def test_a_shared_drop_is_switched_once():
         x = np.ones((2, 4), "float32")
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(x, training=True)), x)
     assert "call" not in vars(drop)
+
+
+def test_recurrent_layers_get_their_rates_back_and_keep_their_state():
+    model = MODELS["recurrent"]()
+    lstm, gru = model.layers[1:]
+    with drops_off(model):
+        assert lstm.dropout == 0.0 and gru.recurrent_dropout == 0.0
+    assert lstm.dropout == 0.5 and gru.recurrent_dropout == 0.5

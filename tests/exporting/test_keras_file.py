@@ -25,7 +25,7 @@ for path in sys.argv[1:]:
     np.savez(path + ".outputs.npz", *[keras.ops.convert_to_numpy(y) for y in outputs])
     assert not hasattr(model, "optimizer") or model.optimizer is None
 """
-KINDS = [m for m in MODELS if m not in ("subclassed", "several")]
+KINDS = [m for m in MODELS if m not in ("subclassed", "several", "recurrent")]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,12 @@ def test_a_compiled_model_stays_compiled_and_its_optimizer_at_home(exported):
     assert models["sequential"].optimizer.iterations == 1
     with zipfile.ZipFile(folder / "sequential.keras") as archive:
         assert b"optimizer" not in archive.read("model.weights.h5")
+
+
+def test_drops_inside_of_recurrent_layers_are_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"lstm.*\(dropout=0.5\)"):
+        export(MODELS["recurrent"](), tmp_path / "model.keras", "keras")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_subclassed_model_with_drops_is_refused_with_what_to_do(tmp_path):

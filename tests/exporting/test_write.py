@@ -214,3 +214,16 @@ def test_an_export_while_the_drops_are_held_on_is_without_them(tmp_path):
     model = scheduled_model()
     with keras_selectscale.drops_active(model):
         assert export(model, tmp_path / "m").passed
+
+
+@every_format
+def test_the_model_stays_as_it_was_its_states_and_seeds_included(format, name, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    made = MODELS["recurrent" if format != "keras" else "monte_carlo"]()
+    x = np.ones((2, *made.inputs[0].shape[1:]), "float32")
+    made(x, training=True)  # A state that is not zero.
+    before = [keras.ops.convert_to_numpy(v.value) for v in made.variables]
+    assert export(made, tmp_path / name, format).passed
+    after = [keras.ops.convert_to_numpy(v.value) for v in made.variables]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
