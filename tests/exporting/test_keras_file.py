@@ -74,7 +74,7 @@ def test_the_file_names_no_class_of_this_package_and_no_drop(exported, name):
     with zipfile.ZipFile(folder / f"{name}.keras") as archive:
         config = archive.read("config.json").decode()
     assert "selectscale" not in config and "Dropout" not in config
-    assert json.loads(config).get("compile_config") is None
+    assert not json.loads(config).get("compile_config")
 
 
 def test_a_compiled_model_stays_compiled_and_its_optimizer_at_home(exported):
