@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.surgery.drop_kinds import all_layers
+
 # Names that Keras makes up, with a number that depends on what was made before in the process.
 _MADE_UP = re.compile(r"(keras_tensor|input_layer)(_\d+)?")
 
@@ -19,7 +21,7 @@ class Signature:
 
     Attributes:
         arguments: The positional arguments of the model's call, structures of `keras.InputSpec`
-            with a free batch size.
+            with a free batch size, but where a recurrent layer keeps its state.
         names: Names of the inputs, in the order of `keras.tree.flatten(arguments)`.
         other_names: Names by which Keras calls them.
         batch_size: The batch size that the model was made for, or `None` where it is free.
@@ -66,19 +68,23 @@ def signature_of(model: keras.Model) -> Signature:
         arguments = _recorded_arguments(model)
     flat = keras.tree.flatten(arguments)
     names = _names(arguments, flat)
-    sizes = {tensor.shape[0] for tensor in flat} - {None}
+    sizes = {tensor.shape[0] for tensor in flat} - {None} if structure is not None else set()
+    # The state of a recurrent layer that keeps it has the batch size that it was made for.
+    keeps_state = any(getattr(layer, "stateful", False) for layer in all_layers(model))
     if any(len(tensor.shape) == 0 for tensor in flat):
         raise ValueError(f"Argument `model` must take batches. Received: model={model!r}")
     return Signature(
-        arguments=keras.tree.map_structure(_free_batch, arguments),
+        arguments=keras.tree.map_structure(
+            lambda tensor: _spec(tensor, tensor.shape[0] if keeps_state else None), arguments
+        ),
         names=names,
         other_names=tuple(tensor.name or name for tensor, name in zip(flat, names, strict=True)),
-        batch_size=min(sizes) if sizes and structure is not None else None,
+        batch_size=min(sizes) if sizes else None,
     )
 
 
-def _free_batch(tensor: Any) -> keras.InputSpec:
-    return keras.InputSpec(dtype=tensor.dtype, shape=(None, *tensor.shape[1:]))
+def _spec(tensor: Any, batch_size: int | None) -> keras.InputSpec:
+    return keras.InputSpec(dtype=tensor.dtype, shape=(batch_size, *tensor.shape[1:]))
 
 
 def _recorded_arguments(model: keras.Model) -> tuple[Any, ...]:
