@@ -109,11 +109,13 @@ def _match(what: str, theirs: list[str], ours: list[list[str]]) -> dict[str, int
         if sorted(names) == sorted(theirs):
             return {name: names.index(name) for name in theirs}
     first = ours[0]
-    # Keras numbers what has no name: output_0, output_1, ….
-    numbers = [re.fullmatch(r".*?_(\d+)", name) for name in theirs]
     if len(theirs) == len(first) == 1:
         return {theirs[0]: 0}
-    if len(theirs) == len(first) and all(numbers):
-        ordered = sorted(theirs, key=lambda name: int(name.rsplit("_", 1)[1]))
-        return {name: number for number, name in enumerate(ordered)}
+    # What has no name is numbered: output_0, output_1 by Keras, Identity:0, Identity_1:0 in ONNX.
+    parts = [re.fullmatch(r"(.*?)(?:_(\d+))?(?::0)?", name) for name in theirs]
+    numbers = [int(part[2] or 0) for part in parts if part]
+    alike = len({part[1] for part in parts if part}) == 1
+    if len(theirs) == len(first) == len(set(numbers)) and alike:
+        ordered = sorted(zip(numbers, theirs, strict=True))
+        return {name: number for number, (_, name) in enumerate(ordered)}
     raise ValueError(f"Its {what} are {sorted(theirs)}, the model's {sorted(first)}.")

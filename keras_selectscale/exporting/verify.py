@@ -32,7 +32,8 @@ def verify_export(
     variable in the file, and at its outputs on random inputs, which it computes as the file's
     consumers do: with `tf.saved_model.load`, onnxruntime, LiteRT or Keras. The model stands for its
     inference without drops: a drop that it calls with `training=True` counts as one that should be
-    gone.
+    gone. A weight that is there more than once, as `model.export` of Keras writes it, is no reason
+    to fail here, as it is in `export`: `report.variables` and `report.bytes` tell.
 
     Args:
         path: The file, or the folder of a SavedModel, written by this package or by another way.
@@ -58,13 +59,26 @@ def verify_export(
     """
     known = format_of(path)
     kind = get_format(format or known)
-    return prove(pathlib.Path(path), model, signature_of(model), kind)
+    return prove(pathlib.Path(path), model, signature_of(model), kind, once=False)
 
 
 def prove(
-    path: pathlib.Path, model: keras.Model, signature: Signature, kind: Format
+    path: pathlib.Path,
+    model: keras.Model,
+    signature: Signature,
+    kind: Format,
+    *,
+    once: bool = True,
 ) -> ExportReport:
-    """Returns what `verify_export` does, of checked arguments."""
+    """Returns what `verify_export` does, of checked arguments.
+
+    Args:
+        path: The file or folder.
+        model: The model.
+        signature: What the model takes.
+        kind: The format.
+        once: Whether every weight must be there only once.
+    """
     name = next(name for name, known in FORMATS.items() if known is kind)
     reasons: list[str] = []
     random_nodes: tuple[str, ...] = ()
@@ -83,7 +97,7 @@ def prove(
             if random_nodes:
                 reasons.append(f"It draws, selects or drops: {', '.join(random_nodes)}.")
             if file.weights is not None:
-                reasons += _other_weights(file.weights, weights)
+                reasons += _other_weights(file.weights, weights, once=once)
             try:
                 largest = comparison.largest_difference(file.load(), signature, batches, expected)
             except Exception as error:  # It does not load or run, or has other inputs or outputs.
@@ -136,7 +150,9 @@ def _reference(model: keras.Model, signature: Signature, kind: Format) -> tuple:
     )
 
 
-def _other_weights(theirs: Mapping[str, np.ndarray], ours: list[np.ndarray]) -> list[str]:
+def _other_weights(
+    theirs: Mapping[str, np.ndarray], ours: list[np.ndarray], *, once: bool
+) -> list[str]:
     """Returns what is wrong with the variables of a file, a sentence each."""
     wanted = Counter(map(_content, ours))
     twice: list[str] = []
@@ -153,7 +169,7 @@ def _other_weights(theirs: Mapping[str, np.ndarray], ours: list[np.ndarray]) -> 
         reasons.append(f"It lacks {missing} of the {len(ours)} weights of the model.")
     if others:
         reasons.append(f"It holds variables that are no weights of the model: {_few(others)}.")
-    if twice:
+    if twice and once:
         reasons.append(f"It holds weights more than once: {_few(twice)}.")
     return reasons
 
