@@ -134,8 +134,8 @@ def _as_chooser(drop: Drops) -> DropSites:
             for group, layer in drop.items()
         ):
             raise TypeError(
-                "Argument `drop`, where it is a mapping, must have numbers of groups as keys and drop "
-                f"layers as values. Received: drop={drop!r}"
+                "Argument `drop`, where it is a mapping, must go from numbers of groups to drop "
+                f"layers. Received: drop={drop!r}"
             )
     for layer in layers:
         if isinstance(layer, keras.layers.Layer):

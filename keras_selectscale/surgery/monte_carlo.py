@@ -97,8 +97,8 @@ def mc_predict(
                 generator.state.assign(state)
     if samples > 1 and not any(np.any(d) for d in keras.tree.flatten(result.deviation)):
         warnings.warn(
-            f"All {samples} predictions are equal: the drops of {model.name!r} change nothing, as at "
-            "a retaining rate of 1 or at the start of a curriculum, or its output does not show it.",
+            f"All {samples} predictions are equal: the drops of {model.name!r} change nothing, as "
+            "at a retaining rate of 1 or at the start of a curriculum, or nothing that shows.",
             stacklevel=2,
         )
     return result

@@ -42,17 +42,18 @@ class Rebuild:
         """Returns the new model, not compiled."""
         twin = self._copy(model)
         # Models come behind what they hold, and their flags overwrite those of what they hold.
-        layers = [pair for pair in self.copies.values() if isinstance(pair[0], keras.Layer)]
-        for original, copied in reversed(layers):
-            if graph.is_model(original):
-                copied.trainable = original.trainable
-                if original.quantization_mode is None:
-                    copied.dtype_policy = original.dtype_policy
+        pairs = [pair for pair in self.copies.values() if isinstance(pair[0], keras.Layer)]
+        models = [pair for pair in pairs if graph.is_model(pair[0])]
+        layers = [pair for pair in pairs if not graph.is_model(pair[0])]
+        # Models come behind what they hold, and their flags overwrite those of what they hold.
+        for original, copied in reversed(models):
+            copied.trainable = original.trainable
+            if original.quantization_mode is None:
+                copied.dtype_policy = original.dtype_policy
         for original, copied in layers:
-            if not graph.is_model(original):
-                layer_copies.copy_state(original, copied)
-                layer_copies.copy_trainable(original, copied)
-        self._check_variables(model, layers)
+            layer_copies.copy_state(original, copied)
+            layer_copies.copy_trainable(original, copied)
+        _check_variables(models, layers)
         return twin
 
     def _copy(self, operation: Any) -> Any:
@@ -122,16 +123,24 @@ class Rebuild:
         ours = {id(copied) for _, copied in self.copies.values()}
         return [layer for layer in twin.layers if id(layer) not in ours]
 
-    @staticmethod
-    def _check_variables(model: keras.Model, pairs: list[tuple[Any, Any]]) -> None:
-        found = {id(v) for original, _ in pairs for v in original.variables}
-        copied = {id(v) for _, twin in pairs for v in twin.weights}
-        ours = {id(v) for original, _ in pairs for v in original.weights}
-        if not {id(v) for v in model.weights} <= found or len(ours) != len(copied):
+
+def _check_variables(models: list[tuple[Any, Any]], layers: list[tuple[Any, Any]]) -> None:
+    """Raises where the copies of the layers are not all that the models are made of."""
+    found = {id(v) for original, _ in layers for v in original.weights}
+    copied = {id(v) for _, twin in layers for v in twin.weights}
+    if len(found) != len(copied):
+        raise ValueError(
+            "Argument `model` must have no weight that two layers share, other than one layer that "
+            f"is called twice. Received: {len(found)} weights in the layers, {len(copied)} in the "
+            "copies of them"
+        )
+    for model, _ in models:
+        inside = {id(v) for layer in model.layers for v in layer.weights}
+        outside = [v.path for v in model.weights if id(v) not in inside]
+        if outside:
             raise ValueError(
-                "Argument `model` must have all of its weights in the layers of its graph, none "
-                "of them shared by two layers that are not one. "
-                f"Received: {type(model).__name__} {model.name!r}"
+                "Argument `model` must have all of its weights in the layers of its graph. "
+                f"Received: {type(model).__name__} {model.name!r} with {outside}"
             )
 
 
