@@ -9,6 +9,7 @@ from keras_selectscale.version import __version__
 
 if TYPE_CHECKING:
     from keras_selectscale import models
+    from keras_selectscale.exporting import export, verify_export
     from keras_selectscale.layers import (
         FeatureDrop,
         Selective,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         exponential_curriculum,
         linear_curriculum,
     )
+    from keras_selectscale.surgery import drops_active, insert_drops, mc_predict, strip_drops
 
 __all__ = [
     "FeatureDrop",
@@ -30,10 +32,18 @@ __all__ = [
     "SpatialScale",
     "StandardDropout",
     "__version__",
+    "drops_active",
+    "export",
     "exponential_curriculum",
+    "insert_drops",
     "linear_curriculum",
+    "mc_predict",
     "models",
+    "strip_drops",
+    "verify_export",
 ]
+EXPORTING = ("export", "verify_export")
+SURGERY = ("drops_active", "insert_drops", "mc_predict", "strip_drops")
 
 
 def __getattr__(name: str) -> Any:
@@ -42,7 +52,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
         return importlib.import_module("keras_selectscale.models")
-    return getattr(importlib.import_module("keras_selectscale.layers"), name)
+    room = "surgery" if name in SURGERY else "exporting" if name in EXPORTING else "layers"
+    return getattr(importlib.import_module(f"keras_selectscale.{room}"), name)
 
 
 def __dir__() -> list[str]:

@@ -13,12 +13,22 @@ ROOMS = {
     "layers": set(),
     "models": {"layers"},
     "optimizers": set(),
+    "surgery": {"layers", "models"},
     "data": set(),
-    "export": {"layers"},
-    "training": {"layers", "optimizers", "models", "data", "export"},
+    "exporting": {"layers", "surgery"},
+    "training": {"layers", "optimizers", "models", "surgery", "data", "exporting"},
     "recipes": {"training"},
-    "experiments": {"layers", "models", "data", "export", "training", "recipes"},
-    "cli": {"layers", "models", "data", "export", "training", "recipes", "experiments"},
+    "experiments": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
+    "cli": {
+        "layers",
+        "models",
+        "surgery",
+        "data",
+        "exporting",
+        "training",
+        "recipes",
+        "experiments",
+    },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -45,13 +45,14 @@ NAMES = [*(set(keras_selectscale.__all__) - {"__version__"})]
     [
         ("sequential_digits", ["test error", "loaded again"]),
         ("own_method", ["every map", "top 40%"]),
+        ("finetune_digits", ["relu2", "passed", "as shipped"]),
     ],
 )
 def test_an_example_runs(name, words, capsys):
     runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
     out = capsys.readouterr().out
     assert all(word in out for word in words)
-    if name == "sequential_digits":
+    if name in ("sequential_digits", "finetune_digits"):
         first, again = re.findall(r"test error ([\d.]+)%", out)
         assert first == again and float(first) < 20
 
@@ -60,6 +61,7 @@ def test_every_example_is_run():
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {
         "sequential_digits",
         "own_method",
+        "finetune_digits",
     }
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import shutil
 import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from rich.progress import Progress
 from keras_selectscale import data as datasets
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import draw_comparison
-from keras_selectscale.export import verify_saved_model, write_saved_model
+from keras_selectscale.exporting import ExportError, export
 from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, environment
 from keras_selectscale.training.run_folder import read_json, write_json
@@ -163,16 +162,15 @@ def _spread(methods: dict[str, dict[str, Any]]) -> str:
 
 
 def _export(run: RunFolder, folder: pathlib.Path) -> dict[str, Any]:
-    """Exports a run beside the old export and puts it in its place once it is proved."""
+    """Exports a run, in the place of an older export, once it is proved."""
     path = folder / "saved_model"
     if keras.backend.backend() != "tensorflow":
         return {"skipped": "a SavedModel is written by the TensorFlow backend alone"}
     model = keras.models.load_model(run.checkpoint_path)
-    beside = folder / ".saved_model.part"
-    shutil.rmtree(beside, ignore_errors=True)
-    write_saved_model(model, beside)
-    shutil.rmtree(path, ignore_errors=True)
-    beside.rename(path)
-    report = verify_saved_model(path, model)
-    found = {**dataclasses.asdict(report), "random_nodes": list(report.random_nodes)}
-    return {**found, "path": path.name, "passed": report.passed}
+    try:
+        report = export(model, path, overwrite=True)
+    except ExportError as error:
+        if error.report is None:
+            raise
+        report = error.report
+    return {**report.as_json(), "path": path.name}

@@ -129,10 +129,16 @@ class FeatureDrop(FeatureMaps):
 
     def next_retaining_rate(self) -> Any:
         """Returns the rate of this call and counts the call where there is a schedule."""
+        rate = self.current_retaining_rate()
+        if self._is_scheduled:
+            self.training_calls.assign(self.training_calls + 1)
+        return rate
+
+    def current_retaining_rate(self) -> Any:
+        """Returns the rate at the count of calls that there have been, and does not count."""
         if not isinstance(self.retaining_rate, LearningRateSchedule):
             return self.retaining_rate
         rate = ops.cast(self.retaining_rate(self.training_calls), "float32")
-        self.training_calls.assign(self.training_calls + 1)
         # Rounding must not leave the range, nor a schedule past the steps that were looked at.
         return ops.clip(rate, *self.scheduled_range())
 

@@ -11,7 +11,12 @@ RATES = ("retaining_rate", "rate")
 
 
 def copy_for_site(
-    template: keras.layers.Layer, site_name: str, factor: float = 1.0
+    template: keras.layers.Layer,
+    site_name: str,
+    factor: float = 1.0,
+    *,
+    data_format: str | None = None,
+    dtype: str | None = None,
 ) -> keras.layers.Layer:
     """Returns a copy of a drop layer for one site, called `<site_name>_drop`.
 
@@ -24,6 +29,8 @@ def copy_for_site(
         site_name: Name of the site.
         factor: Factor of the drop rate: of 1 - `retaining_rate`, be it a number or a schedule, and
             of Keras' `rate`.
+        data_format: Data format of the copy and of drops inside it; `None` for the template's.
+        dtype: Dtype of the copy; `None` for the template's.
 
     Raises:
         ValueError: Where `factor` is not 1 and the template has no rate.
@@ -37,6 +44,10 @@ def copy_for_site(
                 f"drop={template!r}"
             )
         config = _with_scaled_rates(config, factor)
+    if data_format is not None:
+        config = _with_data_format(config, data_format)
+    if dtype is not None:
+        config["dtype"] = dtype
     return type(template).from_config({**config, "name": f"{site_name}_drop"})
 
 
@@ -58,6 +69,17 @@ def _with_new_seeds(config: Any, site_name: str, place: tuple[int, ...] = ()) ->
         else:
             copy[key] = _with_new_seeds(value, site_name, (*place, 0))
     return copy
+
+
+def _with_data_format(config: Any, data_format: str) -> Any:
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_data_format(value, data_format) for value in config)
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: data_format if key == "data_format" else _with_data_format(value, data_format)
+        for key, value in config.items()
+    }
 
 
 def _has_rate(config: Any) -> bool:

@@ -53,7 +53,13 @@ def by_group(
     def drop_of(site: DropSite) -> keras.layers.Layer | None:
         if site.group not in factors:
             return None
-        return copy_for_site(drop, site.name, factors[site.group])
+        return copy_for_site(
+            drop,
+            site.name,
+            factors[site.group],
+            data_format=site.data_format,
+            dtype=site.dtype,
+        )
 
     return drop_of
 

@@ -15,11 +15,15 @@ class DropSite(NamedTuple):
         name: Name of the site; its drop layer is called `<name>_drop`.
         group: Number of the group of blocks, from 1; 0 for the stem.
         channels: Number of feature maps.
+        data_format: `"channels_last"` or `"channels_first"`; `None` where the drop's own holds.
+        dtype: Name of the dtype of the feature maps; `None` where the drop's own holds.
     """
 
     name: str
     group: int
     channels: int
+    data_format: str | None = None
+    dtype: str | None = None
 
 
 Drop: TypeAlias = keras.layers.Layer | Callable[[DropSite], keras.layers.Layer | None] | None
@@ -47,14 +51,21 @@ class DropSites:
 
     def __call__(self, x: Any, name: str, group: int, channels: int) -> Any:
         """Returns `x` behind the drop of the site, or `x` itself where there is none."""
-        layer = self._layer(DropSite(name, group, channels))
+        layer = self.layer(DropSite(name, group, channels))
         return x if layer is None else layer(x)
 
-    def _layer(self, site: DropSite) -> keras.layers.Layer | None:
+    def layer(self, site: DropSite) -> keras.layers.Layer | None:
+        """Returns the drop of a site, or `None`.
+
+        Raises:
+            TypeError: Where a callable gives something else.
+        """
         if self.drop is None:
             return None
         if isinstance(self.drop, keras.layers.Layer):
-            return copy_for_site(self.drop, site.name)
+            return copy_for_site(
+                self.drop, site.name, data_format=site.data_format, dtype=site.dtype
+            )
         layer = self.drop(site)
         if layer is not None and not isinstance(layer, keras.layers.Layer):
             raise TypeError(

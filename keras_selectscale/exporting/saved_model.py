@@ -1,0 +1,89 @@
+"""SavedModels that hold a model's inference and nothing else."""
+
+import pathlib
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
+from keras_selectscale.exporting.inference import (
+    Inference,
+    as_tensors,
+    graph_nodes,
+    trace_inference,
+)
+from keras_selectscale.exporting.signature import Signature
+
+SIGNATURE = "serving_default"
+
+
+def write_saved_model(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
+    """Writes a model's inference as a SavedModel.
+
+    It holds exactly the variables that inference reads: no seed state, no count of training calls,
+    no optimizer slots, and the weights once. The signature `serving_default` takes and gives
+    tensors by name; the endpoint `serve` takes and gives what the model does.
+    """
+    import tensorflow as tf
+
+    inference = trace_inference(model, signature)
+    module = tf.Module()
+    module.inference_variables = list(inference.concrete.variables)
+    module.tables = _tables(model, inference)
+    module.serve = inference.serve
+    tf.saved_model.save(module, str(path), signatures={SIGNATURE: inference.concrete})
+
+
+def _tables(model: keras.Model, inference: Inference) -> list:
+    """Returns the lookup tables that inference reads, of a StringLookup say."""
+    import tensorflow as tf
+
+    read = {id(captured) for captured in inference.concrete.captured_inputs}
+    return [
+        found
+        for found in tf.train.TrackableView(model).descendants()
+        if isinstance(found, tf.saved_model.experimental.TrackableResource)
+        and id(found.resource_handle) in read
+    ]
+
+
+def read_saved_model(path: pathlib.Path) -> ExportedFile:
+    """Reads a SavedModel, every function of its graph and every variable."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = saved_model_pb2.SavedModel()
+    content.ParseFromString((path / "saved_model.pb").read_bytes())
+    nodes = [node for graph in content.meta_graphs for node in graph_nodes(graph.graph_def)]
+    return ExportedFile(nodes, _variables(path), load=lambda: _load(path))
+
+
+def _load(path: pathlib.Path) -> Consumer:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    if SIGNATURE not in loaded.signatures:
+        raise ValueError(f"it has no signature {SIGNATURE}, but {sorted(loaded.signatures)}")
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        # By way of `loaded`, which owns the variables.
+        outputs = loaded.signatures[SIGNATURE](**as_tensors(inputs))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return Consumer(list(loaded.signatures[SIGNATURE].structured_input_signature[1]), run)
+
+
+def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns every variable in the file, whether its signature reads it or not."""
+    import tensorflow as tf
+
+    prefix = path / "variables" / "variables"
+    if not prefix.with_suffix(".index").exists():
+        return {}
+    reader = tf.train.load_checkpoint(str(prefix))
+    end = "/.ATTRIBUTES/VARIABLE_VALUE"
+    return {
+        name.removesuffix(end): reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.endswith(end)
+    }

@@ -1,0 +1,98 @@
+"""Copies of layers and operations, with all of their state."""
+
+import copy
+import inspect
+import tempfile
+from typing import Any
+
+import keras
+
+
+def copy_operation(operation: Any) -> Any:
+    """Returns a copy that has been called nowhere: a new layer, or the operation for new nodes.
+
+    Raises:
+        ValueError: Where a layer cannot be made from its own config.
+    """
+    if not isinstance(operation, keras.Layer):
+        # It has no state: its arguments are what it is made of, whatever they are.
+        twin = copy.copy(operation)
+        twin._inbound_nodes, twin._outbound_nodes = [], []
+        return twin
+    if type(operation) is keras.layers.Lambda:
+        return _copy_lambda(operation)
+    try:
+        with keras.saving.custom_object_scope(_objects_of(operation)):
+            return type(operation).from_config(operation.get_config())
+    except Exception as error:
+        raise ValueError(
+            f"The layer {operation.name!r} (of type {type(operation).__name__}) cannot be copied "
+            "from its config: give its class a `get_config` with every argument of `__init__`, and "
+            "register with `keras.saving.register_keras_serializable` what the config holds. "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+    """Keras makes no Lambda of a config in safe mode; this one comes from no file."""
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=dict(layer.arguments),
+        name=layer.name,
+        dtype=layer.dtype_policy,
+        trainable=layer.trainable,
+    )
+
+
+def _objects_of(layer: keras.Layer) -> dict[str, Any]:
+    """Returns the classes and functions of one's own that a layer's config may name."""
+    found: dict[str, Any] = {}
+    for sublayer in layer._flatten_layers():
+        for value in (sublayer, *vars(sublayer).values()):
+            thing = value if inspect.isfunction(value) else type(value)
+            if thing.__module__.split(".")[0] not in ("keras", "builtins"):
+                found.setdefault(thing.__name__, thing)
+    return found
+
+
+def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
+    """Gives `twin` the values of all variables of `original`, random states included.
+
+    Raises:
+        ValueError: Where their variables differ.
+    """
+    theirs, ours = original.variables, twin.variables
+    if [tuple(v.shape) for v in theirs] != [tuple(v.shape) for v in ours]:
+        raise ValueError(
+            f"The layer {original.name!r} (of type {type(original).__name__}) cannot be copied: "
+            f"its copy has variables of the shapes {[tuple(v.shape) for v in ours]}, not "
+            f"{[tuple(v.shape) for v in theirs]}"
+        )
+    for source, target in zip(theirs, ours, strict=True):
+        target.assign(source.value)
+    for one, other in zip(original._flatten_layers(), twin._flatten_layers(), strict=False):
+        _copy_what_is_no_variable(one, other)
+
+
+def _copy_what_is_no_variable(original: keras.Layer, twin: keras.Layer) -> None:
+    # The adapted vocabulary of a lookup, and the statistics of a Normalization.
+    if hasattr(original, "save_assets") and hasattr(twin, "load_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            original.save_assets(folder)
+            twin.load_assets(folder)
+    if original.built and hasattr(twin, "finalize_state"):
+        twin.finalize_state()
+    if isinstance(original, keras.layers.Normalization) and original.built:
+        # What it computes with; its weights may have been assigned to since.
+        twin.mean, twin.variance = original.mean, original.variance
+
+
+def copy_trainable(original: keras.Layer, twin: keras.Layer) -> None:
+    """Gives a layer, its sublayers and its variables the flags of `original`."""
+    for one, other in zip(original._flatten_layers(), twin._flatten_layers(), strict=False):
+        other.trainable = one.trainable
+    for source, target in zip(original.variables, twin.variables, strict=True):
+        if target.trainable != source.trainable:
+            target.trainable = source.trainable

@@ -1,0 +1,161 @@
+"""The sites of a model that a user's choice takes."""
+
+import math
+import numbers
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeAlias
+
+import keras
+
+from keras_selectscale.layers import layout
+from keras_selectscale.surgery import drop_kinds, graph, selection
+from keras_selectscale.surgery.calls import Call, calls, known_shapes
+from keras_selectscale.surgery.selection import After
+from keras_selectscale.surgery.site import Place, Site
+
+Depths: TypeAlias = tuple[float, float] | range | None
+Groups: TypeAlias = int | Collection[int] | None
+
+
+def find_places(model: keras.Model, after: After) -> list[Place]:
+    """Returns every place that `after` takes, in the order of execution, sites or not.
+
+    Raises:
+        TypeError: Where `after` is of the wrong type.
+        ValueError: Where a subclassed model inside has layers that `after` takes.
+    """
+    takes = selection.Selection(after)
+    found = [(call, _why_not(call)) for call in calls(model) if takes.call(call)]
+    shapes = known_shapes(model) if found else {}
+    sizes = {id(call.node): _resolution(call, shapes) for call, _ in found}
+    present = {sizes[id(call.node)] for call, reason in found if not reason}
+    groups = sorted(present, key=lambda size: (-math.prod(size), size))
+    names: set[str] = set()
+    places = []
+    for call, reason in found:
+        site = None
+        if not reason:
+            site = _site(call, groups.index(sizes[id(call.node)]), names)
+        places.append(Place(site, call.node, call.path, reason))
+    return places + _out_of_reach(model, takes)
+
+
+def _out_of_reach(model: keras.Model, takes: selection.Selection) -> list[Place]:
+    """Returns the layers that would be taken if they were no part of another layer."""
+    places = []
+    for call in calls(model):
+        owner = call.node.operation
+        if call.number > 1 or graph.is_model(owner) or not isinstance(owner, keras.Layer):
+            continue
+        for layer in drop_kinds.all_layers(owner):
+            path = f"{call.path}/{layer.name}"
+            if layer is owner or not takes.layer(layer, path):
+                continue
+            if isinstance(owner, keras.Model):
+                raise ValueError(
+                    f"The model {call.path!r} inside of `model` is a subclassed model, whose "
+                    "`call` is code that cannot be rewritten, and it has layers that `after` "
+                    "takes: put the drop layers into its `call`, or build it as a Functional model "
+                    f"(keras.Model(inputs, outputs)). Received: {type(owner).__name__} with the "
+                    f"layer {layer.name!r}"
+                )
+            reason = f"it is inside of {call.path} (of type {type(owner).__name__})"
+            places.append(Place(None, call.node, path, reason))
+    return places
+
+
+def within(places: list[Place], depths: Depths, groups: Groups) -> list[Place]:
+    """Returns the sites among `places` in a range of depths and in some groups."""
+    sites = [place for place in places if place.site is not None]
+    in_depths = _in_depths(depths, len(sites))
+    wanted = _as_groups(groups)
+    if wanted is not None:
+        check_groups(wanted, sites, "groups")
+    return [
+        place
+        for number, place in enumerate(sites)
+        if in_depths(number) and (wanted is None or place.site and place.site.group in wanted)
+    ]
+
+
+def check_groups(groups: Iterable[int], sites: list[Place], argument: str) -> None:
+    """Raises where `groups` names one that no site is in."""
+    there = sorted({place.site.group for place in sites if place.site is not None})
+    missing = sorted(set(groups) - set(there))
+    if missing:
+        raise ValueError(
+            f"Argument `{argument}` must name groups of the model, which are {there}. "
+            f"Received: {missing}"
+        )
+
+
+def _why_not(call: Call) -> str:
+    """Returns why no drop can stand behind a call, or nothing."""
+    if drop_kinds.is_drop(call.node.operation):
+        return "it is a drop itself"
+    if len(call.node.outputs) != 1:
+        return f"it has {len(call.node.outputs)} outputs"
+    output = call.node.outputs[0]
+    if not keras.backend.is_float_dtype(output.dtype):
+        return f"its output is of dtype {output.dtype}"
+    try:
+        layout.check_feature_maps(output.shape, call.data_format, "A drop")
+    except ValueError:
+        return f"its output of shape {tuple(output.shape)} is no batch of feature maps"
+    return ""
+
+
+def _resolution(call: Call, shapes: dict[int, tuple[int | None, ...]]) -> tuple[int, ...]:
+    output = call.node.outputs[0]
+    shape = shapes.get(id(output), tuple(output.shape))
+    rank = len(shape)
+    if rank < layout.MIN_RANK:
+        return ()
+    axis = layout.channel_axis(call.data_format, rank)
+    return tuple(shape[i] or 0 for i in layout.spatial_axes(axis, rank))
+
+
+def _site(call: Call, group: int, names: set[str]) -> Site:
+    output = call.node.outputs[0]
+    name = call.path.replace("/", "_")
+    if call.number > 1:
+        name = f"{name}_call{call.number}"
+    there = {operation.name for operation in graph.functional(call.model).operations}
+    free, number = name, 1
+    while free in names or f"{free}_drop" in there:
+        number += 1
+        free = f"{name}_{number}"
+    names.add(free)
+    shape = tuple(output.shape)
+    axis = layout.channel_axis(call.data_format, len(shape))
+    dtype = keras.backend.standardize_dtype(output.dtype)
+    return Site(call.path, free, group, shape[axis], shape, call.data_format, dtype)
+
+
+def _in_depths(depths: Depths, count: int) -> Callable[[int], bool]:
+    if depths is None:
+        return lambda number: True
+    if isinstance(depths, range):
+        return lambda number: number in depths
+    pair = depths if isinstance(depths, (tuple, list)) else ()
+    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in pair)
+    if len(pair) != 2 or not numbers or not 0 <= pair[0] < pair[1] <= 1:
+        raise ValueError(
+            "Argument `depths` must be a pair of shares of the depth, 0 <= from < to <= 1, such as "
+            "(0.5, 1.0), or a range of the sites' numbers, such as range(4, 9). "
+            f"Received: depths={depths!r}"
+        )
+    return lambda number: pair[0] <= (number + 0.5) / count <= pair[1]
+
+
+def _as_groups(groups: Groups) -> set[int] | None:
+    if groups is None:
+        return None
+    items: Any = [groups] if isinstance(groups, numbers.Integral) else groups
+    valid = isinstance(items, Collection) and len(items) > 0 and not isinstance(groups, bool)
+    if not valid or not all(isinstance(item, numbers.Integral) for item in items):
+        raise TypeError(
+            "Argument `groups` must be the number of a group or several. "
+            f"Received: groups={groups!r} (of type {type(groups).__name__})"
+        )
+    return set(items)

@@ -1,0 +1,99 @@
+"""Models without drops."""
+
+import warnings
+from typing import Any, Literal
+
+import keras
+
+from keras_selectscale.surgery import compilation, drop_kinds, graph
+from keras_selectscale.surgery.drop_kinds import Which
+from keras_selectscale.surgery.rebuild import Rebuild
+
+
+def strip_drops(
+    model: keras.Model,
+    *,
+    which: Which = "all",
+    unreachable: Literal["raise", "warn"] = "raise",
+) -> keras.Model:
+    """Returns the model without its drop layers, with its weights: what one ships.
+
+    The drops are gone from the graph, those called with `training=True` too, and the model saves
+    to a `.keras` file that loads where this package is not installed. At inference its outputs
+    equal the original's to the bit. The original stays as it is.
+
+    Nested Functional and Sequential models are reached; shared layers stay shared; names, trainable
+    flags, dtype policies and random states of other layers are kept. A compiled model comes back
+    compiled, with a new optimizer of the same config, unless the compilation holds an object of
+    this package (such as `CoupledSGD`, or a curriculum as a learning rate), which a file would need
+    it for: then the new model is not compiled. Where a drop is one of several outputs, or all that
+    there is between an input and an output, a `keras.layers.Identity` of its name stands in its
+    place.
+
+    Args:
+        model: A built Functional or Sequential model.
+        which: `"all"` for the drops of this package and of Keras (Dropout, SpatialDropout1D to 3D,
+            GaussianDropout, GaussianNoise, AlphaDropout), `"selectscale"` for this package's.
+        unreachable: What to do about drops that are no layers of a graph: inside TimeDistributed,
+            recurrent layers, attention and other composite layers. `"raise"` names each in an
+            error, `"warn"` in a warning and leaves them where they are.
+
+    Returns:
+        A model of its own, of the class of `model` where that is made as Keras' is, else a plain
+        one.
+
+    Raises:
+        TypeError: Where `model` is no model.
+        ValueError: Where it, or one inside, is a subclassed model or not built, where an argument
+            is none of its values, or where a drop cannot be reached.
+
+    Example:
+
+    ```python
+    strip_drops(model).save("network.keras")
+    ```
+    """
+    drop_kinds.check_which(which)
+    if unreachable not in ("raise", "warn"):
+        raise ValueError(
+            'Argument `unreachable` must be "raise" or "warn". '
+            f"Received: unreachable={unreachable!r}"
+        )
+    graph.check_rewritable(model)
+    _say_unreachable(model, which, unreachable)
+
+    def leaves_out(operation: Any) -> bool:
+        return drop_kinds.is_drop(operation, which)
+
+    stripped = Rebuild(leaves_out=leaves_out)(model)
+    compilation.copy_compilation(model, stripped, foreign_only=True)
+    return stripped
+
+
+def _say_unreachable(model: keras.Model, which: str, unreachable: str) -> None:
+    paths = list(_unreachable(model, which, ""))
+    if not paths:
+        return
+    message = (
+        f"Drops inside of layers that are no Functional or Sequential model cannot be taken out: "
+        f"{', '.join(paths)}."
+    )
+    if unreachable == "raise":
+        raise ValueError(
+            f'{message} Build the model without them, or leave them in with `unreachable="warn"`.'
+        )
+    warnings.warn(f"{message} They stay.", stacklevel=3)
+
+
+def _unreachable(model: keras.Model, which: str, path: str) -> Any:
+    seen: set[int] = set()
+    for node in graph.nodes(model):
+        operation = node.operation
+        if id(operation) in seen or drop_kinds.is_drop(operation, which):
+            continue
+        seen.add(id(operation))
+        inside = f"{path}{operation.name}"
+        if graph.is_model(operation):
+            yield from _unreachable(operation, which, f"{inside}/")
+        else:
+            yield from drop_kinds.drops_within(operation, which, inside)

@@ -1,0 +1,154 @@
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_selectscale import SelectScale, export, verify_export
+from tests.exporting.models import MODELS, Subclassed
+
+# Where this package cannot be imported.
+LOAD = """
+import sys
+sys.modules["keras_selectscale"] = None
+import keras, numpy as np
+for path in sys.argv[1:]:
+    model = keras.models.load_model(path)
+    inputs = np.load(path + ".inputs.npz")
+    values = {name: inputs[name] for name in inputs}
+    outputs = model(values if len(values) > 1 else next(iter(values.values())))
+    outputs = keras.tree.flatten(outputs)
+    np.savez(path + ".outputs.npz", *[keras.ops.convert_to_numpy(y) for y in outputs])
+    assert not hasattr(model, "optimizer") or model.optimizer is None
+"""
+KINDS = [m for m in MODELS if m not in ("subclassed", "several", "recurrent")]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Returns the models, and the folder of their exports, run in another process."""
+    folder = tmp_path_factory.mktemp("keras")
+    models = {}
+    generator = np.random.default_rng(0)
+    for name in KINDS:
+        models[name] = model = MODELS[name]()
+        report = export(model, folder / f"{name}.keras", "keras")
+        assert report.passed and report.largest_difference == 0.0
+        values = {}
+        for tensor in model.inputs:
+            shape = [2 if name != "fixed_batch" else 4, *(n or 16 for n in tensor.shape[1:])]
+            values[tensor.name] = generator.integers(0, 3, shape).astype(tensor.dtype)
+        np.savez(folder / f"{name}.keras.inputs.npz", **values)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, *(str(folder / f"{name}.keras") for name in KINDS)],
+        env={**os.environ, "PYTHONPATH": ""},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return models, folder
+
+
+@pytest.mark.parametrize("name", [m for m in KINDS if m not in ("monte_carlo", "in_bfloat16")])
+def test_it_loads_where_this_package_is_not_and_gives_the_same(exported, name):
+    models, folder = exported
+    inputs = dict(np.load(folder / f"{name}.keras.inputs.npz"))
+    found = np.load(folder / f"{name}.keras.outputs.npz")
+    values = inputs if len(inputs) > 1 else next(iter(inputs.values()))
+    expected = keras.tree.flatten(models[name](values, training=False))
+    assert len(found.files) == len(expected)
+    for file, value in zip(found.files, expected, strict=True):
+        value = keras.ops.convert_to_numpy(value)
+        np.testing.assert_allclose(found[file], value, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_file_names_no_class_of_this_package_and_no_drop(exported, name):
+    _, folder = exported
+    with zipfile.ZipFile(folder / f"{name}.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert "selectscale" not in config and "Dropout" not in config
+    assert not json.loads(config).get("compile_config")
+
+
+def test_a_compiled_model_stays_compiled_and_its_optimizer_at_home(exported):
+    models, folder = exported
+    assert models["sequential"].optimizer.iterations == 1
+    with zipfile.ZipFile(folder / "sequential.keras") as archive:
+        assert b"optimizer" not in archive.read("model.weights.h5")
+
+
+def test_drops_inside_of_recurrent_layers_are_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"lstm.*\(dropout=0.5\)"):
+        export(MODELS["recurrent"](), tmp_path / "model.keras", "keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_subclassed_model_with_drops_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="subclassed.*Functional"):
+        export(MODELS["subclassed"](), tmp_path / "model.keras", "keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Plain(keras.Model):
+    """A subclassed model without drops."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def test_a_subclassed_model_without_drops_is_written_and_stays_compiled(tmp_path):
+    model = Plain()
+    model.compile("adam", "mse")
+    model.fit(np.ones((2, 3)), np.zeros((2, 2)), verbose=0)
+    optimizer = model.optimizer
+    assert export(model, tmp_path / "model.keras", "keras").passed
+    assert model.compiled and model.optimizer is optimizer and optimizer.iterations == 1
+    assert keras.models.load_model(tmp_path / "model.keras").compiled is False
+
+
+def test_a_plain_save_does_not_pass(tmp_path):
+    inputs = keras.Input((4, 3))
+    x = SelectScale(top_rate=0.5, retaining_rate=0.0)(inputs)
+    model = keras.Model(inputs, keras.layers.Dropout(0.5)(keras.layers.Dense(2)(x)))
+    model.compile("adam", "mse")
+    model.save(tmp_path / "model.keras")
+    report = verify_export(tmp_path / "model.keras", model)
+    assert not report.passed and report.largest_difference == 0.0
+    assert report.random_nodes == ("Dropout", "SelectScale")
+    text = " ".join(report.reasons)
+    assert "needs keras_selectscale" in text and "compilation" in text
+
+
+def test_other_weights_do_not_pass(tmp_path):
+    model = MODELS["fixed_batch"]()
+    export(model, tmp_path / "model.keras", "keras")
+    kernel = model.get_layer("out").kernel
+    kernel.assign(kernel + 1.0)
+    report = verify_export(tmp_path / "model.keras", model)
+    assert not report.passed and report.largest_difference > 0.1
+    assert any("lacks 1 of the 2 weights" in reason for reason in report.reasons)
+
+
+def test_the_model_that_it_is_held_against_may_be_subclassed(tmp_path):
+    report = verify_export_of_a_subclassed(tmp_path)
+    assert not report.passed and "Selectout" in report.random_nodes
+
+
+def verify_export_of_a_subclassed(folder):
+    model = Subclassed()
+    x = {"image": np.ones((2, 6, 7, 3), "float32"), "steps": np.ones((2, 3, 4), "float32")}
+    model(x)
+    model.save(folder / "model.keras")
+    return verify_export(folder / "model.keras", model)

@@ -1,0 +1,229 @@
+import dataclasses
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_selectscale
+from keras_selectscale import export
+from keras_selectscale.exporting import ExportError, formats
+from tests.exporting.models import MODELS, scheduled_model
+
+PATHS = {"tf_saved_model": "m", "onnx": "m.onnx", "litert": "m.tflite", "keras": "m.keras"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MODELS["fixed_batch"]()
+
+
+def every_format(test):
+    return pytest.mark.parametrize("format, name", PATHS.items())(test)
+
+
+def skip_where_it_cannot_be_written(format):
+    if keras.backend.backend() != "tensorflow" and format != "keras":
+        pytest.skip("written by TensorFlow")
+    for package in formats.FORMATS[format].packages:
+        pytest.importorskip(package)
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.is_file() and p.read_bytes() for p in folder.rglob("*")}
+
+
+def test_the_public_names_are_functions():
+    assert keras_selectscale.export is export and callable(keras_selectscale.verify_export)
+
+
+@every_format
+def test_a_path_that_exists_is_left_alone(format, name, model, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(FileExistsError, match=f"{name} exists"):
+        export(model, tmp_path / name, format)
+    assert contents(tmp_path) == {name: b"mine"}
+
+
+@every_format
+def test_an_older_export_is_replaced_where_that_is_said(format, name, model, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    export(model, tmp_path / name, format)
+    before = contents(tmp_path)
+    kernel = model.get_layer("out").kernel
+    kernel.assign(kernel + 1.0)
+    export(model, tmp_path / name, format, overwrite=True)
+    after = contents(tmp_path)
+    assert before.keys() == after.keys() and before != after
+    assert keras_selectscale.verify_export(tmp_path / name, model).passed
+
+
+@every_format
+def test_other_things_than_an_export_are_never_replaced(format, name, model, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.tex").write_text("mine")
+    with pytest.raises(FileExistsError, match="not replaced"):
+        export(model, tmp_path / name, format, overwrite=True)
+    assert contents(tmp_path)[f"{name}/thesis.tex"] == b"mine"
+
+
+@every_format
+@pytest.mark.parametrize("when", ["write", "proof"])
+def test_a_failure_leaves_what_was_there_and_nothing_else(
+    format, name, when, model, tmp_path, monkeypatch
+):
+    skip_where_it_cannot_be_written(format)
+    export(model, tmp_path / name, format)
+    before = contents(tmp_path)
+    kind = formats.FORMATS[format]
+
+    def fail(model, signature, path):
+        kind.write(model, signature, path)
+        raise OSError(28, "No space left on device")
+
+    def other(model, signature, path):
+        kernel = model.get_layer("out").kernel
+        kernel.assign(kernel + 1.0)
+        kind.write(model, signature, path)
+        kernel.assign(kernel - 1.0)
+
+    broken = dataclasses.replace(kind, write=fail if when == "write" else other)
+    monkeypatch.setitem(formats.FORMATS, format, broken)
+    with pytest.raises(OSError if when == "write" else ExportError) as raised:
+        export(model, tmp_path / name, format, overwrite=True)
+    assert contents(tmp_path) == before
+    if when == "proof":
+        report = raised.value.report
+        assert not report.passed and report.largest_difference > 0.1
+        assert str(tmp_path / name) == report.path and "outputs differ" in str(raised.value)
+
+
+@every_format
+def test_a_failed_rename_leaves_what_was_there(format, name, model, tmp_path, monkeypatch):
+    skip_where_it_cannot_be_written(format)
+    export(model, tmp_path / name, format)
+    before = contents(tmp_path)
+    from keras_selectscale.exporting import write
+
+    real = write.os.replace
+
+    def replace(source, target):
+        if "new" in str(source) and not str(source).endswith("part"):
+            raise PermissionError(13, "Permission denied")
+        real(source, target)
+
+    monkeypatch.setattr(write.os, "replace", replace)
+    with pytest.raises(PermissionError):
+        export(model, tmp_path / name, format, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+def test_an_unknown_format_is_refused(model, tmp_path):
+    with pytest.raises(ValueError, match="`format`.*litert.*onnx.*'pickle'"):
+        export(model, tmp_path / "m", "pickle")
+
+
+@every_format
+def test_another_backend_is_refused_with_the_way_round(format, name, model, tmp_path):
+    if keras.backend.backend() == "tensorflow" or format == "keras":
+        pytest.skip("it is written")
+    with pytest.raises(ValueError, match=f"{keras.backend.backend()} backend.*KERAS_BACKEND="):
+        export(model, tmp_path / name, format)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+@pytest.mark.parametrize(
+    "module, package, format",
+    [
+        ("tf2onnx", "tf2onnx", "onnx"),
+        ("onnxruntime", "onnxruntime", "onnx"),
+        ("ai_edge_litert", "ai-edge-litert", "litert"),
+    ],
+)
+def test_a_missing_package_is_said_with_the_line_that_installs_it(
+    module, package, format, model, tmp_path, monkeypatch
+):
+    for other in formats.FORMATS[format].packages:
+        if other != module:
+            pytest.importorskip(other)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"pip install {package} .*\[export\]"):
+        export(model, tmp_path / PATHS[format], format)
+    with pytest.raises(ImportError, match=f"pip install {package}"):
+        (tmp_path / PATHS[format]).touch()
+        keras_selectscale.verify_export(tmp_path / PATHS[format], model)
+
+
+@pytest.mark.parametrize(
+    "format, name", [("onnx", "m"), ("litert", "m.onnx"), ("keras", "m.h5"), ("keras", "keras")]
+)
+def test_a_file_of_another_end_is_refused(format, name, model, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    with pytest.raises(ValueError, match=f"`path` must end with .*'{format}'"):
+        export(model, tmp_path / name, format)
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+@pytest.mark.parametrize("name", ["m.onnx", "m.tflite", "m.keras"])
+def test_a_folder_with_the_end_of_a_file_is_refused(name, model, tmp_path):
+    with pytest.raises(ValueError, match="`path` must be a folder"):
+        export(model, tmp_path / name)
+
+
+@every_format
+def test_a_missing_folder_is_refused(format, name, model, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    with pytest.raises(FileNotFoundError, match="there is no|no folder"):
+        export(model, tmp_path / "missing" / name, format)
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+def test_an_unbuilt_model_is_refused(format, name, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    with pytest.raises(ValueError, match="`model`.*built"):
+        export(keras.Sequential([keras.layers.Dense(1)]), tmp_path / name, format)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+def test_a_model_that_draws_by_itself_is_refused_with_the_reason(tmp_path):
+    class Sampling(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+            self.seeds = keras.random.SeedGenerator(1)
+
+        def call(self, inputs):
+            x = self.dense(inputs)
+            return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
+
+    model = Sampling()
+    model(np.zeros((1, 2), "float32"))
+    with pytest.raises(ExportError, match="draws.*StatelessRandomNormal") as raised:
+        export(model, tmp_path / "m")
+    assert any("no weights of the model" in reason for reason in raised.value.report.reasons)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+def test_an_export_while_the_drops_are_held_on_is_without_them(tmp_path):
+    model = scheduled_model()
+    with keras_selectscale.drops_active(model):
+        assert export(model, tmp_path / "m").passed
+
+
+@every_format
+def test_the_model_stays_as_it_was_its_states_and_seeds_included(format, name, tmp_path):
+    skip_where_it_cannot_be_written(format)
+    made = MODELS["recurrent" if format != "keras" else "monte_carlo"]()
+    x = np.ones((2, *made.inputs[0].shape[1:]), "float32")
+    made(x, training=True)  # A state that is not zero.
+    before = [keras.ops.convert_to_numpy(v.value) for v in made.variables]
+    assert export(made, tmp_path / name, format).passed
+    after = [keras.ops.convert_to_numpy(v.value) for v in made.variables]
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
