@@ -33,7 +33,8 @@ def drops_active(model: keras.Layer, *, which: Which = "all") -> Iterator[None]:
     model and not of a thread.
 
     Weights stay as they are, statistics included; the count of a scheduled rate stands still, and
-    the rate is that of the count. The seeds go on, as with every draw.
+    the rate is that of the count. The seeds go on, as with every draw; on JAX `model.evaluate` of
+    Keras does not keep them, and draws alike each time.
 
     Args:
         model: A model, or a layer.
