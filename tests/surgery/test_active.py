@@ -48,9 +48,7 @@ def test_on_inside_and_off_before_and_after_in_every_way():
             loud = {name: [ask(), ask()] for name, ask in asked.items()}
         for name, ask in asked.items():
             first, second = loud[name]
-            # On JAX `evaluate` of Keras leaves the random states as they were before it.
-            if name != "evaluate" or keras.backend.backend() != "jax":
-                assert not np.array_equal(first, second), name
+            assert not np.array_equal(first, second), name
             assert not np.array_equal(first, quiet[name]), name
             np.testing.assert_array_equal(ask(), quiet[name])
 
