@@ -14,6 +14,8 @@ from keras_selectscale.surgery.drop_kinds import Which
 
 # What Keras has traced, with the drops as they were then.
 TRACED = ("train_function", "test_function", "predict_function")
+# What it is traced from. `jax.jit` knows a method again and would give out its old trace.
+STEPS = ("train_step", "test_step", "predict_step")
 
 
 @contextlib.contextmanager
@@ -57,6 +59,8 @@ def drops_active(model: keras.Layer, *, which: Which = "all") -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for owner in models:
             stack.enter_context(_nothing_traced(owner))
+            for name in STEPS:
+                stack.enter_context(_replaced(owner, name, _anew(getattr(owner, name))))
         for layer in drops:
             stack.enter_context(_replaced(layer, "call", _always_training(layer.call)))
             if isinstance(layer, FeatureDrop):
@@ -81,6 +85,16 @@ def drops_of(model: Any, which: str) -> list[keras.Layer]:
             f"Received: {type(model).__name__} {model.name!r}, which has none"
         )
     return drops
+
+
+def _anew(method: Any) -> Any:
+    """Returns a function of its own that does what `method` does."""
+
+    @functools.wraps(method)
+    def step(*args: Any, **kwargs: Any) -> Any:
+        return method(*args, **kwargs)
+
+    return step
 
 
 def _always_training(call: Any) -> Any:

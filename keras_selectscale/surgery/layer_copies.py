@@ -6,6 +6,7 @@ import tempfile
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def copy_operation(operation: Any) -> Any:
@@ -71,7 +72,8 @@ def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
             f"{[tuple(v.shape) for v in theirs]}"
         )
     for source, target in zip(theirs, ours, strict=True):
-        target.assign(source.value)
+        # Values of its own: on JAX a shared array is deleted once a step has donated it.
+        target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
     for one, other in zip(original._flatten_layers(), twin._flatten_layers(), strict=False):
         _copy_what_is_no_variable(one, other)
 

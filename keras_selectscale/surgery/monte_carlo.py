@@ -81,7 +81,7 @@ def mc_predict(
             "Argument `x` must be inputs that can be read several times: arrays, or a dataset. "
             f"Received: x={x!r} (of type {type(x).__name__})"
         )
-    before = [(g, keras.ops.convert_to_numpy(g.state.value)) for g in _generators(drops)]
+    before = [(g, np.array(keras.ops.convert_to_numpy(g.state.value))) for g in _generators(drops)]
     number = drop_seed_generator.as_seed(seed)
     try:
         if number is not None:
