@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from keras_selectscale.version import __version__
 
 if TYPE_CHECKING:
-    from keras_selectscale import models
+    from keras_selectscale import models, tuning
     from keras_selectscale.layers import (
         FeatureDrop,
         Selective,
@@ -38,6 +38,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Imports a public name on its first use."""
+    if name == "tuning":  # Not in `__all__`: it loads KerasTuner.
+        return importlib.import_module("keras_selectscale.tuning")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
@@ -46,7 +48,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted(set(globals()) | set(__all__) | {"tuning"})
 
 
 # An import registers the layers with Keras, so that files with them load. The command line goes

@@ -17,7 +17,8 @@ ROOMS = {
     "training": {"layers", "models", "data", "export"},
     "recipes": {"training"},
     "experiments": {"layers", "models", "data", "export", "training", "recipes"},
-    "cli": {"layers", "models", "data", "export", "training", "recipes", "experiments"},
+    "tuning": {"layers", "models", "data", "export", "training", "recipes"},
+    "cli": {"layers", "models", "data", "export", "training", "recipes", "experiments", "tuning"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,148 @@
+"""A chief and its workers on this machine."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from keras_selectscale.tuning.chief import ADDRESS_VARIABLE, ID_VARIABLE, PORT_VARIABLE
+
+# Nobody but this machine reaches it.
+LOOPBACK = "127.0.0.1"
+POLL_SECONDS = 0.5
+# A worker that dies so often while no trial ends will not get any further.
+MOST_DEATHS = 5
+# Once the search is over; what a worker still does then is to notice.
+LEAVE_SECONDS = 15.0
+CHIEF = "chief"
+
+
+def run_workers(
+    command: Sequence[str],
+    count: int,
+    logs: pathlib.Path,
+    *,
+    trials_ended: Callable[[], int],
+    say: Callable[[str], None],
+) -> None:
+    """Runs a search with KerasTuner's chief and workers, each a process, until it is over.
+
+    A worker that dies is started again under its id, and takes its trial up. All end with this
+    process, whatever ends it.
+
+    Args:
+        command: What each of them runs; the environment tells it what it is. Its standard input is
+            a pipe that closes where this process ends.
+        count: Number of workers, at least 1.
+        logs: Folder of their outputs.
+        trials_ended: Called twice a second; returns how many trials have ended.
+        say: Takes a line for the user.
+
+    Raises:
+        ChildProcessError: Where the chief dies, or a worker again and again; it says why.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    names = [f"worker{number}" for number in range(count)]
+    processes: dict[str, subprocess.Popen] = {}
+
+    def start(name: str) -> None:
+        environment = {
+            **os.environ,
+            ID_VARIABLE: name,
+            ADDRESS_VARIABLE: LOOPBACK,
+            PORT_VARIABLE: str(port),
+            # gRPC would ask a proxy for it.
+            "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), LOOPBACK])),
+        }
+        with (logs / f"{name}.log").open("ab") as log:
+            processes[name] = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C comes to this process, which ends them.
+                start_new_session=True,
+            )
+        say(f"{name} is process {processes[name].pid}, its output in {logs / name}.log")
+
+    deaths: Counter[str] = Counter()
+    ended, over_at = 0, None
+    try:
+        for name in (CHIEF, *names):
+            start(name)
+        while True:
+            time.sleep(POLL_SECONDS)
+            if (now_ended := trials_ended()) > ended:
+                ended = now_ended
+                deaths.clear()
+            code = processes[CHIEF].poll()
+            if code:
+                raise ChildProcessError(
+                    f"the chief ended {_how(code)}: {_last_line(logs / f'{CHIEF}.log')}; "
+                    "the same command goes on from here"
+                )
+            running = [name for name in names if processes[name].poll() is None]
+            if code == 0:
+                over_at = over_at or time.monotonic()
+                if not running or time.monotonic() - over_at > LEAVE_SECONDS:
+                    return
+                continue
+            for name in set(names) - set(running):
+                code = processes[name].returncode
+                if code == 0:  # It was told that there is nothing left.
+                    continue
+                deaths[name] += 1
+                if deaths[name] > MOST_DEATHS:
+                    raise ChildProcessError(
+                        f"{name} ended {_how(code)}, {deaths[name]} times while no trial was done: "
+                        f"{_last_line(logs / f'{name}.log')}; the same command goes on from here"
+                    )
+                say(f"{name} ended {_how(code)}: it is started again under its id")
+                start(name)
+    finally:
+        _end(list(processes.values()))
+
+
+def _end(processes: list[subprocess.Popen]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+    for process in processes:
+        process.wait(timeout=30)
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def end_with_parent(stream: Any) -> None:
+    """Ends this process where a pipe closes: that of its parent's, which a kill closes too."""
+    import threading
+
+    def watch() -> None:
+        stream.read()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return probe.getsockname()[1]
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"with status {code}"
+    return f"by signal {signal.Signals(-code).name}"
+
+
+def _last_line(path: pathlib.Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
