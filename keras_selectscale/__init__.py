@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from keras_selectscale.version import __version__
 
 if TYPE_CHECKING:
-    from keras_selectscale import models, tuning
+    from keras_selectscale import models
     from keras_selectscale.layers import (
         FeatureDrop,
         Selective,

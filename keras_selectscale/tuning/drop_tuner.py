@@ -85,7 +85,7 @@ class DropTuner(keras_tuner.Tuner):
         for name, value in (("seeds", seeds), ("seed", seed), ("max_epochs", max_epochs)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(
-                    f"Argument `{name}` must be an integer of at least 1. Received: {name}={value!r}"
+                    f"Argument `{name}` must be an integer from 1 on. Received: {name}={value!r}"
                 )
         if objective is None:
             objective = keras_tuner.Objective(OBJECTIVE, "min")

@@ -23,6 +23,8 @@ class GridOracle(LastingOracle, keras_tuner.oracles.GridSearchOracle):
         **kwargs: As of `keras_tuner.oracles.GridSearchOracle`.
     """
 
+    _ordered_ids: Any
+
     def __init__(self, keep: Callable[[Mapping[str, Any]], bool] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.keep = keep
@@ -30,14 +32,12 @@ class GridOracle(LastingOracle, keras_tuner.oracles.GridSearchOracle):
     def reload(self) -> None:
         """Reads the state of the search, and the order of its points, which is not in the files."""
         super().reload()
-        order = sorted(
-            self.start_order,
-            key=functools.cmp_to_key(
-                lambda a, b: self._compare(
-                    self.trials[a].hyperparameters.values, self.trials[b].hyperparameters.values
-                )
-            ),
-        )
+
+        def compare(one: str, other: str) -> int:
+            a, b = self.trials[one], self.trials[other]
+            return self._compare(a.hyperparameters.values, b.hyperparameters.values)
+
+        order = sorted(self.start_order, key=functools.cmp_to_key(compare))
         self._ordered_ids = type(self._ordered_ids)()
         for trial_id in order:
             self._ordered_ids.insert(trial_id)

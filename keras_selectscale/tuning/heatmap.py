@@ -18,7 +18,9 @@ SCALE_SHARE = 0.8
 MOST_NUMBERS = 120
 
 
-def draw_heatmap(search: Search, trials: Sequence[TrialRow], path: pathlib.Path) -> None:
+def draw_heatmap(
+    search: Search, trials: Sequence[TrialRow], path: pathlib.Path, best: str | None = None
+) -> None:
     """Draws the trials over top rate and retaining rate, and the two curves of Figure 4.
 
     A panel for each method; where several trials share their rates, the lowest error stands. The
@@ -29,9 +31,11 @@ def draw_heatmap(search: Search, trials: Sequence[TrialRow], path: pathlib.Path)
         search: What is searched.
         trials: Its trials so far.
         path: PNG to be written, beside its place and renamed.
+        best: Id of the trial that is marked as the best.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     ended = [(search.space.rates(t.values), t) for t in trials if t.status != "RUNNING"]
     methods = [method for method in search.methods if method != "none"]
@@ -43,7 +47,6 @@ def draw_heatmap(search: Search, trials: Sequence[TrialRow], path: pathlib.Path)
     grid = figure.add_gridspec(rows, 1)
     upper = grid[0].subgridspec(1, max(len(methods), 1))
     scale = _scale([t.score for _, t in ended if t.score is not None])
-    best = min((t for _, t in ended if t.score is not None), key=_score, default=None)
     drawn, axes_of = None, []
     for column, method in enumerate(methods):
         axes = figure.add_subplot(upper[column])
@@ -54,6 +57,12 @@ def draw_heatmap(search: Search, trials: Sequence[TrialRow], path: pathlib.Path)
         figure.colorbar(
             drawn, ax=axes_of, label=ERROR_LABEL, extend="max" if scale[2] else "neither"
         )
+    marks = [
+        Line2D([], [], ls="", marker="s", mfc="none", mec=BEST_COLOR, mew=2, label="best trial")
+    ]
+    if any(t.score is None for _, t in ended):
+        marks.append(Line2D([], [], ls="", marker="x", color=FAILED_COLOR, label="failed"))
+    figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     if curves:
         lower = grid[1].subgridspec(1, len(curves))
         for column, (title, rate, points) in enumerate(curves):
@@ -72,7 +81,7 @@ def draw_heatmap(search: Search, trials: Sequence[TrialRow], path: pathlib.Path)
     os.replace(beside, path)
 
 
-def _draw_method(axes: Any, method: str, own: list, scale: tuple, best: TrialRow | None) -> Any:
+def _draw_method(axes: Any, method: str, own: list, scale: tuple, best: str | None) -> Any:
     """Draws the trials of one method as squares; returns what carries the colours."""
     selecting = METHODS[method].top_rate is not None
     axes.set_title(METHODS[method].title, fontsize=10)
@@ -90,7 +99,11 @@ def _draw_method(axes: Any, method: str, own: list, scale: tuple, best: TrialRow
     }
     low = min([0.0 if selecting else 0.9, *(x - 0.05 for x, _ in places)])
     axes.set_xlim(low, 1.05 if selecting else 1.1)
-    axes.set_ylim(min([0.45, *(y - 0.08 for _, y in places)]), 1.05)
+    divides = getattr(METHODS[method].layer, "divides_by_retaining_rate", False)
+    floor = 0.45 if divides else -0.07
+    axes.set_ylim(min([floor, *(y - 0.08 for _, y in places)]), 1.05)
+    if not own:
+        axes.annotate("no trial", (0.5, 0.5), xycoords="axes fraction", ha="center")
     if method == "selectout":
         axes.fill_between([0, 1.05], [1, -0.05], -0.2, color="#eeeeee", hatch="//", lw=0, zorder=0)
         axes.annotate(
@@ -114,21 +127,10 @@ def _draw_method(axes: Any, method: str, own: list, scale: tuple, best: TrialRow
                     zorder=4,
                 )  # fmt: skip
     if failed:
-        axes.plot(*zip(*failed, strict=True), "x", color=FAILED_COLOR, label="failed", zorder=2)
+        axes.plot(*zip(*failed, strict=True), "x", color=FAILED_COLOR, zorder=2)
     for place, trial in scored.items():
-        if best is not None and trial.id == best.id:
-            axes.plot(
-                *place,
-                "s",
-                markersize=18,
-                mfc="none",
-                mec=BEST_COLOR,
-                mew=2,
-                label="best",
-                zorder=3,
-            )
-    if failed or (best is not None and any(t.id == best.id for _, t in own)):
-        axes.legend(fontsize=7, loc="lower right", markerscale=0.5)
+        if trial.id == best:
+            axes.plot(*place, "s", markersize=18, mfc="none", mec=BEST_COLOR, mew=2, zorder=3)
     return drawn
 
 

@@ -21,6 +21,10 @@ class LastingOracle(keras_tuner.Oracle):
     its id. It stands before an oracle among the bases of a class.
     """
 
+    # KerasTuner's own, which it does not annotate.
+    trials: dict[str, Any]
+    _retry_queue: list[str]
+
     def save(self) -> None:
         """Writes the state of the search."""
         write_text(pathlib.Path(self._get_oracle_fname()), json.dumps(self.get_state()))

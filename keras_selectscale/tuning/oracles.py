@@ -60,7 +60,7 @@ def make_oracle(
         )
     if trials is None and tuner in ("random", "bayesian"):
         raise ValueError(
-            f"Argument `trials` must be a number where the tuner is {tuner!r}. Received: trials=None"
+            f"Argument `trials` must be a number with the tuner {tuner!r}. Received: trials=None"
         )
     if figure4 and tuner != "grid":
         raise ValueError(

@@ -15,8 +15,8 @@ from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder, TrialRow
 
 HELD_OUT = (
-    "The trials were scored on {share:.0%} of the training images, held out of the training; no test "
-    "image was read during the search. The best of many scores is lower than what its trial is worth."
+    "The trials were scored on {share:.0%} of the training images, held out of the training; no "
+    "test image was read during the search. The best of many scores flatters its trial."
 )
 TESTED = (
     "The winner was trained again on all of the training images, with one seed, and tested once."
@@ -32,8 +32,8 @@ def best_trials(trials: Sequence[TrialRow]) -> list[TrialRow]:
 def finalists(search: Search, trials: Sequence[TrialRow]) -> list[TrialRow]:
     """Returns the trials from which the winner comes, the best first.
 
-    Those of all tuners but Hyperband; its trials of fewer epochs have not been to the end, and count
-    only where no trial has.
+    Of Hyperband's trials those of fewer epochs have not been to the end, and count only where no
+    trial has.
     """
     ranked = best_trials(trials)
     most = max((trial.values.get("tuner/epochs", 0) for trial in ranked), default=0)
@@ -57,7 +57,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
     trials = folder.read_trials()
     ranked = finalists(search, trials)
     write_text(folder.csv_path, _as_csv(search, trials))
-    draw_heatmap(search, trials, folder.figure_path)
+    draw_heatmap(search, trials, folder.figure_path, ranked[0].id if ranked else None)
     report: dict[str, Any] = {
         "search": search.as_json(),
         "counts": dict(Counter(trial.status for trial in trials)),
