@@ -7,6 +7,7 @@ import keras_tuner
 from keras_selectscale.tuning.grid_oracle import GridOracle, on_figure4
 from keras_selectscale.tuning.lasting_oracle import LastingOracle
 
+MOST_COLLISIONS = 1000
 TUNERS = ("random", "bayesian", "hyperband", "grid")
 
 
@@ -81,4 +82,6 @@ def make_oracle(
         kind = _Random if tuner == "random" else _Bayesian
         oracle = kind(max_trials=trials, **common)
     oracle.verbose = 0
+    # By its 20 a space of few points would be given up while some have not been tried.
+    oracle._max_collisions = MOST_COLLISIONS
     return oracle
