@@ -90,10 +90,11 @@ def work(path: pathlib.Path, wait: float) -> None:
     """Be the chief or a worker of another process, and end with it."""
     from keras_selectscale.tuning.workers import end_with_parent
 
-    end_with_parent(sys.stdin.buffer)
+    end_with_parent()
     start_keras()
     from keras_selectscale.tuning import SearchFolder, load_for_search, run_search
 
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     folder = SearchFolder(path)
     search = folder.read_search()
     run_search(search, folder, load_for_search(search, folder.read_data_dir()), wait_seconds=wait)

@@ -52,8 +52,10 @@ class GridOracle(LastingOracle, keras_tuner.oracles.GridSearchOracle):
 
 
 def on_figure4(values: Mapping[str, Any]) -> bool:
-    """Returns whether a point lies on one of the two curves of Figure 4."""
-    return values.get("drop") == "selectscale" and (
+    """Returns whether a point lies on one of the two curves of Figure 4, or is without drop."""
+    if values["drop"] != "selectscale":
+        return values["drop"] == "none"
+    return (
         values["selectscale/top_rate"] == FIGURE4_TOP_RATE
         or values["selectscale/retaining_rate"] == FIGURE4_RETAINING_RATE
     )

@@ -144,7 +144,12 @@ def _winner_run(folder: SearchFolder, recipe: Recipe, trial_id: str) -> RunFolde
 
 
 def _as_csv(search: Search, trials: Sequence[TrialRow]) -> str:
-    names = list(dict.fromkeys(name for trial in trials for name in trial.values))
+    drawn_names = [
+        f"{method}/{name}" for method in search.methods for name in search.space.choices(method)
+    ]
+    known = ["drop", *drawn_names, *(f"recipe/{field}" for field in search.tune)]
+    # The rest is Hyperband's.
+    names = list(dict.fromkeys([*known, *(name for trial in trials for name in trial.values)]))
     seeds = [f"seed{seed}" for seed in range(search.seeds)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -5,10 +5,10 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from keras_selectscale.tuning.chief import ADDRESS_VARIABLE, ID_VARIABLE, PORT_VARIABLE
 
@@ -120,12 +120,13 @@ def _end(processes: list[subprocess.Popen]) -> None:
             process.stdin.close()
 
 
-def end_with_parent(stream: Any) -> None:
-    """Ends this process where a pipe closes: that of its parent's, which a kill closes too."""
-    import threading
+def end_with_parent() -> None:
+    """Ends this process when its standard input closes, a pipe that a kill of its parent closes."""
 
     def watch() -> None:
-        stream.read()
+        # Past Python's own buffer, of which the interpreter wants the lock when it ends.
+        while os.read(0, 1):
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="parent").start()
