@@ -12,7 +12,7 @@ from keras_selectscale import data as datasets
 from keras_selectscale import models
 from keras_selectscale.data import AnyImages, ImageData, StreamedImages
 from keras_selectscale.layers.methods import get_method, make_drop
-from keras_selectscale.training import Recipe
+from keras_selectscale.training import CoupledSGD, Recipe
 from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
 
 # What a search may draw of a recipe beside the drop.
@@ -102,8 +102,10 @@ class DropHyperModel(keras_tuner.HyperModel):
             )
         if self.compiles or not model.compiled:
             # Constant until `fit` knows how many steps the schedule has.
-            constant = dataclasses.replace(recipe, schedule="step", milestones=())
-            self._compile(model, constant, steps_per_epoch=1)
+            optimizer = CoupledSGD(
+                recipe.learning_rate, momentum=recipe.momentum, l2=recipe.weight_decay
+            )
+            self._compile(model, optimizer)
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any):
@@ -160,7 +162,7 @@ class DropHyperModel(keras_tuner.HyperModel):
         recipe = self.recipe(hp.values)
         steps = datasets.steps_per_epoch(images, recipe.batch_size)
         if self.compiles:
-            self._compile(model, recipe, steps)
+            self._compile(model, recipe.make_optimizer(steps))
         with datasets.image_errors():
             history = model.fit(
                 datasets.training_batches(
@@ -190,7 +192,7 @@ class DropHyperModel(keras_tuner.HyperModel):
             "epochs": len(accuracies) + initial_epoch,
         }
 
-    def _compile(self, model: keras.Model, recipe: Recipe, steps_per_epoch: int) -> None:
+    def _compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         loss = self.loss
         if loss is None:
             last = model.layers[-1]
@@ -199,7 +201,7 @@ class DropHyperModel(keras_tuner.HyperModel):
             )
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
         model.compile(
-            optimizer=recipe.make_optimizer(steps_per_epoch),
+            optimizer=optimizer,
             loss=loss,
             metrics=["accuracy"],
             # On TensorFlow the plain graph trains faster than XLA on a CPU.

@@ -32,7 +32,8 @@ def run_workers(
 ) -> None:
     """Runs a search with KerasTuner's chief and workers, each a process, until it is over.
 
-    A worker that dies is started again under its id, and takes its trial up. All end with this
+    A worker that dies is started again under its id, and takes its trial up. Where the chief is
+    killed, all are started again, and the trials that were running run again. All end with this
     process, whatever ends it.
 
     Args:
@@ -44,7 +45,8 @@ def run_workers(
         say: Takes a line for the user.
 
     Raises:
-        ChildProcessError: Where the chief dies, or a worker again and again; it says why.
+        ChildProcessError: Where the chief ends with an error, or one of them dies again and again; it
+            says why.
     """
     logs.mkdir(parents=True, exist_ok=True)
     port = _free_port()
@@ -84,10 +86,18 @@ def run_workers(
                 deaths.clear()
             code = processes[CHIEF].poll()
             if code:
-                raise ChildProcessError(
-                    f"the chief ended {_how(code)}: {_last_line(logs / f'{CHIEF}.log')}; "
-                    "the same command goes on from here"
-                )
+                deaths[CHIEF] += 1
+                if code > 0 or deaths[CHIEF] > MOST_DEATHS:
+                    raise ChildProcessError(
+                        f"the chief ended {_how(code, logs / f'{CHIEF}.log')}; "
+                        "the same command goes on from here"
+                    )
+                say(f"the chief ended {_how(code)}: it and its workers are started again")
+                _end(list(processes.values()))
+                port = _free_port()
+                for name in (CHIEF, *names):
+                    start(name)
+                continue
             running = [name for name in names if processes[name].poll() is None]
             if code == 0:
                 over_at = over_at or time.monotonic()
@@ -101,8 +111,8 @@ def run_workers(
                 deaths[name] += 1
                 if deaths[name] > MOST_DEATHS:
                     raise ChildProcessError(
-                        f"{name} ended {_how(code)}, {deaths[name]} times while no trial was done: "
-                        f"{_last_line(logs / f'{name}.log')}; the same command goes on from here"
+                        f"{name} ended {deaths[name]} times while no trial was done, the last time "
+                        f"{_how(code, logs / f'{name}.log')}; the same command goes on from here"
                     )
                 say(f"{name} ended {_how(code)}: it is started again under its id")
                 start(name)
@@ -138,12 +148,9 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"with status {code}"
-    return f"by signal {signal.Signals(-code).name}"
-
-
-def _last_line(path: pathlib.Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+def _how(code: int, log: pathlib.Path | None = None) -> str:
+    """Says how a process ended, and the last that it said where it ended by itself."""
+    if code < 0:
+        return f"by signal {signal.Signals(-code).name}"
+    said = "" if log is None else log.read_text(encoding="utf-8", errors="replace").strip()
+    return f"with status {code}" + (f": {said.splitlines()[-1]}" if said else "")

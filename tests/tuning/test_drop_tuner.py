@@ -35,8 +35,8 @@ def test_a_search_that_is_killed_at_any_file_goes_on(kind, tmp_path):
     whole = made_up_tuner(kind, tmp_path / "whole")
     whole.search()
     expected = trials_of(tmp_path / "whole")
-    # Every second point of the random search, every seventh of the others.
-    for point in range(1, 60, 2 if kind == "random" else 7):
+    # Odd points are killed before the file is in its place, even ones after.
+    for point in range(1, 60, 5 if kind == "random" else 11):
         folder = tmp_path / str(point)
         with killed_at(point):
             try:
