@@ -198,6 +198,7 @@ def _run_workers(folder: "SearchFolder", workers: int, wait: float, display: Any
         workers,
         folder.path / "workers",
         trials_ended=trials_ended,
+        died=folder.note_death,
         say=display.say,
     )
 

@@ -18,15 +18,17 @@ from keras_selectscale.data import ImageData, StreamedImages
 from keras_selectscale.training.run_folder import write_text
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
 from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE, DropHyperModel
-from keras_selectscale.tuning.life_sign import LifeSign
 from keras_selectscale.tuning.oracles import make_oracle
-from keras_selectscale.tuning.trial_log import TrialLog
-from keras_selectscale.tuning.trial_weights import TrialWeights
+from keras_selectscale.tuning.trial_callbacks import trial_callbacks
 
 WAIT_SECONDS = 600.0
 # Between two questions of a worker for whom there is nothing to do yet.
 IDLE_SECONDS = 0.5
 FAILURE = "failure.txt"
+# A line for each time that a worker died in the trial; after so many it is given up, because the
+# system kills who takes its last memory.
+DEATHS = "deaths.txt"
+MOST_DEATHS = 5
 
 
 class DropTuner(keras_tuner.Tuner):
@@ -102,7 +104,6 @@ class DropTuner(keras_tuner.Tuner):
         self.wait_seconds = wait_seconds
         self.tensorboard = tensorboard
         self.listener = listener
-        self.keeps_weights = tuner == "hyperband"
         path = pathlib.Path(directory).resolve()
         path.mkdir(parents=True, exist_ok=True)
         # Its tuners say on standard output that they reload.
@@ -147,7 +148,6 @@ class DropTuner(keras_tuner.Tuner):
     def run_trial(self, trial: Any, *args: Any, seed: int = 0, **kwargs: Any) -> dict[str, float]:
         """Trains a trial once, with one seed, and returns its metrics."""
         hp = trial.hyperparameters
-        folder = pathlib.Path(self.get_trial_dir(trial.trial_id))
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
         model = self._build_hypermodel(hp)
@@ -155,33 +155,11 @@ class DropTuner(keras_tuner.Tuner):
             raise keras_tuner.errors.FatalTypeError(
                 f"build(hp) must return a keras.Model. Received: {model!r}"
             )
-        callbacks = [*copy.deepcopy(kwargs.pop("callbacks", [])), keras.callbacks.TerminateOnNaN()]
-        if self.early_stopping is not None:
-            own = self.oracle.objective.name != OBJECTIVE
-            callbacks.append(
-                keras.callbacks.EarlyStopping(
-                    self.oracle.objective.name if own else "val_accuracy",
-                    mode=self.oracle.objective.direction if own else "max",
-                    patience=self.early_stopping,
-                )
-            )
-        if self.tensorboard:
-            log = pathlib.Path(self.project_dir) / "tensorboard" / trial.trial_id / f"seed{seed}"
-            callbacks.append(TrialLog(log, hp, f"{trial.trial_id}/seed{seed}"))
-        if self.listener is not None or self._is_worker():
-            callbacks.append(LifeSign(self, trial, seed))
-        if self.keeps_weights and "tuner/epochs" in hp.values:
+        own = copy.deepcopy(kwargs.pop("callbacks", []))
+        callbacks = [*own, *trial_callbacks(self, trial, seed)]
+        if "tuner/epochs" in hp.values:  # Hyperband's.
             kwargs["epochs"] = hp.values["tuner/epochs"]
             kwargs["initial_epoch"] = hp.values["tuner/initial_epoch"]
-            before = hp.values.get("tuner/trial_id")
-            callbacks.append(
-                TrialWeights(
-                    folder / f"seed{seed}.weights.h5",
-                    self.project_path / f"trial_{before}" / f"seed{seed}.weights.h5"
-                    if before
-                    else None,
-                )
-            )
         images = bool(args) and isinstance(args[0], (ImageData, StreamedImages))
         if images and isinstance(self.hypermodel, DropHyperModel):
             kwargs["seed"] = seed
@@ -265,6 +243,8 @@ class DropTuner(keras_tuner.Tuner):
         failure = pathlib.Path(self.get_trial_dir(trial.trial_id)) / FAILURE
         failure.unlink(missing_ok=True)
         try:
+            if _lines(failure.with_name(DEATHS)) >= MOST_DEATHS:
+                raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
             self._run_and_update_trial(trial, *args, **kwargs)
             trial.status = "COMPLETED"
         except (keras_tuner.errors.FatalError, TimeoutError):
@@ -296,3 +276,7 @@ def _check_finite(metrics: dict[str, Any], seed: int) -> None:
             raise FloatingPointError(
                 f"{name} is {value} with seed {seed}: a lower learning rate may help"
             )
+
+
+def _lines(path: pathlib.Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from keras_selectscale.training import DamagedRunError
 from keras_selectscale.training.run_folder import read_json, write_json
 from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE
+from keras_selectscale.tuning.drop_tuner import DEATHS, FAILURE
 from keras_selectscale.tuning.search import Search
 
 LOCK_SECONDS = 30.0
@@ -163,6 +164,14 @@ class SearchFolder:
         rank = {trial_id: number for number, trial_id in enumerate(order)}
         return sorted(rows.values(), key=lambda row: (rank.get(row.id, len(rank)), row.id))
 
+    def note_death(self, worker: str) -> None:
+        """Notes that a worker died, in the trial that it had."""
+        oracle = self.path / "oracle.json"
+        ongoing = read_json(oracle).get("ongoing_trials", {}) if oracle.exists() else {}
+        if worker in ongoing:
+            with (self.path / f"trial_{ongoing[worker]}" / DEATHS).open("a") as file:
+                file.write(f"{worker}\n")
+
     @contextlib.contextmanager
     def lock(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         """Keeps a second search out of the folder; the system lets go of it after a kill.
@@ -213,6 +222,6 @@ def _read_trial(path: pathlib.Path) -> TrialRow:
 
 
 def _message(folder: pathlib.Path, message: str | None) -> str:
-    failure = folder / "failure.txt"
+    failure = folder / FAILURE
     text = message or (failure.read_text(encoding="utf-8") if failure.exists() else "")
     return (text.strip().splitlines() or ["no reason is known"])[0]

@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from keras_selectscale.tuning.chief import ADDRESS_VARIABLE, ID_VARIABLE, PORT_VARIABLE
+from keras_selectscale.tuning.drop_tuner import MOST_DEATHS
 
 # Nobody but this machine reaches it.
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.5
-# A worker that dies so often while no trial ends will not get any further.
-MOST_DEATHS = 5
 # Once the search is over; what a worker still does then is to notice.
 LEAVE_SECONDS = 15.0
 CHIEF = "chief"
@@ -28,6 +27,7 @@ def run_workers(
     logs: pathlib.Path,
     *,
     trials_ended: Callable[[], int],
+    died: Callable[[str], None],
     say: Callable[[str], None],
 ) -> None:
     """Runs a search with KerasTuner's chief and workers, each a process, until it is over.
@@ -42,11 +42,12 @@ def run_workers(
         count: Number of workers, at least 1.
         logs: Folder of their outputs.
         trials_ended: Called twice a second; returns how many trials have ended.
+        died: Told the id of a worker that died, before it is started again.
         say: Takes a line for the user.
 
     Raises:
-        ChildProcessError: Where the chief ends with an error, or one of them dies again and again; it
-            says why.
+        ChildProcessError: Where the chief ends with an error, or one of them dies again and again;
+            it says why.
     """
     logs.mkdir(parents=True, exist_ok=True)
     port = _free_port()
@@ -109,12 +110,14 @@ def run_workers(
                 if code == 0:  # It was told that there is nothing left.
                     continue
                 deaths[name] += 1
-                if deaths[name] > MOST_DEATHS:
+                # By then the trial in which it dies has been given up: see DropTuner.
+                if deaths[name] > MOST_DEATHS + 1:
                     raise ChildProcessError(
                         f"{name} ended {deaths[name]} times while no trial was done, the last time "
                         f"{_how(code, logs / f'{name}.log')}; the same command goes on from here"
                     )
                 say(f"{name} ended {_how(code)}: it is started again under its id")
+                died(name)
                 start(name)
     finally:
         _end(list(processes.values()))
