@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import sys
+import time
 
 import keras
 import keras_tuner
 import numpy as np
 
 from keras_selectscale.tuning import DropTuner, drop_space
+from keras_selectscale.tuning.workers import end_with_parent
 
 RATES = {"top_rates": (0.2, 0.5), "retaining_rates": (0.5, 0.8)}
 
@@ -33,6 +35,7 @@ class MadeUp(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp, model, *args, **kwargs):
+        time.sleep(float(os.environ.get("SECONDS_A_FIT", "0")))
         # The tuner seeds NumPy.
         drawn = float(np.random.random())
         rate = 0.0 if model.drop is None else model.drop.retaining_rate
@@ -89,9 +92,13 @@ def _kill(real):
 
 
 if __name__ == "__main__":
-    # A search of every kind, in folders of the first argument, killed at the n-th file.
     import pathlib
 
-    with killed_at(int(sys.argv[2]), real=True):
-        for each in ("random", "bayesian", "hyperband", "grid"):
-            made_up_tuner(each, pathlib.Path(sys.argv[1]) / each).search()
+    folder, point = pathlib.Path(sys.argv[1]), sys.argv[2]
+    if point == "work":  # A chief or a worker.
+        end_with_parent()
+        made_up_tuner("random", folder, trials=5, wait_seconds=60.0).search()
+    else:  # A search of every kind, killed at the n-th file.
+        with killed_at(int(point), real=True):
+            for each in ("random", "bayesian", "hyperband", "grid"):
+                made_up_tuner(each, folder / each).search()

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import signal
 import statistics
 import subprocess
@@ -83,6 +84,7 @@ def test_kill_9_and_go_on(tmp_path):
     for point in (9, 31, 24, 17, 10_000):
         done = subprocess.run(
             [sys.executable, "-m", "tests.tuning.searches", tmp_path / "killed", str(point)],
+            cwd=pathlib.Path(__file__).resolve().parents[2],
             timeout=120,
             capture_output=True,
             text=True,
