@@ -68,13 +68,15 @@ def draw_heatmap(
         for column, (title, rate, points) in enumerate(curves):
             axes = figure.add_subplot(lower[column])
             _draw_curve(axes, title, rate, points, ended)
+    plain = [t for rates, t in ended if rates["drop"] == "none" and t.score is not None]
+    without = f"; without data drop {min(map(_score, plain)):.3g}%" if plain else ""
     recipe = search.recipe
     done = sum(t.score is not None for _, t in ended)
     size = "" if recipe.train_size is None else f" ({recipe.train_size:,} training images)"
     figure.suptitle(
         f"{recipe.network} on {recipe.dataset}{size}: {search.tuner} search, {done} trials of "
-        f"{search.seeds} seed{'s' if search.seeds > 1 else ''}, {recipe.epochs} epochs",
-        fontsize=11,
+        f"{search.seeds} seed{'s' if search.seeds > 1 else ''}, {recipe.epochs} epochs{without}",
+        fontsize=10,
     )
     beside = path.with_name(f".{path.name}.part")
     figure.savefig(beside, format="png")
