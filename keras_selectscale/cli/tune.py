@@ -44,15 +44,29 @@ MAIN = (
 @click.option("--epochs", type=int, default=20, show_default=True)
 @click.option("--seeds", type=int, default=1, show_default=True, help="Runs of each trial.")
 @click.option("--early-stopping", type=int, help="End a run N epochs after its best one.")
-@click.option("--validation-share", type=float, default=0.2, show_default=True)
+@click.option(
+    "--validation-share", type=float, default=0.2, show_default=True, help="Of the images."
+)
 @click.option("--batch-size", type=ValueList(int), help="By default 64 on the digits, else 128.")
 @click.option("--learning-rate", type=ValueList(float), default="0.1", show_default=True)
 @click.option("--schedule", type=ValueList(str), default="step", show_default=True)
 @click.option("--weight-decay", type=ValueList(float), default="5e-4", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides what is drawn.")
-@click.option("--workers", type=int, default=0, show_default=True, help="Processes to share it.")
-@click.option("--wait", type=float, default=600.0, show_default=True, help="Seconds, at most.")
-@click.option("--resume/--no-resume", default=True, show_default=True)
+@click.option(
+    "--workers",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Processes on this machine that share the trials; 0 is this one alone.",
+)
+@click.option(
+    "--wait",
+    type=float,
+    default=600.0,
+    show_default=True,
+    help="Seconds that a chief and its workers wait for each other, at most.",
+)
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on, or begin anew.")
 @click.option(
     "--dir",
     "path",

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -15,6 +15,7 @@ ID_VARIABLE = "KERASTUNER_TUNER_ID"
 ADDRESS_VARIABLE = "KERASTUNER_ORACLE_IP"
 PORT_VARIABLE = "KERASTUNER_ORACLE_PORT"
 POLL_SECONDS = 0.2
+REFRESH_SECONDS = 1.0
 # After the last trial, for workers that have not asked yet to learn that there is none.
 FAREWELL_SECONDS = 5.0
 
@@ -64,13 +65,16 @@ def answered(awaited: str, seconds: float) -> Iterator[None]:
         ) from None
 
 
-def serve(oracle: LastingOracle, wait_seconds: float) -> None:
+def serve(
+    oracle: LastingOracle, wait_seconds: float, refresh: Callable[[], None] | None = None
+) -> None:
     """Hands the trials of a search to workers until all are done.
 
     Args:
         oracle: The search.
         wait_seconds: How long to wait for a sign of life, of any worker at first and of each one
             that has a trial later on. Workers give one every few seconds.
+        refresh: Called every second, to show how far it is.
 
     Raises:
         OSError: Where the port cannot be had.
@@ -124,8 +128,12 @@ def serve(oracle: LastingOracle, wait_seconds: float) -> None:
     with quiet():
         server.start()
         try:
+            shown = 0.0
             while not _is_over(oracle, servicer):
                 _check_signs(oracle, servicer, wait_seconds)
+                if refresh is not None and time.monotonic() - shown > REFRESH_SECONDS:
+                    refresh()
+                    shown = time.monotonic()
                 time.sleep(POLL_SECONDS)
         finally:
             server.stop(grace=1).wait()

@@ -60,8 +60,9 @@ class DropTuner(keras_tuner.Tuner):
         seed: Decides what is drawn, at least 1.
         wait_seconds: How long a chief and its workers wait for each other.
         tensorboard: Whether to write logs with HParams, into `directory/tensorboard`.
-        listener: Object that is told of the search, with methods `on_trial_begin(trial)`,
-            `on_epoch_end(trial, seed, epoch)` and `on_trial_end(trial)`; or `None`.
+        listener: Object that is told of the search, such as a `SearchDisplay`, with methods
+            `on_trial_begin(trial)`, `on_epoch_end(trial, seed, epoch)` and `on_trial_end(trial)`,
+            and for a chief `refresh()`; or `None`.
 
     Raises:
         ValueError: Where an argument is out of its range, or the search space is infeasible.
@@ -132,7 +133,7 @@ class DropTuner(keras_tuner.Tuner):
             TimeoutError: Where a chief or a worker waited for the other longer than it should.
         """
         if is_chief():
-            serve(self.oracle, self.wait_seconds)
+            serve(self.oracle, self.wait_seconds, getattr(self.listener, "refresh", None))
             return
         self.on_search_begin()
         # Without what was there before, to look for garbage takes milliseconds instead of half a
