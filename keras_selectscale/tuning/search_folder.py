@@ -98,7 +98,11 @@ class SearchFolder:
         if self.config_path.exists():
             theirs = self.read_search().as_json()
             ours = search.as_json()
-            flat = [{**each, **each["recipe"], "recipe": None} for each in (theirs, ours)]
+            # The search has a seed of its own.
+            flat = [
+                {**each["recipe"], "recipe seed": each["recipe"]["seed"], **each, "recipe": None}
+                for each in (theirs, ours)
+            ]
             changed = ", ".join(
                 f"{key}: {flat[0].get(key)!r} there, {flat[1].get(key)!r} here"
                 for key in sorted(flat[1])

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE
+from keras_selectscale.tuning.finite_loss import FiniteLoss
 from keras_selectscale.tuning.life_sign import LifeSign
 from keras_selectscale.tuning.trial_log import TrialLog
 from keras_selectscale.tuning.trial_weights import TrialWeights
@@ -19,7 +20,7 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
         seed: Of the run.
     """
     values = trial.hyperparameters.values
-    callbacks: list[keras.callbacks.Callback] = [keras.callbacks.TerminateOnNaN()]
+    callbacks: list[keras.callbacks.Callback] = [FiniteLoss()]
     if tuner.early_stopping is not None:
         objective = tuner.oracle.objective
         ours = objective.name == OBJECTIVE

@@ -12,7 +12,6 @@ def test_a_line_a_trial_where_there_is_no_terminal(tmp_path):
     search, _ = finished(tmp_path, TRIALS[:1], trials=6)
     display = SearchDisplay(SearchFolder(tmp_path), search, Console(file=text, width=60))
     with display:
-        (tmp_path / "search.json").unlink()
         finished(tmp_path, TRIALS, trials=6)
         display.on_trial_begin(SimpleNamespace(trial_id="05"))
         display.on_trial_end(SimpleNamespace(trial_id="05"))

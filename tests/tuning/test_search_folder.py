@@ -37,6 +37,8 @@ def test_it_is_opened_again_by_the_same_search_alone(tmp_path):
         dataclasses.replace(search, seeds=3),
         dataclasses.replace(search, recipe=dataclasses.replace(RECIPE, epochs=9)),
         dataclasses.replace(search, top_rates=(0.2,)),
+        dataclasses.replace(search, seed=2),
+        dataclasses.replace(search, recipe=dataclasses.replace(RECIPE, seed=2)),
     ):
         with pytest.raises(ValueError, match="another search .* there, .* here"):
             folder.open(other, {})
