@@ -17,6 +17,7 @@ from keras_tuner.src.engine import tuner_utils
 from keras_selectscale.data import ImageData, StreamedImages
 from keras_selectscale.training.run_folder import write_text
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
+from keras_selectscale.tuning.custom_gradients import forgotten_gradients
 from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE, DropHyperModel
 from keras_selectscale.tuning.oracles import make_oracle
 from keras_selectscale.tuning.trial_callbacks import trial_callbacks
@@ -246,7 +247,8 @@ class DropTuner(keras_tuner.Tuner):
         try:
             if _lines(failure.with_name(DEATHS)) >= MOST_DEATHS:
                 raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
-            self._run_and_update_trial(trial, *args, **kwargs)
+            with forgotten_gradients():
+                self._run_and_update_trial(trial, *args, **kwargs)
             trial.status = "COMPLETED"
         except (keras_tuner.errors.FatalError, TimeoutError):
             raise

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras_tuner
 
+from keras_selectscale.tuning.bayesian_oracle import BayesianOracle
 from keras_selectscale.tuning.grid_oracle import GridOracle, on_figure4
 from keras_selectscale.tuning.lasting_oracle import LastingOracle
 
@@ -13,19 +14,6 @@ TUNERS = ("random", "bayesian", "hyperband", "grid")
 
 class _Random(LastingOracle, keras_tuner.oracles.RandomSearchOracle):
     pass
-
-
-class _Bayesian(LastingOracle, keras_tuner.oracles.BayesianOptimizationOracle):
-    def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns values for a trial, none that another trial has had."""
-        response = super().populate_space(trial_id)
-        # The Bayesian oracle proposes its optimum again and again where the space is of steps.
-        if response["status"] == "RUNNING" and self._duplicate(response["values"]):
-            values = self._random_values()
-            if values is None:
-                return {"status": "STOPPED", "values": None}
-            response["values"] = values
-        return response
 
 
 class _Hyperband(LastingOracle, keras_tuner.oracles.HyperbandOracle):
@@ -79,7 +67,7 @@ def make_oracle(
     elif tuner == "grid":
         oracle = GridOracle(keep=on_figure4 if figure4 else None, max_trials=trials, **common)
     else:
-        kind = _Random if tuner == "random" else _Bayesian
+        kind = _Random if tuner == "random" else BayesianOracle
         oracle = kind(max_trials=trials, **common)
     oracle.verbose = 0
     # By its 20 a space of few points would be given up while some have not been tried.
