@@ -1,9 +1,11 @@
 """A Bayesian search over a space of steps."""
 
+import warnings
 from typing import Any
 
 import keras_tuner
 import numpy as np
+import sklearn.exceptions
 import threadpoolctl
 from sklearn import gaussian_process
 
@@ -11,6 +13,8 @@ from keras_selectscale.tuning.lasting_oracle import LastingOracle
 
 CANDIDATES = 1000
 RESTARTS = 2
+# Variance of the scores' noise, as a share of their own: they are means of few seeds.
+NOISE = 1e-2
 
 
 class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOracle):
@@ -19,7 +23,13 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
     KerasTuner looks for the optimum with 50 descents over all real numbers, which takes seconds a
     trial, and then rounds it: to the same point again and again. Here it is the best of many random
     points that no trial has had, with each hyperparameter that is inactive at its default.
+
+    Args:
+        **kwargs: As of `keras_tuner.oracles.BayesianOptimizationOracle`.
     """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**{"alpha": NOISE, **kwargs})
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns values for a trial, none that another trial has had."""
@@ -27,7 +37,9 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
         if len(done) < (self.num_initial_points or max(3 * len(self.hyperparameters.space), 3)):
             return super().populate_space(trial_id)
         # The matrices are small: to share them among threads costs more than it brings.
-        with threadpoolctl.threadpool_limits(1):
+        with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+            # Of few trials it says that they do not tell the scale; more will.
+            warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
             points, scores = self._vectorize_trials()
             self.gpr.fit(points, scores)
             candidates = self._candidates()
