@@ -24,8 +24,8 @@ def draw_heatmap(
     """Draws the trials over top rate and retaining rate, and the two curves of Figure 4.
 
     A panel for each method; where several trials share their rates, the lowest error stands. The
-    curves are there where SelectScale has trials at two top rates or more at retaining rate 0, or
-    at two retaining rates or more at top rate 0.2.
+    curves are there where SelectScale has trials at several top rates at retaining rate 0, or at
+    several retaining rates at top rate 0.2: two of a grid, three of another search.
 
     Args:
         search: What is searched.
@@ -39,7 +39,8 @@ def draw_heatmap(
 
     ended = [(search.space.rates(t.values), t) for t in trials if t.status != "RUNNING"]
     methods = [method for method in search.methods if method != "none"]
-    curves = _curves(ended)
+    # Of a grid two points are a curve that was asked for; of a search they met there by chance.
+    curves = _curves(ended, fewest=2 if search.tuner == "grid" else 3)
     columns = max(len(methods), len(curves), 1)
     rows = 1 + bool(curves)
     figure = Figure(figsize=(max(6.0, 4.6 * columns), 4.4 * rows), dpi=130, layout="constrained")
@@ -57,12 +58,14 @@ def draw_heatmap(
         figure.colorbar(
             drawn, ax=axes_of, label=ERROR_LABEL, extend="max" if scale[2] else "neither"
         )
-    marks = [
-        Line2D([], [], ls="", marker="s", mfc="none", mec=BEST_COLOR, mew=2, label="best trial")
-    ]
+    marks = []
+    if any(t.id == best and rates["drop"] != "none" for rates, t in ended):
+        frame: dict[str, Any] = {"marker": "s", "mfc": "none", "mec": BEST_COLOR, "mew": 2}
+        marks.append(Line2D([], [], ls="", label="best trial", **frame))
     if any(t.score is None for _, t in ended):
         marks.append(Line2D([], [], ls="", marker="x", color=FAILED_COLOR, label="failed"))
-    figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    if marks:
+        figure.legend(handles=marks, loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     if curves:
         lower = grid[1].subgridspec(1, len(curves))
         for column, (title, rate, points) in enumerate(curves):
@@ -165,7 +168,7 @@ def _draw_curve(axes: Any, title: str, rate: str, points: dict, ended: list) -> 
     axes.legend(fontsize=7)
 
 
-def _curves(ended: list) -> list[tuple[str, str, dict[float, TrialRow]]]:
+def _curves(ended: list, fewest: int) -> list[tuple[str, str, dict[float, TrialRow]]]:
     def points(rate: str, held: str, at: float) -> dict[float, TrialRow]:
         found: dict[float, TrialRow] = {}
         for rates, trial in ended:
@@ -180,7 +183,7 @@ def _curves(ended: list) -> list[tuple[str, str, dict[float, TrialRow]]]:
         (f"SelectScale at retaining rate {FIGURE4_RETAINING_RATE:g} (Figure 4a)", "top rate", tops),
         (f"SelectScale at top rate {FIGURE4_TOP_RATE:g} (Figure 4b)", "retaining rate", rates),
     ]
-    return [curve for curve in curves if len(curve[2]) > 1]
+    return [curve for curve in curves if len(curve[2]) >= fewest]
 
 
 def _scale(scores: list[float]) -> tuple[float, float, bool]:

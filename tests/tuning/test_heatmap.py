@@ -38,6 +38,7 @@ def test_the_two_curves_of_figure_4(monkeypatch, tmp_path):
     panels = drawn(
         monkeypatch, tmp_path, [*TRIALS, ({"drop": "none"}, [8.0, 10.0])],
         methods=("selectscale", "selectout", "none"),
+        tuner="grid",
     )  # fmt: skip
     tops = panels["SelectScale at retaining rate 0 (Figure 4a)"]
     rates = panels["SelectScale at top rate 0.2 (Figure 4b)"]
@@ -47,6 +48,11 @@ def test_the_two_curves_of_figure_4(monkeypatch, tmp_path):
         line.get_label(): line.get_ydata()[0] for line in tops.lines if len(line.get_xdata()) == 2
     }
     assert levels["without data drop"] == 9.0 and levels["Selectout, best"] == 5.5
+
+
+def test_no_curve_of_two_points_that_met_by_chance(monkeypatch, tmp_path):
+    panels = drawn(monkeypatch, tmp_path, TRIALS)
+    assert not [title for title in panels if "Figure 4" in title]
 
 
 def test_no_curve_of_one_point(monkeypatch, tmp_path):
