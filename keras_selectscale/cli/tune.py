@@ -173,14 +173,14 @@ def _tune(
         if not resume and not is_worker():
             folder.remove()
         folder.open(search, environment.describe(), data_dir)
+    # It warns of retracing: each trial traces a network of its own.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if is_worker():
         with input_errors(DamagedRunError):
             run_search(search, folder, images, wait_seconds=wait)
         return
     with input_errors(DamagedRunError, ValueError), folder.lock():
         _warn(search)
-        # It warns of retracing: each trial traces a network of its own.
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         with SearchDisplay(folder, search) as display:
             if workers and not is_chief():
                 _run_workers(folder, workers, wait, display)
