@@ -48,6 +48,8 @@ SURGERY = ("drops_active", "insert_drops", "mc_predict", "strip_drops")
 
 def __getattr__(name: str) -> Any:
     """Imports a public name on its first use."""
+    if name == "tuning":  # Not in `__all__`: it loads KerasTuner.
+        return importlib.import_module("keras_selectscale.tuning")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "models":
@@ -57,7 +59,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted(set(globals()) | set(__all__) | {"tuning"})
 
 
 # An import registers the layers and the optimizer with Keras, so that files with them load. The

@@ -19,6 +19,7 @@ ROOMS = {
     "training": {"layers", "optimizers", "models", "surgery", "data", "exporting"},
     "recipes": {"training"},
     "experiments": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
+    "tuning": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
     "cli": {
         "layers",
         "models",
@@ -28,6 +29,7 @@ ROOMS = {
         "training",
         "recipes",
         "experiments",
+        "tuning",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -11,6 +11,7 @@ from keras_selectscale.data.inception_augmentation import InceptionAugmentation
 from keras_selectscale.data.packed_images import pack
 from keras_selectscale.data.streamed_images import StreamedImages
 from keras_selectscale.data.subset import training_subset
+from keras_selectscale.data.validation import validation_split
 
 __all__ = [
     "DATASETS",
@@ -27,4 +28,5 @@ __all__ = [
     "steps_per_epoch",
     "training_batches",
     "training_subset",
+    "validation_split",
 ]

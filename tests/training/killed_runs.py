@@ -113,9 +113,7 @@ def main():
                 "steps": steps,
                 "arrays": len(ours),
                 "drops": drops,
-                "differ": sum(
-                    not np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)
-                ),
+                "differ": sum(not np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)),
                 "same_history": whole.history_path.read_bytes() == killed.history_path.read_bytes(),
                 "same_result": without_time[0] == without_time[1],
                 "files": sorted(path.name for path in killed.path.iterdir()),

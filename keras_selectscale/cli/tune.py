@@ -1,0 +1,286 @@
+"""`keras-selectscale tune`."""
+
+import logging
+import os
+import pathlib
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.value_list import ValueList
+
+if TYPE_CHECKING:
+    from keras_selectscale.tuning import Search, SearchFolder
+
+# Fields of the recipe of which several values may be given, and are searched then.
+SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
+MAIN = (
+    "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
+)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--network", help="resnet-8, resnet-20, wrn-20-4, …  [required]")
+@options.dataset_options
+@click.option(
+    "--methods",
+    type=ValueList(str),
+    default="selectscale,selectout",
+    show_default=True,
+    help="Drop methods to draw from; see `list drops`.",
+)
+@click.option("--top-rates", type=ValueList(float), help="By default 0.1, 0.2, … 1.")
+@click.option("--retaining-rates", type=ValueList(float), help="By default those of each method.")
+@click.option(
+    "--tuner", default="random", show_default=True, help="random, bayesian, hyperband, grid."
+)
+@click.option("--trials", type=int, help="By default 30, or all points of a grid.")
+@click.option("--figure4", is_flag=True, help="Of a grid, only the two curves of Figure 4.")
+@click.option("--epochs", type=int, default=20, show_default=True)
+@click.option("--seeds", type=int, default=1, show_default=True, help="Runs of each trial.")
+@click.option("--early-stopping", type=int, help="End a run N epochs after its best one.")
+@click.option(
+    "--validation-share", type=float, default=0.2, show_default=True, help="Of the images."
+)
+@click.option("--batch-size", type=ValueList(int), help="By default 64 on the digits, else 128.")
+@click.option("--learning-rate", type=ValueList(float), default="0.1", show_default=True)
+@click.option("--schedule", type=ValueList(str), default="step", show_default=True)
+@click.option("--weight-decay", type=ValueList(float), default="5e-4", show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides what is drawn.")
+@click.option(
+    "--workers",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Processes on this machine that share the trials; 0 is this one alone.",
+)
+@click.option(
+    "--wait",
+    type=float,
+    default=600.0,
+    show_default=True,
+    help="Seconds that a chief and its workers wait for each other, at most.",
+)
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on, or begin anew.")
+@click.option(
+    "--dir",
+    "path",
+    type=click.Path(file_okay=False, path_type=pathlib.Path),
+    help="Folder of the search; by default made of the above, under runs/.",
+)
+@click.pass_context
+def command(context: click.Context, **values: Any) -> None:
+    """Search for the best drop of a network: its method, top rate and retaining rate.
+
+    Trials are scored on images held out of the training images, never on test images; the best one
+    is trained again on all of them and tested once. Started again, it goes on; with more --trials,
+    it goes further. Of --learning-rate, --weight-decay, --batch-size and --schedule, several values
+    between commas are searched as well.
+    """
+    if context.invoked_subcommand is None:
+        _tune(**values)
+
+
+@command.command("report")
+@click.argument("path", metavar="DIR", type=click.Path(file_okay=False, path_type=pathlib.Path))
+def report(path: pathlib.Path) -> None:
+    """Report a search that is finished or running: trials.csv and heatmap.png in DIR."""
+    start_keras()
+    from keras_selectscale.tuning import SearchFolder
+
+    with input_errors():
+        _report(SearchFolder(path))
+
+
+@command.command("work", hidden=True)
+@click.argument("path", type=click.Path(file_okay=False, path_type=pathlib.Path))
+@click.option("--wait", type=float, required=True)
+def work(path: pathlib.Path, wait: float) -> None:
+    """Be the chief or a worker of another process, and end with it."""
+    from keras_selectscale.tuning.workers import end_with_parent
+
+    end_with_parent()
+    start_keras()
+    from keras_selectscale.tuning import SearchFolder, load_for_search, run_search
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    folder = SearchFolder(path)
+    search = folder.read_search()
+    run_search(search, folder, load_for_search(search, folder.read_data_dir()), wait_seconds=wait)
+
+
+def _tune(
+    network: str | None,
+    path: pathlib.Path | None,
+    epochs: int,
+    dataset: str,
+    data_dir: str | None,
+    train_size: int | None,
+    image_size: int | None,
+    workers: int,
+    wait: float,
+    resume: bool,
+    **values: Any,
+) -> None:
+    if network is None:
+        raise click.UsageError("Missing option '--network'.", click.get_current_context())
+    start_keras()
+    from keras_selectscale import models
+    from keras_selectscale.training import DamagedRunError, Recipe, environment
+    from keras_selectscale.tuning import (
+        Search,
+        SearchDisplay,
+        SearchFolder,
+        load_for_search,
+        run_search,
+    )
+    from keras_selectscale.tuning.chief import is_chief, is_worker
+
+    with input_errors():
+        if values["batch_size"] is None:
+            values["batch_size"] = (64,) if dataset == "digits" else (128,)
+        searched = {field: values.pop(field) for field in SEARCHED}
+        for field, given in searched.items():
+            if not given:
+                raise ValueError(f"Argument `{field}` must have a value. Received: none")
+        if workers < 0 or workers > 1000:
+            raise ValueError(
+                f"Argument `workers` must be from 0 to 1000. Received: workers={workers}"
+            )
+        if not 1 <= wait <= 1e6:
+            raise ValueError(f"Argument `wait` must be from 1 to 1e6. Received: wait={wait}")
+        recipe = Recipe(
+            network=network,
+            dataset=dataset,
+            epochs=epochs,
+            train_size=train_size,
+            image_size=image_size,
+            **{field: given[0] for field, given in searched.items()},
+        )
+        tune = {field: given for field, given in searched.items() if len(given) > 1}
+        search = Search(recipe, tune=tune, **values)
+        models.build(network)  # A wrong name is said before the data is read.
+        images = load_for_search(search, data_dir)
+        if path is None:
+            plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-")
+            path = pathlib.Path("runs") / f"tune-{plain}-{network}-{search.tuner}"
+        folder = SearchFolder(path)
+        if not resume and not is_worker():
+            folder.remove()
+        folder.open(search, environment.describe(), data_dir)
+    # It warns of retracing: each trial traces a network of its own.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if is_worker():
+        with input_errors(DamagedRunError):
+            run_search(search, folder, images, wait_seconds=wait)
+        return
+    with input_errors(DamagedRunError, ValueError), folder.lock():
+        _warn(search)
+        with SearchDisplay(folder, search) as display:
+            if workers and not is_chief():
+                _run_workers(folder, workers, wait, display)
+            else:
+                run_search(search, folder, images, listener=display, wait_seconds=wait)
+        del images
+        _train_winner(search, folder, data_dir)
+        _report(folder)
+
+
+def _run_workers(folder: "SearchFolder", workers: int, wait: float, display: Any) -> None:
+    from keras_selectscale.tuning import run_workers
+
+    def trials_ended() -> int:
+        display.refresh()
+        return sum(trial.status != "RUNNING" for trial in folder.read_trials())
+
+    run_workers(
+        [
+            sys.executable,
+            "-c",
+            MAIN,
+            "tune",
+            "work",
+            os.path.abspath(folder.path),
+            "--wait",
+            str(wait),
+        ],
+        workers,
+        folder.path / "workers",
+        trials_ended=trials_ended,
+        died=folder.note_death,
+        say=display.say,
+    )
+
+
+def _train_winner(search: "Search", folder: "SearchFolder", data_dir: str | None) -> None:
+    from keras_selectscale.training.epoch_progress import make_progress
+    from keras_selectscale.tuning import load_for_winner, train_winner
+
+    trials = folder.read_trials()
+    if all(trial.score is None for trial in trials):
+        reasons = [trial.message for trial in trials if trial.message]
+        raise FloatingPointError(
+            f"none of {len(trials)} trials was completed; the first failed with "
+            f"{reasons[0] if reasons else 'no reason'}"
+        )
+    with make_progress() as progress:
+        train_winner(
+            folder, load_for_winner(search, data_dir), progress=progress, label="winner",
+            epoch_lines=False,
+        )  # fmt: skip
+
+
+def _warn(search: "Search") -> None:
+    size = search.grid_size()
+    if search.tuner == "grid" and search.trials is not None and search.trials < size:
+        click.echo(
+            f"The grid has {size} points: --trials {search.trials} takes the first.", err=True
+        )
+
+
+def _report(folder: "SearchFolder") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from keras_selectscale.tuning import make_report
+    from keras_selectscale.tuning.report import finalists
+    from keras_selectscale.tuning.search_display import BEST_SHOWN, describe
+
+    found = make_report(folder)
+    search = folder.read_search()
+    recipe, best, winner = search.recipe, found["best"], found["winner"]
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    counts = ", ".join(f"{count} {status.lower()}" for status, count in found["counts"].items())
+    say(
+        f"{recipe.network} on {recipe.dataset}, {search.tuner} search, {recipe.epochs} epochs, "
+        f"{search.seeds} seed{'s' if search.seeds > 1 else ''} a trial; trials: {counts or 'none'}."
+    )
+    if best is not None:
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for header in ("trial", "drop", "validation error (%)"):
+            table.add_column(header, no_wrap=True)
+        for trial in finalists(search, folder.read_trials())[:BEST_SHOWN]:
+            spread = "" if trial.deviation is None else f" ± {trial.deviation:.2f}"
+            table.add_row(trial.id, describe(search, trial), f"{trial.score:.2f}{spread}")
+        console.print(table)
+        rates = [
+            f"{name.replace('_', ' ')} {best[name]:g}"
+            for name in ("top_rate", "retaining_rate")
+            if best[name] is not None
+        ]
+        say(f"Best: trial {best['id']}, {', '.join([best['drop'], *rates])}.")
+    say(found["note"])
+    if winner is not None:
+        say(f"Winner on the test images: error {winner['test_error']:.2f}%.")
+    if found["command"]:
+        say(f"To train it: {found['command']}")
+    say(f"Written: {folder.csv_path}, {folder.figure_path} and {folder.report_path}")

@@ -1,0 +1,28 @@
+"""The search for top rate and retaining rate, with KerasTuner."""
+
+from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
+from keras_selectscale.tuning.drop_tuner import DropTuner
+from keras_selectscale.tuning.rate_space import RateSpace
+from keras_selectscale.tuning.report import make_report, train_winner
+from keras_selectscale.tuning.run_search import load_for_search, load_for_winner, run_search
+from keras_selectscale.tuning.search import Search
+from keras_selectscale.tuning.search_display import SearchDisplay
+from keras_selectscale.tuning.search_folder import SearchFolder
+from keras_selectscale.tuning.space import drop_space
+from keras_selectscale.tuning.workers import run_workers
+
+__all__ = [
+    "DropHyperModel",
+    "DropTuner",
+    "RateSpace",
+    "Search",
+    "SearchDisplay",
+    "SearchFolder",
+    "drop_space",
+    "load_for_search",
+    "load_for_winner",
+    "make_report",
+    "run_search",
+    "run_workers",
+    "train_winner",
+]

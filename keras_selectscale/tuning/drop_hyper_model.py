@@ -1,0 +1,242 @@
+"""A search space over any network that takes a drop."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+
+from keras_selectscale import data as datasets
+from keras_selectscale import models
+from keras_selectscale.data import AnyImages, ImageData, StreamedImages
+from keras_selectscale.layers.methods import get_method, make_drop
+from keras_selectscale.training import CoupledSGD, Recipe
+from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
+
+# What a search may draw of a recipe beside the drop.
+TUNABLE = ("learning_rate", "weight_decay", "momentum", "batch_size", "schedule", "decay_factor")
+OBJECTIVE = "validation_error"
+
+
+class DropHyperModel(keras_tuner.HyperModel):
+    """The networks of one builder, with the drops of a search space.
+
+    For any tuner of KerasTuner. `build` gives a compiled model. `fit` takes what `model.fit` takes,
+    or images as `data.validation_split` gives them, which it trains on as the recipe says: then
+    it returns the error on the held-out images, `validation_error` in percent, after the last epoch
+    (of the best epoch, where an `EarlyStopping` is among the callbacks).
+
+    Args:
+        build: Callable with an argument `drop=`, such as `models.CifarResNet` or a function of
+            one's own, that returns a `keras.Model`.
+        methods: As `drop_space` takes them.
+        recipe: Learning rate, schedule, weight decay and so on; its network, dataset and drop play
+            no part. `None` keeps the compilation of the builder, or takes the paper's recipe where
+            the builder does not compile.
+        top_rates: As `drop_space` takes them.
+        retaining_rates: As `drop_space` takes them.
+        tune: Values to draw from for further fields of the recipe, such as
+            `{"learning_rate": (0.03, 0.1), "weight_decay": (1e-4, 5e-4)}`: any of `learning_rate`,
+            `weight_decay`, `momentum`, `batch_size`, `schedule` and `decay_factor`. They are the
+            hyperparameters `recipe/learning_rate` and so on.
+        loss: Loss of the models that are compiled here; `None` for the sparse categorical
+            cross-entropy, of logits unless the last layer is a softmax.
+        name: As of `keras_tuner.HyperModel`.
+
+    Raises:
+        TypeError: Where `build` cannot be called with `drop=`, or a value is of the wrong type.
+        ValueError: Where a value is out of its range, or nothing that a method could draw is
+            feasible.
+
+    Example:
+
+    ```python
+    builder = functools.partial(models.CifarResNet, 8, input_shape=(8, 8, 1))
+    hypermodel = tuning.DropHyperModel(builder, methods=("selectscale", "selectout"))
+    ```
+    """
+
+    def __init__(
+        self,
+        build: Callable[..., keras.Model],
+        methods: Sequence[str] = DEFAULT_METHODS,
+        recipe: Recipe | None = None,
+        *,
+        top_rates: Sequence[float] | None = None,
+        retaining_rates: Sequence[float] | None = None,
+        tune: Mapping[str, Sequence[Any]] | None = None,
+        loss: Any = None,
+        name: str | None = None,
+    ):
+        if not callable(build):
+            raise TypeError(f"Argument `build` must be callable. Received: build={build!r}")
+        if not _takes_drop(build):
+            raise TypeError(
+                "Argument `build` must be callable with an argument `drop=`. "
+                f"Received: build={build!r}"
+            )
+        self.builder = build
+        self.space = RateSpace(methods, top_rates, retaining_rates)
+        self.tune = {field: list(values) for field, values in (tune or {}).items()}
+        self.loss = loss
+        self.compiles = recipe is not None or bool(self.tune)
+        self.base = _as_base(recipe)
+        self._check_tune()
+        super().__init__(name=name)
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """Returns the compiled model of a trial."""
+        rates = self.space.draw(hp)
+        values = {field: hp.Choice(f"recipe/{field}", each) for field, each in self.tune.items()}
+        recipe = self._recipe(rates, values)
+        drop: Any = make_drop(**rates, score=recipe.score)
+        if drop is not None and recipe.group_factors is not None:
+            drop = models.by_group(drop, dict(recipe.group_factors))
+        model = self.builder(drop=drop)
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                "Argument `build` must return a keras.Model. "
+                f"Received: {model!r} (of type {type(model).__name__})"
+            )
+        if self.compiles or not model.compiled:
+            # Constant until `fit` knows how many steps the schedule has.
+            optimizer = CoupledSGD(
+                recipe.learning_rate, momentum=recipe.momentum, l2=recipe.weight_decay
+            )
+            self._compile(model, optimizer)
+        return model
+
+    def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any):
+        """Trains a model.
+
+        Args:
+            hp: The trial's.
+            model: What `build` returned.
+            *args: As of `model.fit`; or images, whose test images are the held-out ones.
+            **kwargs: As of `model.fit`; with images `epochs`, `initial_epoch`, `callbacks` and
+                `seed`, which decides the order and the augmentation.
+
+        Returns:
+            The history; with images `validation_error` and `train_error` in percent,
+            `validation_loss`, and the number of `epochs`.
+        """
+        if args and isinstance(args[0], (ImageData, StreamedImages)):
+            return self._fit_images(hp, model, *args, **kwargs)
+        if "batch_size" in self.tune:
+            kwargs.setdefault("batch_size", hp.get("recipe/batch_size"))
+        return super().fit(hp, model, *args, **kwargs)
+
+    def recipe(self, values: Mapping[str, Any]) -> Recipe:
+        """Returns the recipe of a trial's hyperparameter values."""
+        tuned = {field: values[f"recipe/{field}"] for field in self.tune}
+        return self._recipe(self.space.rates(dict(values)), tuned)
+
+    def _recipe(self, rates: dict[str, Any], tuned: dict[str, Any]) -> Recipe:
+        method = get_method(rates["drop"])
+        changes = {
+            **rates,
+            "score": None if method.top_rate is None else self.base.score,
+            "group_factors": None if method.layer is None else self.base.group_factors,
+        }
+        # The nearest: on its way from one process to another a number may lose digits.
+        for field, value in tuned.items():
+            choices = self.tune[field]
+            if not isinstance(value, str):
+                value = min(choices, key=lambda choice: abs(choice - value))
+            changes[field] = value
+        return dataclasses.replace(self.base, **changes)
+
+    def _fit_images(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        images: AnyImages,
+        *,
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+        seed: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> dict[str, float]:
+        recipe = self.recipe(hp.values)
+        steps = datasets.steps_per_epoch(images, recipe.batch_size)
+        if self.compiles:
+            self._compile(model, recipe.make_optimizer(steps))
+        with datasets.image_errors():
+            history = model.fit(
+                datasets.training_batches(
+                    images,
+                    batch_size=recipe.batch_size,
+                    seed=seed,
+                    first_step=initial_epoch * steps,
+                ),
+                validation_data=datasets.evaluation_batches(images, batch_size=recipe.batch_size),
+                steps_per_epoch=steps,
+                initial_epoch=initial_epoch,
+                epochs=recipe.epochs if epochs is None else epochs,
+                callbacks=list(callbacks),
+                shuffle=False,  # The batches are.
+                verbose=0,
+            ).history
+        stops = any(isinstance(each, keras.callbacks.EarlyStopping) for each in callbacks)
+        accuracies = history["val_accuracy"]
+        epoch = accuracies.index(max(accuracies)) if stops else len(accuracies) - 1
+        # By the count of images: accuracies are float32, and equal errors should be equal.
+        right = round(accuracies[epoch] * images.test_count)
+        return {
+            OBJECTIVE: 100 * (images.test_count - right) / images.test_count,
+            "validation_loss": history["val_loss"][epoch],
+            "train_error": 100 * (1 - history["accuracy"][epoch]),
+            "loss": history["loss"][-1],
+            "epochs": len(accuracies) + initial_epoch,
+        }
+
+    def _compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        loss = self.loss
+        if loss is None:
+            last = model.layers[-1]
+            softmax = isinstance(last, keras.layers.Softmax) or (
+                getattr(last, "activation", None) is keras.activations.softmax
+            )
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not softmax)
+        model.compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics=["accuracy"],
+            # On TensorFlow the plain graph trains faster than XLA on a CPU.
+            jit_compile=keras.backend.backend() == "jax",
+        )
+
+    def _check_tune(self) -> None:
+        for field, values in self.tune.items():
+            if field not in TUNABLE or not values:
+                raise ValueError(
+                    f"Argument `tune` must map some of {list(TUNABLE)} to values. "
+                    f"Received: tune={self.tune!r}"
+                )
+            for value in values:
+                dataclasses.replace(self.base, **{field: value})
+
+
+def _takes_drop(build: Callable) -> bool:
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except (TypeError, ValueError):  # Some callables of C tell nothing: the first call will.
+        return True
+    return any(each.name == "drop" or each.kind is each.VAR_KEYWORD for each in parameters)
+
+
+def _as_base(recipe: Recipe | None) -> Recipe:
+    """Returns a recipe without its drop; what it keeps of it goes with the drops of the trials."""
+    if recipe is None:
+        # The paper's; network and dataset play no part.
+        return Recipe(network="resnet-8", dataset="digits")
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"Argument `recipe` must be a Recipe. Received: recipe={recipe!r}")
+    if recipe.curriculum != "none":
+        raise ValueError(
+            "Argument `recipe` must have no curriculum: a search holds the retaining rate still. "
+            f"Received: curriculum={recipe.curriculum!r}"
+        )
+    return recipe

@@ -1,0 +1,285 @@
+"""A tuner of KerasTuner over several seeds, that goes on after a kill."""
+
+import contextlib
+import copy
+import gc
+import math
+import os
+import pathlib
+import time
+import traceback
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.src.engine import tuner_utils
+
+from keras_selectscale.data import ImageData, StreamedImages
+from keras_selectscale.training.run_folder import write_text
+from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
+from keras_selectscale.tuning.custom_gradients import forgotten_gradients
+from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE, DropHyperModel
+from keras_selectscale.tuning.oracles import make_oracle
+from keras_selectscale.tuning.trial_callbacks import trial_callbacks
+
+WAIT_SECONDS = 600.0
+# Between two questions of a worker for whom there is nothing to do yet.
+IDLE_SECONDS = 0.5
+FAILURE = "failure.txt"
+# A line for each time that a worker died in the trial; after so many it is given up, because the
+# system kills who takes its last memory.
+DEATHS = "deaths.txt"
+MOST_DEATHS = 5
+
+
+class DropTuner(keras_tuner.Tuner):
+    """Random, Bayesian, Hyperband or grid search over the mean of several seeds.
+
+    Each trial trains once with each seed, 0 to n - 1. What every seed came to stands in the
+    trial's metrics, the mean is the score. A search that was killed, even with `kill -9`, goes on
+    where the same is called again: what ended has ended, what was running runs again under its id,
+    without the seeds that are done. A trial that fails (a loss that is not finite, out of memory or
+    any other exception) is recorded as failed with its reason, and the search goes on. No model is
+    kept.
+
+    With `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT` in the
+    environment it is KerasTuner's chief or one of its workers.
+
+    Args:
+        hypermodel: A `DropHyperModel`, or a `keras_tuner.HyperModel` or `build(hp)` of one's own.
+        tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
+        directory: Folder of the search. Where it holds one, the search goes on.
+        trials: How many trials at most. `None` is all points of a grid, or one sweep of Hyperband.
+        objective: Name of a metric, or a `keras_tuner.Objective`; `None` is the `validation_error`
+            that a `DropHyperModel` returns for images.
+        seeds: Runs of each trial, at least 1.
+        max_epochs: Hyperband's epochs of a trial that goes to the end; the others take `epochs` of
+            `search`.
+        early_stopping: Epochs without a better `val_accuracy` (or objective of one's own) after
+            which a run ends; `None` never ends one early.
+        figure4: Whether a grid keeps to the two curves of the paper's Figure 4.
+        seed: Decides what is drawn, at least 1.
+        wait_seconds: How long a chief and its workers wait for each other.
+        tensorboard: Whether to write logs with HParams, into `directory/tensorboard`.
+        listener: Object that is told of the search, such as a `SearchDisplay`, with methods
+            `on_trial_begin(trial)`, `on_epoch_end(trial, seed, epoch)` and `on_trial_end(trial)`,
+            and for a chief `refresh()`; or `None`.
+
+    Raises:
+        ValueError: Where an argument is out of its range, or the search space is infeasible.
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        tuner: str,
+        directory: str | os.PathLike,
+        *,
+        trials: int | None = None,
+        objective: Any = None,
+        seeds: int = 1,
+        max_epochs: int = 100,
+        early_stopping: int | None = None,
+        figure4: bool = False,
+        seed: int = 1,
+        wait_seconds: float = WAIT_SECONDS,
+        tensorboard: bool = True,
+        listener: Any = None,
+    ):
+        for name, value in (("seeds", seeds), ("seed", seed), ("max_epochs", max_epochs)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(
+                    f"Argument `{name}` must be an integer from 1 on. Received: {name}={value!r}"
+                )
+        if objective is None:
+            objective = keras_tuner.Objective(OBJECTIVE, "min")
+        oracle = make_oracle(
+            tuner,
+            objective=objective,
+            trials=trials,
+            seed=seed,
+            max_epochs=max_epochs,
+            figure4=figure4,
+        )
+        self.seeds = seeds
+        self.early_stopping = early_stopping
+        self.wait_seconds = wait_seconds
+        self.tensorboard = tensorboard
+        self.listener = listener
+        path = pathlib.Path(directory).resolve()
+        path.mkdir(parents=True, exist_ok=True)
+        # Its tuners say on standard output that they reload.
+        with quiet():
+            super().__init__(
+                oracle=oracle,
+                hypermodel=hypermodel,
+                directory=str(path.parent),
+                project_name=path.name,
+            )
+        if self._is_worker():
+            limit_waits(wait_seconds)
+        else:
+            # Before the first trial: KerasTuner writes it after, and would begin anew until then.
+            self.save()
+
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Runs the trials that are missing; a chief hands them to its workers instead.
+
+        Args:
+            *fit_args: What `hypermodel.fit` takes after the model, such as images of
+                `data.validation_split`, or `x` and `y`.
+            **fit_kwargs: Likewise, such as `validation_data`, `epochs` and `callbacks`.
+
+        Raises:
+            TimeoutError: Where a chief or a worker waited for the other longer than it should.
+        """
+        if is_chief():
+            serve(self.oracle, self.wait_seconds, getattr(self.listener, "refresh", None))
+            return
+        self.on_search_begin()
+        # Without what was there before, to look for garbage takes milliseconds instead of half a
+        # second, and it is done for every run.
+        gc.collect()
+        gc.freeze()
+        try:
+            self._search(*fit_args, **fit_kwargs)
+        finally:
+            gc.unfreeze()
+        self.on_search_end()
+
+    def run_trial(self, trial: Any, *args: Any, seed: int = 0, **kwargs: Any) -> dict[str, float]:
+        """Trains a trial once, with one seed, and returns its metrics."""
+        hp = trial.hyperparameters
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(seed)
+        model = self._build_hypermodel(hp)
+        if not isinstance(model, keras.Model):
+            raise keras_tuner.errors.FatalTypeError(
+                f"build(hp) must return a keras.Model. Received: {model!r}"
+            )
+        own = copy.deepcopy(kwargs.pop("callbacks", []))
+        callbacks = [*own, *trial_callbacks(self, trial, seed)]
+        if "tuner/epochs" in hp.values:  # Hyperband's.
+            kwargs["epochs"] = hp.values["tuner/epochs"]
+            kwargs["initial_epoch"] = hp.values["tuner/initial_epoch"]
+        images = bool(args) and isinstance(args[0], (ImageData, StreamedImages))
+        if images and isinstance(self.hypermodel, DropHyperModel):
+            kwargs["seed"] = seed
+        results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)
+        tuner_utils.validate_trial_results(results, self.oracle.objective, "HyperModel.fit()")
+        metrics = tuner_utils.convert_to_metrics_dict(results, self.oracle.objective)
+        losses = getattr(results, "history", {}).get("loss", [])
+        _check_finite({**metrics, **({"loss": losses[-1]} if losses else {})}, seed)
+        return {name: float(value) for name, value in metrics.items()}
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether the trials come from a chief."""
+        return self._is_worker()
+
+    def give_sign(self, trial: Any) -> None:
+        """Tells the chief that a trial is still running."""
+        with self._limited("an answer"):
+            self.oracle.get_trial(trial.trial_id)
+
+    @property
+    def project_path(self) -> pathlib.Path:
+        """Folder of the search."""
+        return pathlib.Path(self.project_dir)
+
+    def on_trial_begin(self, trial: Any) -> None:
+        """Tells the listener."""
+        super().on_trial_begin(trial)
+        if self.listener is not None:
+            self.listener.on_trial_begin(trial)
+
+    def on_trial_end(self, trial: Any) -> None:
+        """Ends the trial, and tells the listener."""
+        super().on_trial_end(trial)
+        if self.listener is not None:
+            self.listener.on_trial_end(trial)
+
+    def load_model(self, trial: Any) -> keras.Model:
+        """Refuses: no model is kept."""
+        raise NotImplementedError(
+            "No model of a search is kept: train the best hyperparameters, which "
+            "get_best_hyperparameters() returns, on all training images"
+        )
+
+    def save(self) -> None:
+        """Writes the search's state."""
+        if not self._is_worker():
+            self.oracle.save()
+        write_text(pathlib.Path(self._get_tuner_fname()), "{}\n")
+
+    def _search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        first = True
+        while True:
+            with self._limited("a trial"):
+                trial = self.oracle.create_trial(self.tuner_id)
+            if trial.status == "STOPPED":
+                return
+            if trial.status == "IDLE":
+                time.sleep(IDLE_SECONDS)
+                continue
+            self.on_trial_begin(trial)
+            self._try_run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            with self._limited(f"the end of trial {trial.trial_id} to be taken"):
+                self.on_trial_end(trial)
+            if first:  # It has imported what is needed to train.
+                gc.freeze()
+                first = False
+
+    def _run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        name = self.oracle.objective.name
+        done = 0
+        if trial.metrics.exists(name):
+            done = sum(len(each.value) for each in trial.metrics.get_history(name))
+        for seed in range(done, self.seeds):
+            metrics = self.run_trial(trial, *args, seed=seed, **kwargs)
+            # One observation a seed: KerasTuner keeps them all and scores by their mean.
+            with self._limited(f"seed {seed} of trial {trial.trial_id} to be taken"):
+                self.oracle.update_trial(trial.trial_id, metrics)
+
+    def _try_run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        failure = pathlib.Path(self.get_trial_dir(trial.trial_id)) / FAILURE
+        failure.unlink(missing_ok=True)
+        try:
+            if _lines(failure.with_name(DEATHS)) >= MOST_DEATHS:
+                raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
+            with forgotten_gradients():
+                self._run_and_update_trial(trial, *args, **kwargs)
+            trial.status = "COMPLETED"
+        except (keras_tuner.errors.FatalError, TimeoutError):
+            raise
+        except Exception as error:
+            trial.status = "FAILED"
+            first = (str(error).strip().splitlines() or [""])[0]
+            trial.message = f"{type(error).__name__}: {first}\n\n{traceback.format_exc()}"
+            # A worker's message does not reach its chief.
+            write_text(failure, trial.message)
+        finally:
+            # Each run has its own graph and model; without this they add up. It collects garbage.
+            keras.backend.clear_session()
+
+    def _limited(self, awaited: str) -> contextlib.AbstractContextManager[None]:
+        if not self._is_worker():
+            return contextlib.nullcontext()
+        return answered(awaited, self.wait_seconds)
+
+    def _get_tuner_fname(self) -> str:
+        # One name for a process by itself and a chief, so that either goes on with the other's.
+        name = self.tuner_id if self._is_worker() else "tuner"
+        return str(self.project_path / f"{name}.json")
+
+
+def _check_finite(metrics: dict[str, Any], seed: int) -> None:
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"{name} is {value} with seed {seed}: a lower learning rate may help"
+            )
+
+
+def _lines(path: pathlib.Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0

@@ -1,0 +1,167 @@
+"""What a search is, as data."""
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_selectscale import models
+from keras_selectscale.data import AnyImages
+from keras_selectscale.training import Recipe
+from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
+from keras_selectscale.tuning.grid_oracle import on_figure4
+from keras_selectscale.tuning.oracles import TUNERS
+from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
+
+MOST_SEEDS = 1000
+MOST_TRIALS = 100_000
+DEFAULT_TRIALS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search for the drop of a network, on a part of its training images.
+
+    Attributes:
+        recipe: What every trial trains with, but for its drop, what `tune` names, and its seed. Its
+            own seed chooses the subset of the training images and what is held out of it.
+        tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
+        methods: As `drop_space` takes them.
+        top_rates: As `drop_space` takes them.
+        retaining_rates: As `drop_space` takes them.
+        tune: As `DropHyperModel` takes it.
+        trials: How many; `None` is all points of a grid, one sweep of Hyperband, else 30.
+        seeds: Runs of each trial.
+        validation_share: Share of the training images that is held out to score by, in (0, 1).
+        early_stopping: Epochs without a lower validation error after which a run ends, or `None`.
+        figure4: Whether a grid keeps to the two curves of the paper's Figure 4, and to no drop
+            where that is among the methods.
+        seed: Decides what is drawn, at least 1.
+
+    Raises:
+        TypeError: Where a value is of the wrong type.
+        ValueError: Where one is out of its range, or nothing that a method could draw is feasible.
+    """
+
+    recipe: Recipe
+    tuner: str = "random"
+    methods: Sequence[str] = DEFAULT_METHODS
+    top_rates: Sequence[float] | None = None
+    retaining_rates: Sequence[float] | None = None
+    tune: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
+    trials: int | None = None
+    seeds: int = 1
+    validation_share: float = 0.2
+    early_stopping: int | None = None
+    figure4: bool = False
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        """Checks every value that needs no data."""
+        if self.tuner not in TUNERS:
+            raise ValueError(
+                f"Argument `tuner` must be one of {list(TUNERS)}. Received: tuner={self.tuner!r}"
+            )
+        for name, most in (
+            ("trials", MOST_TRIALS),
+            ("seeds", MOST_SEEDS),
+            ("early_stopping", 10**6),
+            ("seed", 2**31 - 1),
+        ):
+            value = getattr(self, name)
+            if value is None and name in ("trials", "early_stopping"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"Argument `{name}` must be an integer. Received: {name}={value!r}")
+            if not 1 <= value <= most:
+                raise ValueError(
+                    f"Argument `{name}` must be from 1 to {most}. Received: {name}={value}"
+                )
+        if not 0 < self.validation_share < 1:
+            raise ValueError(
+                "Argument `validation_share` must be in (0, 1). "
+                f"Received: validation_share={self.validation_share!r}"
+            )
+        if self.figure4 and (self.tuner != "grid" or "selectscale" not in self.methods):
+            raise ValueError(
+                "Argument `figure4` goes with the tuner 'grid' and the method 'selectscale'. "
+                f"Received: figure4=True with tuner={self.tuner!r}, methods={self.methods!r}"
+            )
+        if self.recipe.drop != "none":
+            raise ValueError(
+                "Argument `recipe` must have no drop of its own: that is searched. "
+                f"Received: drop={self.recipe.drop!r}"
+            )
+        if self.trials is None and self.tuner in ("random", "bayesian"):
+            object.__setattr__(self, "trials", DEFAULT_TRIALS)
+        space = self.space
+        for name in ("methods", "top_rates", "retaining_rates"):
+            object.__setattr__(self, name, getattr(space, name))
+        object.__setattr__(
+            self, "tune", {field: tuple(values) for field, values in self.tune.items()}
+        )
+        self.hypermodel(None)
+
+    @property
+    def space(self) -> RateSpace:
+        """What drops are drawn from."""
+        return RateSpace(self.methods, self.top_rates, self.retaining_rates)
+
+    def hypermodel(self, images: AnyImages | None) -> DropHyperModel:
+        """Returns the search space over the recipe's network, for images of this shape."""
+        shape = {} if images is None else {"input_shape": images.input_shape}
+        classes = {} if images is None else {"classes": images.classes}
+        builder = functools.partial(
+            models.build, self.recipe.network, data_format="channels_last", **shape, **classes
+        )
+        return DropHyperModel(
+            builder,
+            self.methods,
+            self.recipe,
+            top_rates=self.top_rates,
+            retaining_rates=self.retaining_rates,
+            tune=self.tune,
+        )
+
+    def trial_recipe(self, values: Mapping[str, Any]) -> Recipe:
+        """Returns the recipe of a trial's hyperparameter values."""
+        return self.hypermodel(None).recipe(values)
+
+    def grid_size(self) -> int:
+        """Returns how many points the grid has."""
+        further = math.prod(len(values) for values in self.tune.values())
+        if not self.figure4:
+            return self.space.size() * further
+        choices = self.space.choices("selectscale")
+        points = (
+            {"drop": "selectscale", "selectscale/top_rate": t, "selectscale/retaining_rate": q}
+            for t in choices["top_rate"]
+            for q in choices["retaining_rate"]
+        )
+        plain = "none" in self.methods
+        return (sum(on_figure4(point) for point in points) + plain) * further
+
+    def total(self) -> int | None:
+        """Returns how many trials there will be at most, or `None` where Hyperband decides."""
+        if self.tuner != "grid":
+            return self.trials
+        return min(self.grid_size(), self.trials or MOST_TRIALS)
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the search as it stands in a file."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return json.loads(json.dumps({**fields, "recipe": self.recipe.as_json()}))
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Search":
+        """Makes the search again from `as_json()`; what a former version did not know is default.
+
+        Raises:
+            ValueError: Where a value is unknown or bad.
+        """
+        try:
+            return cls(**{**values, "recipe": Recipe(**values["recipe"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"a search was expected, {values!r} came ({error})") from None

@@ -1,0 +1,210 @@
+import functools
+import json
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+
+import keras_selectscale
+from keras_selectscale import data, models
+from keras_selectscale.training import CoupledSGD, Recipe
+from keras_selectscale.tuning import DropHyperModel, DropTuner
+
+RECIPE = Recipe(network="resnet-8", dataset="digits", epochs=2, batch_size=16, weight_decay=1e-3)
+BUILDER = functools.partial(models.CifarResNet, 8, input_shape=(8, 8, 1))
+
+
+def values(**more):
+    hp = keras_tuner.HyperParameters()
+    hp.values = {
+        "drop": "selectscale",
+        "selectscale/top_rate": 0.3,
+        "selectscale/retaining_rate": 0.6,
+        **more,
+    }
+    return hp
+
+
+def small(drop=None, activation=None):
+    """A builder of one's own."""
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3)(inputs)
+    x = x if drop is None else drop(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(10, activation=activation)(x))
+
+
+def compiled(drop):
+    model = small(drop)
+    model.compile("adam", "mse")
+    return model
+
+
+def images():
+    return data.validation_split(data.load("digits", train_size=60), share=0.25, seed=0)
+
+
+def test_the_drop_stands_at_every_site_of_our_builders():
+    model = DropHyperModel(BUILDER).build(values())
+    drops = [layer for layer in model.layers if isinstance(layer, keras_selectscale.SelectScale)]
+    assert len(drops) == 7
+    assert {(drop.top_rate, drop.retaining_rate) for drop in drops} == {(0.3, 0.6)}
+
+
+def test_the_recipe_decides_the_optimizer():
+    model = DropHyperModel(small, recipe=RECIPE).build(values())
+    assert isinstance(model.optimizer, CoupledSGD) and model.optimizer.l2 == 1e-3
+    tuned = DropHyperModel(small, tune={"learning_rate": (0.1, 0.02), "weight_decay": (0.0, 0.5)})
+    model = tuned.build(values(**{"recipe/learning_rate": 0.02, "recipe/weight_decay": 0.5}))
+    assert model.optimizer.l2 == 0.5 and float(model.optimizer.learning_rate) == pytest.approx(0.02)
+
+
+def test_a_compiled_model_stays_as_it_is():
+    model = DropHyperModel(compiled).build(values())
+    assert isinstance(model.optimizer, keras.optimizers.Adam) and model.loss == "mse"
+    assert isinstance(DropHyperModel(compiled, recipe=RECIPE).build(values()).optimizer, CoupledSGD)
+
+
+@pytest.mark.parametrize("activation, logits", [(None, True), ("softmax", False)])
+def test_the_loss_is_that_of_the_last_layer(activation, logits):
+    builder = functools.partial(small, activation=activation)
+    assert DropHyperModel(builder).build(values()).loss.from_logits is logits
+
+
+def test_images_are_trained_on_as_the_recipe_says_and_scored_by_those_held_out():
+    held = images()
+    hypermodel = DropHyperModel(small, recipe=RECIPE)
+    keras.utils.set_random_seed(3)
+    model = hypermodel.build(values())
+    found = hypermodel.fit(values(), model, held, seed=3)
+    # 45 images: 3 steps an epoch; the schedule's milestones at 30, 60 and 80% of 6 steps.
+    assert int(model.optimizer.iterations) == 6
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1 * 0.2**3)
+    assert found["epochs"] == 2
+    guesses = np.argmax(
+        keras.ops.convert_to_numpy(
+            model(
+                ((held.test_images / 255 - np.array(held.mean)) / np.array(held.std)).astype(
+                    "float32"
+                )
+            )
+        ),
+        axis=-1,
+    )
+    assert found["validation_error"] == pytest.approx(100 * np.mean(guesses != held.test_labels))
+
+
+def test_with_early_stopping_the_best_epoch_counts():
+    hypermodel = DropHyperModel(small, recipe=RECIPE)
+
+    class Scripted(keras.callbacks.Callback):
+        """Gives every epoch a history of its own."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_accuracy"] = (0.2, 0.8, 0.6, 0.4)[epoch]
+
+    for more, expected in (
+        ([], 60),
+        ([keras.callbacks.EarlyStopping("val_accuracy", mode="max")], 20),
+    ):
+        model = hypermodel.build(values())
+        found = hypermodel.fit(values(), model, images(), epochs=4, callbacks=[Scripted(), *more])
+        assert found["validation_error"] == pytest.approx(expected)
+
+
+def test_plain_kerastuner_searches_it(tmp_path):
+    """Arrays, KerasTuner's own tuner, and what its pages say."""
+    split = images()
+    x, y = split.train_images / 255.0, split.train_labels
+    tuner = keras_tuner.RandomSearch(
+        DropHyperModel(small, methods=("selectscale",), tune={"batch_size": (20, 45)}),
+        objective="val_accuracy",
+        max_trials=2,
+        directory=tmp_path,
+    )
+    tuner.search(x, y, validation_data=(x, y), epochs=1, verbose=0)
+    best = tuner.get_best_hyperparameters()[0].values
+    assert set(best) == {
+        "drop",
+        "selectscale/top_rate",
+        "selectscale/retaining_rate",
+        "recipe/batch_size",
+    }
+
+
+def test_hyperband_goes_on_with_a_trials_weights_and_optimizer(tmp_path):
+    seen = []
+
+    class Watched(DropHyperModel):
+        def fit(self, hp, model, *args, callbacks, **kwargs):
+            class Watch(keras.callbacks.Callback):
+                def on_train_batch_begin(self, batch, logs=None):
+                    if not batch and not self.seen:
+                        self.seen = True
+                        kernel = keras.ops.convert_to_numpy(self.model.layers[1].kernel)
+                        seen.append((hp.values, int(self.model.optimizer.iterations), kernel))
+
+            watch = Watch()
+            watch.seen = False
+            found = super().fit(hp, model, *args, callbacks=[*callbacks, watch], **kwargs)
+            seen[-1] += (keras.ops.convert_to_numpy(model.layers[1].kernel),)
+            return found
+
+    tuner = DropTuner(
+        Watched(small, recipe=RECIPE),
+        "hyperband",
+        tmp_path,
+        trials=9,
+        max_epochs=3,
+        tensorboard=False,
+    )
+    tuner.search(images())
+    by_id = {trial.trial_id: trial.hyperparameters.values for trial in tuner.oracle.trials.values()}
+    assert all(trial.status == "COMPLETED" for trial in tuner.oracle.trials.values())
+    promoted = [each for each in seen if each[0].get("tuner/trial_id")]
+    assert promoted
+    for its, iterations, begin, _ in promoted:
+        (before,) = [each for each in seen if each[0] == by_id[its["tuner/trial_id"]]]
+        np.testing.assert_array_equal(begin, before[3])
+        assert iterations == 3 * its["tuner/initial_epoch"] > 0
+
+
+def test_hparams_are_logged(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tuner = DropTuner(
+        DropHyperModel(small, ("selectscale",), RECIPE), "random", tmp_path, trials=1, seeds=2
+    )
+    tuner.search(images())
+    for seed in range(2):
+        log = EventAccumulator(str(tmp_path / "tensorboard" / "0" / f"seed{seed}")).Reload()
+        assert "_hparams_/session_start_info" in log.summary_metadata
+        assert len(log.Tensors("validation_error")) == 2
+    metric = json.loads((tmp_path / "trial_0" / "trial.json").read_text())["metrics"]["metrics"]
+    assert len(metric["validation_error"]["observations"][0]["value"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, error, named",
+    [
+        ({"build": "resnet-8"}, TypeError, "`build`.*'resnet-8'"),
+        ({"build": lambda: None}, TypeError, "`build`.*drop="),
+        ({"recipe": "cifar"}, TypeError, "`recipe`.*'cifar'"),
+        (
+            {"recipe": Recipe(network="a", dataset="digits", drop="dropout", curriculum="linear")},
+            ValueError,
+            "`recipe`.*curriculum",
+        ),
+        ({"tune": {"top_rate": (0.1,)}}, ValueError, "`tune`.*top_rate"),
+        ({"methods": ("selectout",), "retaining_rates": (0,)}, ValueError, "feasible"),
+    ],
+)
+def test_refuses_bad_values(arguments, error, named):
+    with pytest.raises(error, match=named):
+        DropHyperModel(**{"build": small, **arguments})
+
+
+def test_a_builder_that_gives_no_model():
+    with pytest.raises(TypeError, match="`build` must return a keras.Model"):
+        DropHyperModel(lambda drop: drop).build(values())

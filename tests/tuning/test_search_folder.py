@@ -1,0 +1,112 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from keras_selectscale.training import DamagedRunError
+from keras_selectscale.tuning import Search, SearchFolder
+from tests.tuning.folders import RECIPE, TRIALS, finished, scale, write
+
+
+def test_the_trials_as_the_files_have_them(tmp_path):
+    _, folder = finished(tmp_path, TRIALS)
+    trials = folder.read_trials()
+    assert [trial.id for trial in trials] == ["00", "01", "02", "03", "04", "05"]
+    assert [trial.status for trial in trials] == ["COMPLETED"] * 4 + ["FAILED", "RUNNING"]
+    assert (trials[0].score, trials[0].deviation) == (7.0, pytest.approx(2**0.5))
+    assert (trials[4].score, trials[4].message) == (None, "FloatingPointError: the loss is nan")
+    assert (trials[5].score, trials[5].deviation, trials[5].errors) == (None, None, [3.0])
+
+
+def test_the_reason_that_a_worker_left_beside(tmp_path):
+    _, folder = finished(tmp_path, [(scale(0.1, 0.1), "x")])
+    path = tmp_path / "trial_00" / "trial.json"
+    path.write_text(path.read_text().replace('"x\\n\\nTraceback"', "null"))
+    assert folder.read_trials()[0].message == "no reason is known"
+    (tmp_path / "trial_00" / "failure.txt").write_text("MemoryError: no room\n\nTraceback")
+    assert SearchFolder(tmp_path).read_trials()[0].message == "MemoryError: no room"
+
+
+def test_it_is_opened_again_by_the_same_search_alone(tmp_path):
+    search, folder = finished(tmp_path / "search", TRIALS)
+    folder.open(search, {})
+    folder.open(dataclasses.replace(search, trials=50), {})
+    assert folder.read_search().trials == 50
+    for other in (
+        dataclasses.replace(search, seeds=3),
+        dataclasses.replace(search, recipe=dataclasses.replace(RECIPE, epochs=9)),
+        dataclasses.replace(search, top_rates=(0.2,)),
+        dataclasses.replace(search, seed=2),
+        dataclasses.replace(search, recipe=dataclasses.replace(RECIPE, seed=2)),
+    ):
+        with pytest.raises(ValueError, match="another search .* there, .* here"):
+            folder.open(other, {})
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    for refused in (
+        SearchFolder(tmp_path / "notes").remove,
+        lambda: SearchFolder(tmp_path / "notes").open(search, {}),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match="no folder of a search"):
+            refused()
+    assert (tmp_path / "notes" / "mine.txt").read_text() == "mine"
+    folder.remove()
+    assert not folder.path.exists()
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("search.json", "{", "search.json is damaged"),
+        ("search.json", '{"search": {"seeds": 0}}', "search.json is damaged"),
+        ("trial_00/trial.json", '{"status": "COMPLETED"}', "trial.json is damaged"),
+        ("trial_00/trial.json", "", "trial.json is damaged"),
+        ("oracle.json", "[]", "oracle.json is damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(name, content, words, tmp_path):
+    finished(tmp_path, TRIALS)
+    (tmp_path / name).write_text(content)
+    folder = SearchFolder(tmp_path)
+    with pytest.raises(DamagedRunError, match=words):
+        folder.read_search()
+        folder.read_trials()
+
+
+def test_a_second_search_waits_for_the_folder(tmp_path):
+    finished(tmp_path, [])
+    code = (
+        "import sys; from keras_selectscale.tuning import SearchFolder\n"
+        "with SearchFolder(sys.argv[1]).lock(): print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"locked\n"
+        with (
+            pytest.raises(ValueError, match="in use: waited 0.5 s"),
+            SearchFolder(tmp_path).lock(0.5),
+        ):
+            pass
+        other.kill()
+        other.wait()
+        with SearchFolder(tmp_path).lock(5):
+            pass
+
+
+def test_a_death_is_noted_in_the_workers_trial(tmp_path):
+    _, folder = finished(tmp_path, TRIALS)
+    folder.note_death("worker0")
+    write(tmp_path / "oracle.json", {"start_order": [], "ongoing_trials": {"worker0": "05"}})
+    folder.note_death("worker0")
+    folder.note_death("worker1")
+    (noted,) = tmp_path.glob("*/deaths.txt")
+    assert noted.parent.name == "trial_05" and noted.read_text() == "worker0\n"
+
+
+def test_what_is_no_search():
+    with pytest.raises(FileNotFoundError, match="no folder of a search"):
+        SearchFolder("nowhere").read_search()
+    with pytest.raises(ValueError, match="a search was expected"):
+        Search.from_json({"recipe": RECIPE.as_json(), "sieve": 1})
