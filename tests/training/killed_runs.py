@@ -1,6 +1,6 @@
 """Trains a run whole, and again while it is killed, and prints what came of both as JSON.
 
-Run by `test_killed_runs.py` in a process of its own, a backend each. Every attempt is a fork that has
+Run by `test_killed_runs.py` in a process of its own, a backend each. An attempt is a fork that has
 Keras imported and nothing computed, so that it costs its training alone.
 
     python -m tests.training.killed_runs FOLDER KILLS
