@@ -1,19 +1,16 @@
 """Trains a run whole, and again while it is killed, and prints what came of both as JSON.
 
-Run by `test_killed_runs.py` in a process of its own, a backend each. An attempt is a fork that has
-Keras imported and nothing computed, so that it costs its training alone.
+Run by `test_killed_runs.py` in a process of its own, a backend each; every attempt is one too.
 
     python -m tests.training.killed_runs FOLDER KILLS
 """
 
 import json
-import os
 import pathlib
 import random
-import signal
+import subprocess
 import sys
 import time
-import traceback
 import zipfile
 
 import keras
@@ -27,31 +24,42 @@ RECIPE = Recipe(
     dataset="digits",
     drop="selectscale",
     curriculum="linear",
-    epochs=20,
+    epochs=12,
     batch_size=32,
     train_size=200,
     seed=3,
 )
 
 
-def start(run, images):
-    """Starts an attempt and returns its process number."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        if keras.backend.backend() == "jax":
-            import jax
+def attempt(folder):
+    """Trains a run from where it stands, once a line comes on standard input."""
+    images = data.load("digits", train_size=RECIPE.train_size, seed=RECIPE.seed)
+    if keras.backend.backend() == "jax":
+        import jax
 
-            # An attempt after a kill need not compile again.
-            jax.config.update("jax_compilation_cache_dir", str(run.path.parent / "compiled"))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        run.open(RECIPE.as_json(), {})
-        train(RECIPE, run, images, tensorboard=False, checkpoint_seconds=0.05)
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
+        # An attempt after a kill need not compile again.
+        jax.config.update("jax_compilation_cache_dir", str(folder.parent / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    sys.stdin.readline()
+    run = RunFolder(folder)
+    run.open(RECIPE.as_json(), {})
+    train(RECIPE, run, images, tensorboard=False, checkpoint_seconds=0.0)
+
+
+def prepare(run):
+    """Returns the process of an attempt, which waits with all it needs imported."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.killed_runs", str(run.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def start(process):
+    """Lets a waiting attempt train."""
+    process.stdin.write("go\n")
+    process.stdin.flush()
 
 
 def written(run):
@@ -62,21 +70,23 @@ def written(run):
         return None
 
 
-def kill(run, images, early):
-    """Starts an attempt and kills it: at once, or a moment after it wrote a checkpoint."""
+def kill(process, run, early):
+    """Lets an attempt train and kills it: at once, or a moment after some checkpoints."""
     before = written(run)
-    child = start(run, images)
-    while not early and written(run) == before:
-        time.sleep(0.005)
-        if os.waitpid(child, os.WNOHANG) != (0, 0):
-            raise SystemExit("an attempt ended by itself")
-    time.sleep(random.uniform(0, 0.4))
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    start(process)
+    for _ in range(0 if early else random.randint(1, 6)):
+        while written(run) == before:
+            time.sleep(0.002)
+            if process.poll() is not None:
+                raise SystemExit("an attempt ended by itself")
+        before = written(run)
+    time.sleep(random.uniform(0, 0.1))
+    process.kill()
+    process.wait()
 
 
 def step(run):
-    """Returns the step of a checkpoint without a word to the backend, which could not fork then."""
+    """Returns the step of the last checkpoint."""
     with zipfile.ZipFile(run.checkpoint_path) as archive:
         return json.loads(archive.read(checkpoints.ENTRY))["state"]["step"]
 
@@ -91,16 +101,24 @@ def state(run):
 
 
 def main():
-    folder, kills = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+    folder = pathlib.Path(sys.argv[1])
+    if len(sys.argv) == 2:
+        attempt(folder)
+        return
+    kills = int(sys.argv[2])
     random.seed(kills)
-    images = data.load("digits", train_size=RECIPE.train_size, seed=RECIPE.seed)
     whole, killed = RunFolder(folder / "whole"), RunFolder(folder / "killed")
-    assert os.waitpid(start(whole, images), 0)[1] == 0
+    first, process = prepare(whole), prepare(killed)
+    start(first)
+    assert first.wait() == 0
     steps = []
     for number in range(kills):
-        kill(killed, images, early=number % 4 == 3)
+        following = prepare(killed)
+        kill(process, killed, early=number % 4 == 3)
         steps.append(step(killed))
-    assert os.waitpid(start(killed, images), 0)[1] == 0
+        process = following
+    start(process)
+    assert process.wait() == 0
     ours, drops = state(killed)
     theirs, _ = state(whole)
     without_time = [

@@ -1,0 +1,68 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_selectscale import data
+from keras_selectscale.data import packed_images
+
+
+@pytest.fixture
+def images():
+    """The digits under the name of a dataset of TensorFlow Datasets."""
+    return dataclasses.replace(data.load("digits", train_size=100), name="cifar10")
+
+
+def test_what_was_packed_is_loaded_to_the_bit(tmp_path, images, monkeypatch):
+    monkeypatch.setattr(packed_images, "LARGEST_PART", 3000)
+    parts = data.pack(images, tmp_path)
+    # 100 images of 64 bytes make 3 parts of at most 3,000; 899 make 20.
+    assert [part.name for part in parts] == [f"part-{number:03d}.npz" for number in range(23)]
+    loaded = data.load("cifar10", data_dir=str(tmp_path))
+    for field in ("train_images", "train_labels", "test_images", "test_labels"):
+        ours, theirs = getattr(loaded, field), getattr(images, field)
+        assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
+    assert (loaded.name, loaded.classes) == ("cifar10", 10)
+    assert not [path for path in (tmp_path / "packed").iterdir() if path.name.startswith(".")]
+
+
+def test_the_name_of_another_builder_becomes_a_folder(tmp_path, images):
+    other = dataclasses.replace(images, name="tfds:some/config:1.0.0")
+    (first, second) = data.pack(other, tmp_path)
+    assert first.parent == second.parent == tmp_path / "packed" / "some-config-1.0.0"
+    assert data.load("tfds:some/config:1.0.0", data_dir=str(tmp_path)).test_count == 899
+
+
+def test_a_packed_dataset_is_not_written_over(tmp_path, images):
+    data.pack(images, tmp_path)
+    with pytest.raises(FileExistsError, match="cifar10 exists: remove it"):
+        data.pack(images, tmp_path)
+
+
+def test_what_is_not_in_memory_or_no_uint8_is_refused(tmp_path, images):
+    floats = dataclasses.replace(images, train_images=images.train_images.astype("float32"))
+    for wrong in (floats, "cifar10"):
+        with pytest.raises(TypeError, match="uint8 images in memory"):
+            data.pack(wrong, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_part_is_said(tmp_path, images):
+    data.pack(images, tmp_path)[0].unlink()
+    with pytest.raises(OSError, match="packed dataset|1 of the 2 parts"):
+        data.load("cifar10", data_dir=str(tmp_path))
+
+
+def test_a_missing_part_of_a_split_is_counted(tmp_path, images, monkeypatch):
+    monkeypatch.setattr(packed_images, "LARGEST_PART", 3000)
+    data.pack(images, tmp_path)[1].unlink()
+    with pytest.raises(OSError, match="holds 22 of the 23 parts of cifar10"):
+        data.load("cifar10", data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 half"])
+def test_a_damaged_part_is_named(tmp_path, images, content):
+    part = data.pack(images, tmp_path)[0]
+    part.write_bytes(content)
+    with pytest.raises(OSError, match=r"part-000.npz cannot be read .*pack the dataset again"):
+        data.load("cifar10", data_dir=str(tmp_path))
