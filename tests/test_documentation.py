@@ -72,7 +72,7 @@ def test_there_are_snippets():
 def test_the_main_commands_stand_on_the_first_screen():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:30]
     assert any(line.endswith(".venv/bin/keras-selectscale compare") for line in lines)
-    assert any(line.endswith(".venv/bin/python -m pytest") for line in lines)
+    assert any(".venv/bin/python -m pytest" in line for line in lines)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -171,16 +171,14 @@ class Devices:
             with tf.distribute.MirroredStrategy(_mirrored_devices()).scope():
                 yield
         elif self.distribute == "data":
-            before = keras.distribution.distribution()
-            keras.distribution.set_distribution(
-                keras.distribution.DataParallel(auto_shard_dataset=False)
-            )
-            try:
+            with _distribution(keras.distribution.DataParallel(auto_shard_dataset=False)):
                 yield
-            finally:
-                keras.distribution.set_distribution(before)
         else:
             yield
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Lets what one process makes within the scope live on its own first device."""
+        return _distribution(None)
 
     def prepare(self, model: keras.Model) -> None:
         """Makes batch normalisation one of the whole batch, as on one device.
@@ -217,6 +215,17 @@ class Devices:
     def describe(self) -> dict[str, Any]:
         """Returns what a run's config records of its devices."""
         return {"distribute": self.distribute, "devices": self.count, "processes": self.processes}
+
+
+@contextlib.contextmanager
+def _distribution(chosen: Any) -> Iterator[None]:
+    """Lets what is made within be distributed so, on JAX."""
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(chosen)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
 
 
 def _check_count(name: str, value: Any, low: int) -> None:

@@ -204,11 +204,16 @@ def _restore(
     if not devices.is_several:
         return checkpoints.restore(run, made_by, _say(progress))
     found = None
-    if devices.is_main and checkpoints.restore(run, made_by, _say(progress)) is not None:
-        found = checkpoints.existing_checkpoint(run).read_bytes()
+    if devices.is_main:
+        # Variables that all processes have are made by all of them together.
+        with devices.alone():
+            if checkpoints.restore(run, made_by, _say(progress)) is not None:
+                found = checkpoints.existing_checkpoint(run).read_bytes()
     content = process_group.share_bytes(found)
     if content is None:
         return None
+    # Loading draws initial weights first, and they have to be the same in all processes.
+    keras.utils.set_random_seed(recipe.seed)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "checkpoint.keras"
         path.write_bytes(content)
