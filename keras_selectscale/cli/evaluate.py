@@ -32,8 +32,6 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
             recipe = Recipe.from_json(values)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{folder.config_path} is damaged: {error}") from None
-        if not folder.checkpoint_path.exists():
-            raise ValueError(f"{folder.path} has no checkpoint yet: its training has just begun")
         model = load_checkpoint(folder)
         epochs = len(folder.read_history())
         images = data.load(recipe.dataset, data_dir=data_dir, image_size=recipe.image_size)

@@ -56,8 +56,6 @@ def command(
         path = pathlib.Path(run)
         folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
         folder.read_recipe()
-        if not folder.checkpoint_path.exists():
-            raise ValueError(f"{folder.path} has no checkpoint yet: its training has just begun")
         model = load_checkpoint(folder)
     out = out or folder.path / FORMATS[format_name]
     # A disk that is full, or a folder that is not one's own, is no bad input.

@@ -95,7 +95,7 @@ def checkpoint_option(command: Callable) -> Callable:
     return click.option(
         "--checkpoint-seconds",
         type=click.FloatRange(min=0),
-        default=10.0,
+        default=5.0,
         show_default=True,
         help="Seconds from one checkpoint to the next, what a kill can lose; 0 for every step.",
     )(command)

@@ -36,7 +36,7 @@ def train(
     label: str = "",
     epoch_lines: bool = True,
     tensorboard: bool = True,
-    checkpoint_seconds: float = 10.0,
+    checkpoint_seconds: float = 5.0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Trains a recipe in a run's folder: from the start, from where it stopped, or not at all.

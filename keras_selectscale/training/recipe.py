@@ -155,6 +155,8 @@ class Recipe:
         else:
             # A boundary is the last step at the old rate.
             boundaries = [round(m * total) - 1 for m in self.milestones]
+            # Keras' schedule wants at least one.
+            boundaries = boundaries or [total]
             values = [self.learning_rate * self.decay_factor**i for i in range(len(boundaries) + 1)]
             rate = schedules.PiecewiseConstantDecay(boundaries, values)
         return CoupledSGD(rate, momentum=self.momentum, nesterov=True, l2=self.weight_decay)

@@ -90,6 +90,23 @@ def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, w
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--distribute", "all"], ["--distribute", "mirrored", "'all'"]),
+        (["--cpu-devices", "0"], ["--cpu-devices", "at least 1"]),
+        (["--processes", "2"], ["--coordinator", "processes=2"]),
+        (["--precision", "float8"], ["--precision", "mixed_bfloat16", "'float8'"]),
+        (["--checkpoint-seconds", "-1"], ["--checkpoint-seconds", "-1"]),
+    ],
+)
+def test_bad_devices_are_one_line(command, tmp_path, arguments, words):
+    status, out, err = command(*TINY, "--epochs", 1, "--run", "bad", *arguments)
+    assert status == 2 and out == ""
+    assert err.count("\n") == 1 and all(word in err for word in words), err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_training_that_diverges_is_one_line_and_status_1(command):
     status, out, err = command(
         *TINY, "--learning-rate", "1e30", "--batch-size", 8, "--epochs", 1, "--run", "far"

@@ -23,6 +23,11 @@ def test_the_step_schedule_is_the_papers_at_200_epochs():
     np.testing.assert_allclose(rates, expected, rtol=1e-6)
 
 
+def test_without_milestones_the_learning_rate_stays():
+    recipe = Recipe(network="resnet-8", dataset="digits", epochs=3, milestones=())
+    np.testing.assert_allclose(learning_rates(recipe, 4), np.full(12, 0.1), rtol=1e-6)
+
+
 def test_the_cosine_schedule_goes_to_zero_without_a_restart():
     rates = learning_rates(
         Recipe(network="resnet-8", dataset="digits", epochs=10, schedule="cosine"), 4
