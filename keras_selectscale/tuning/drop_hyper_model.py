@@ -108,7 +108,9 @@ class DropHyperModel(keras_tuner.HyperModel):
             self._compile(model, optimizer)
         return model
 
-    def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any):
+    def fit(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any
+    ) -> Any:
         """Trains a model.
 
         Args:
