@@ -100,6 +100,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         """Writes a checkpoint, unless a weight is not finite."""
         started = time.monotonic()
         for weight in self.model.weights:
+            if not keras.backend.is_float_dtype(weight.dtype):
+                continue  # A counter is always finite, and under `tf.distribute` no tensor.
             if not np.isfinite(ops.convert_to_numpy(weight.value).astype("float32")).all():
                 what = f"the weight {weight.path} is not finite"
                 raise FloatingPointError(self.describe(what, self.state.step))

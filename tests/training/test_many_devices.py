@@ -62,6 +62,16 @@ def test_the_losses_on_two_devices_are_those_on_one(tmp_path, backend, distribut
     assert two["test_error"] == pytest.approx(one["test_error"], abs=0.5)
 
 
+def test_replicas_with_a_scheduled_drop_write_checkpoints_within_epochs(tmp_path):
+    needs("tensorflow")
+    devices = {"distribute": "mirrored", "cpu_devices": 2}
+    recipe = RECIPE | DROP
+    often = report(start("tensorflow", tmp_path / "often", recipe, devices, 0))
+    once = report(start("tensorflow", tmp_path / "once", recipe, devices))
+    assert often["losses"] == once["losses"] and len(often["losses"]) == 2
+    assert often["test_error"] == once["test_error"]
+
+
 def test_two_processes_go_on_after_one_is_killed(tmp_path):
     needs("jax")
     recipe = RECIPE | DROP | {"epochs": 12}
