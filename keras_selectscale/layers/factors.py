@@ -11,6 +11,8 @@ import keras
 import ml_dtypes
 from keras import ops
 
+from keras_selectscale.layers import draws
+
 FLOAT32_SPACING = 2.0**-23
 
 
@@ -28,7 +30,7 @@ def inverted_bernoulli(
     Returns:
         A tensor of 0 and 1 / p.
     """
-    kept = keras.random.uniform(shape, dtype="float32", seed=seed) < retaining_rate
+    kept = draws.uniform(shape, 0.0, 1.0, seed) < retaining_rate
     scale = inverse(retaining_rate, dtype)
     return ops.where(kept, scale, ops.zeros_like(scale))
 
@@ -59,6 +61,6 @@ def uniform_around_one(
     spacing = max(float(ml_dtypes.finfo(dtype).eps), FLOAT32_SPACING)
     width = half_width / spacing
     furthest = float(math.floor(width)) if isinstance(width, float) else ops.floor(width)
-    noise = keras.random.uniform(shape, -1.0, 1.0, dtype="float32", seed=seed)
+    noise = draws.uniform(shape, -1.0, 1.0, seed)
     steps = ops.maximum(ops.minimum(ops.round(noise * width), furthest), -furthest)
     return ops.cast(1.0 + spacing * steps, dtype)

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import ml_dtypes
 from keras import ops
 
-from keras_selectscale.layers import layout, scores
+from keras_selectscale.layers import draws, layout, scores
 from keras_selectscale.layers.average_pool_score import AveragePoolScore
+from keras_selectscale.layers.fast_calls import fast_call
 
 Score = Callable[[Any, int], Any]
 
@@ -69,32 +71,47 @@ def ranks(values: Any) -> Any:
     """Returns the rank of each value within its row: 0 is the highest, ties by lower index.
 
     Args:
-        values: Tensor of shape (batch, channels). NaN ranks as infinity.
+        values: float32 or float64 tensor of shape (batch, channels). NaN ranks as infinity, and
+            -0 and denormals as 0.
 
     Returns:
         An int32 tensor of the same shape, each row a permutation of 0 to channels - 1.
     """
     values = ops.where(ops.isnan(values), ops.full_like(values, math.inf), values)
-    # XLA sorts -0 before 0.
-    values = ops.where(values == 0, ops.zeros_like(values), values)
+    # XLA sorts -0 before 0, and denormals are 0 to one kernel and numbers to the next.
+    smallest = float(ml_dtypes.finfo(keras.backend.standardize_dtype(values.dtype)).tiny)
+    values = ops.where(ops.abs(values) < smallest, ops.zeros_like(values), values)
     order = ops.argsort(-values, axis=-1)  # Stable on every backend.
     # Ranks are the inverse permutation. Sorted as floats, since XLA's top-k of int32 is not to be
     # trusted on TensorFlow; channel numbers are exact in float32.
     return ops.cast(ops.argsort(ops.cast(order, "float32"), axis=-1), "int32")
 
 
+def plain_top_k_mask(values: Any, count: Any) -> Any:
+    """Returns what `top_k_mask` does, by ranks: the reference for the backends' own ways."""
+    return ranks(values) < count
+
+
 def top_k_mask(values: Any, count: Any) -> Any:
     """Returns a boolean mask of exactly the `count` highest values of each row.
 
     Args:
-        values: Tensor of shape (batch, channels). Among equals the lower index wins; NaN counts as
-            infinity.
+        values: float32 or float64 tensor of shape (batch, channels). Among equals the lower index
+            wins; NaN counts as infinity, and -0 and denormals as 0.
         count: How many, an int or a scalar int tensor.
 
     Returns:
         A boolean tensor of the same shape.
     """
-    return ranks(values) < count
+    fast = fast_call("top_k_mask")
+    if fast is None or not _has_fast_keys(values):
+        return plain_top_k_mask(values, count)
+    return fast(values, count)
+
+
+def _has_fast_keys(values: Any) -> bool:
+    # The backends' own ways compare the 32 bits of a number.
+    return keras.backend.standardize_dtype(values.dtype) != "float64"
 
 
 def candidate_mask(inputs: Any, channel_axis: int, top_rate: float, score: Score) -> Any:
@@ -109,15 +126,25 @@ def candidate_mask(inputs: Any, channel_axis: int, top_rate: float, score: Score
     Raises:
         ValueError: Where the score gives another shape.
     """
+    inputs = ops.stop_gradient(inputs)
+    count = candidate_count(top_rate, inputs.shape[channel_axis])
+    if score is scores.max_score and _has_fast_keys(inputs):
+        fast = fast_call("max_score_mask")
+        if fast is not None:
+            return fast(inputs, channel_axis, count)
+    return top_k_mask(_checked_score(inputs, channel_axis, score), count)
+
+
+def _checked_score(inputs: Any, channel_axis: int, score: Score) -> Any:
     batch, channels = inputs.shape[0], inputs.shape[channel_axis]
-    values = score(ops.stop_gradient(inputs), channel_axis)
+    values = score(inputs, channel_axis)
     shape = tuple(getattr(values, "shape", ()))
     if not layout.may_be_equal(shape, (batch, channels)):
         raise ValueError(
             "Argument `score` must be a function that gives a tensor of shape (batch, channels), "
             f"here ({batch}, {channels}). Received: score={score!r}, which gives the shape {shape}"
         )
-    return top_k_mask(scores.at_least_float32(values), candidate_count(top_rate, channels))
+    return scores.at_least_float32(values)
 
 
 def random_pick(mask: Any, count: Any, seed: keras.random.SeedGenerator) -> Any:
@@ -131,5 +158,5 @@ def random_pick(mask: Any, count: Any, seed: keras.random.SeedGenerator) -> Any:
     Returns:
         A boolean tensor of the same shape.
     """
-    keys = keras.random.uniform(ops.shape(mask), dtype="float32", seed=seed)
+    keys = draws.uniform(ops.shape(mask), 0.0, 1.0, seed)
     return ops.logical_and(mask, top_k_mask(ops.where(mask, keys, -1.0), count))

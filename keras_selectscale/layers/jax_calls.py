@@ -1,0 +1,46 @@
+"""What JAX does faster than `keras.ops`."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+
+from keras_selectscale.layers import bisection, layout, pairwise
+from keras_selectscale.layers.sort_keys import sort_keys
+
+
+def top_k_mask(values: Any, count: Any) -> Any:
+    """Returns `selection.plain_top_k_mask` of float32 values."""
+    # A loop with an open end would wait at each turn for the host of an accelerator, and for the
+    # other devices.
+    alone = jax.default_backend() == "cpu" and keras.distribution.distribution() is None
+    if alone or values.shape[1] > pairwise.MOST_CHANNELS:
+        return _by_bisection(values, count)
+    return _by_pairs(values, count)
+
+
+def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
+    """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
+    axes = layout.spatial_axes(channel_axis, inputs.ndim)
+    if inputs.dtype == jnp.float32:
+        # Two reductions that XLA knows are faster than one of a magnitude.
+        values = jnp.maximum(jnp.max(inputs, axes), -jnp.min(inputs, axes))
+    else:
+        values = jnp.max(jnp.abs(inputs.astype("float32")), axes)
+    return top_k_mask(values, count)
+
+
+# Compiled for themselves too, so that a loop is not compiled at each call that is not.
+@jax.jit
+def _by_bisection(values: Any, count: Any) -> Any:
+    return bisection.top_k_mask(_keys(values), count)
+
+
+@jax.jit
+def _by_pairs(values: Any, count: Any) -> Any:
+    return pairwise.top_k_mask(_keys(values), count)
+
+
+def _keys(values: Any) -> Any:
+    return sort_keys(jax.lax.bitcast_convert_type(values, jnp.int32))
