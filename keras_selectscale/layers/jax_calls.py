@@ -11,7 +11,7 @@ from keras_selectscale.layers.sort_keys import sort_keys
 
 
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns `selection.plain_top_k_mask` of float32 values."""
+    """Returns `ranking.top_k_mask` of float32 values."""
     # A loop with an open end would wait at each turn for the host of an accelerator, and for the
     # other devices.
     alone = jax.default_backend() == "cpu" and keras.distribution.distribution() is None

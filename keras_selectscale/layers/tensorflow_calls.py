@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_selectscale.layers import bisection, layout, pairwise, scores
+from keras_selectscale.layers import bisection, layout, pairwise, ranking, scores
 from keras_selectscale.layers.sort_keys import sort_keys
 
 
@@ -24,7 +24,9 @@ def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGen
 
 
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns `selection.plain_top_k_mask` of float32 values."""
+    """Returns `ranking.top_k_mask` of float32 values."""
+    if tf.executing_eagerly():  # What is called once is not worth compiling.
+        return ranking.top_k_mask(values, count)
     mask = _mask_of_scores(values, tf.cast(count, "int32"))
     return tf.ensure_shape(mask, values.shape)
 
@@ -32,7 +34,7 @@ def top_k_mask(values: Any, count: Any) -> Any:
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     axes = layout.spatial_axes(channel_axis, len(inputs.shape))
-    if None in (inputs.shape[axis] for axis in axes):
+    if tf.executing_eagerly() or None in (inputs.shape[axis] for axis in axes):
         # Each size of image would be compiled anew; of scores, each size of batch alone is.
         values = scores.at_least_float32(scores.max_score(inputs, channel_axis))
         return top_k_mask(values, count)

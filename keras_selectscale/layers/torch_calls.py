@@ -15,7 +15,7 @@ WIDE = 128
 
 @torch.no_grad()
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns `selection.plain_top_k_mask` of float32 values."""
+    """Returns `ranking.top_k_mask` of float32 values."""
     if isinstance(count, torch.Tensor):  # A number is wanted; the plain version compares.
         count = int(count)
     return _mark(sort_keys(values.view(torch.int32)), count)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_selectscale.layers import AveragePoolScore, scores, selection
+from keras_selectscale.layers import AveragePoolScore, ranking, scores, selection
 from tests.layers import drawing, reference, strategies
 
 FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, -1.0, math.inf, -math.inf])
@@ -38,14 +38,14 @@ def test_ranks_are_a_permutation_with_ties_by_index(data, channels):
         st.lists(st.lists(FEW_VALUES, min_size=channels, max_size=channels), min_size=1, max_size=3)
     )
     values = np.array(rows, "float32")
-    ranks = drawing.as_array(selection.ranks(ops.convert_to_tensor(values)))
+    ranks = drawing.as_array(ranking.ranks(ops.convert_to_tensor(values)))
     for count in range(channels + 1):
         np.testing.assert_array_equal(ranks < count, reference.top(values, count))
 
 
 def test_not_a_number_ranks_as_infinity():
     values = ops.convert_to_tensor([[1.0, math.nan, math.inf, math.nan, 2.0]])
-    np.testing.assert_array_equal(drawing.as_array(selection.ranks(values)), [[4, 0, 1, 2, 3]])
+    np.testing.assert_array_equal(drawing.as_array(ranking.ranks(values)), [[4, 0, 1, 2, 3]])
 
 
 @pytest.mark.skipif(drawing.BACKEND == "torch", reason="nothing is compiled on PyTorch")
@@ -56,11 +56,11 @@ def test_ranks_are_the_same_when_compiled():
     if drawing.BACKEND == "tensorflow":
         import tensorflow as tf
 
-        ranks = tf.function(selection.ranks, jit_compile=True)(values)
+        ranks = tf.function(ranking.ranks, jit_compile=True)(values)
     else:
         import jax
 
-        ranks = jax.jit(selection.ranks)(values)
+        ranks = jax.jit(ranking.ranks)(values)
     expected = reference.top(np.where(np.isnan(values), np.inf, values), 150)
     np.testing.assert_array_equal(drawing.as_array(ranks) < 150, expected)
 
