@@ -1,9 +1,12 @@
 """What is measured."""
 
 import dataclasses
+import itertools
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from keras_selectscale.benchmarking.backend_modes import MODES, modes
 from keras_selectscale.benchmarking.layer_sides import SIDES
 from keras_selectscale.models.names import FAMILIES
 
@@ -46,6 +49,8 @@ class BenchOptions:
         networks: Networks whose training step is measured, names for `models.build`.
         step_methods: Layers at the drop sites of the networks.
         batch_size: Images a step.
+        modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow; `None` for all
+            of its modes, or the first where it is quick.
         rounds: Measurements of each side.
         seconds: Time of one measurement, at least about.
         memory: Whether the peak memory of the steps is measured, in a process for each side.
@@ -64,6 +69,7 @@ class BenchOptions:
     networks: tuple[str, ...] = ("resnet-20", "wrn-16-4")
     step_methods: tuple[str, ...] = ("selectscale",)
     batch_size: int = 128
+    modes: tuple[str, ...] | None = None
     rounds: int = 15
     seconds: float = 0.02
     memory: bool = True
@@ -79,6 +85,8 @@ class BenchOptions:
             ("step_methods", SIDES),
         ):
             _check_names(name, getattr(self, name), tuple(known))
+        if self.modes is not None:
+            _check_names("modes", self.modes, tuple(itertools.chain(*MODES.values())))
         for name, low in (("batch_size", 1), ("rounds", 1), ("seed", 0)):
             _check_integer(name, getattr(self, name), low)
         if not 0 < self.seconds <= 3600:
@@ -100,6 +108,21 @@ class BenchOptions:
                 raise ValueError(
                     f"Argument `networks` must hold names of the form "
                     f"{' or '.join(f.form for f in FAMILIES)}. Received: {network!r}"
+                )
+
+    def modes_here(self) -> tuple[str, ...]:
+        """Returns the modes that are measured on the active backend."""
+        if self.modes is None:
+            return modes()[: 1 if self.quick else None]
+        return tuple(mode for mode in modes() if mode in self.modes)
+
+    def check_modes(self, backends: Sequence[str]) -> None:
+        """Raises a `ValueError` where a backend has none of the modes that are wanted."""
+        for backend in backends:
+            if self.modes is not None and not set(self.modes) & set(MODES[backend]):
+                raise ValueError(
+                    f"Argument `modes` must hold one of {', '.join(MODES[backend])} for the "
+                    f"backend {backend}. Received: modes={','.join(self.modes)}"
                 )
 
     def as_json(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import ml_dtypes
 import numpy as np
 from keras import ops
 
-from keras_selectscale.benchmarking import backend_modes
 from keras_selectscale.benchmarking.bench_options import BenchOptions
 from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL, NONE, make_layer
 from keras_selectscale.benchmarking.layer_work import copy_work, layer_work
@@ -35,7 +34,7 @@ def measure_layers(options: BenchOptions, say: Say) -> dict[str, Any]:
         `cases` and `copies`, each with every raw time.
     """
     cases, copies = [], []
-    for mode, precision in itertools.product(backend_modes.modes(), options.precisions):
+    for mode, precision in itertools.product(options.modes_here(), options.precisions):
         about = {"mode": mode, "precision": precision}
         say(f"copy  {mode}  {precision}")
         copies.append({**about, **_measure_copies(options, mode, precision)})
@@ -56,7 +55,7 @@ def measure_layers(options: BenchOptions, say: Say) -> dict[str, Any]:
 
 def case_count(options: BenchOptions) -> int:
     """Returns how often `measure_layers` says something."""
-    settings = len(backend_modes.modes()) * len(options.precisions)
+    settings = len(options.modes_here()) * len(options.precisions)
     return settings * (1 + len(DATA) * len(options.shapes))
 
 
