@@ -50,7 +50,7 @@ class BenchOptions:
         step_methods: Layers at the drop sites of the networks.
         batch_size: Images a step.
         modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow; `None` for all
-            of its modes, or the first where it is quick.
+            of its modes, or, where it is quick, for the first but for the layers.
         rounds: Measurements of each side.
         seconds: Time of one measurement, at least about.
         memory: Whether the peak memory of the steps is measured, in a process for each side.
@@ -110,11 +110,12 @@ class BenchOptions:
                     f"{' or '.join(f.form for f in FAMILIES)}. Received: {network!r}"
                 )
 
-    def modes_here(self) -> tuple[str, ...]:
-        """Returns the modes that are measured on the active backend."""
-        if self.modes is None:
-            return modes()[: 1 if self.quick else None]
-        return tuple(mode for mode in modes() if mode in self.modes)
+    def modes_here(self, section: str) -> tuple[str, ...]:
+        """Returns the modes in which a section is measured on the active backend."""
+        if self.modes is not None:
+            return tuple(mode for mode in modes() if mode in self.modes)
+        # XLA is long in compiling networks.
+        return modes()[:1] if self.quick and section != "layers" else modes()
 
     def check_modes(self, backends: Sequence[str]) -> None:
         """Raises a `ValueError` where a backend has none of the modes that are wanted."""

@@ -42,7 +42,7 @@ def measure_growth(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
         The cases with every raw time.
     """
     cases = []
-    for mode in options.modes_here():
+    for mode in options.modes_here("growth"):
         for varied, values in sweep_values(options).items():
             for value in values:
                 say(f"growth  {mode}  {varied}  {value}")
@@ -77,4 +77,4 @@ def sweep_values(options: BenchOptions) -> dict[str, tuple[int, ...]]:
 
 def case_count(options: BenchOptions) -> int:
     """Returns how often `measure_growth` says something."""
-    return len(options.modes_here()) * sum(map(len, sweep_values(options).values()))
+    return len(options.modes_here("growth")) * sum(map(len, sweep_values(options).values()))

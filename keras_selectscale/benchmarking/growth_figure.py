@@ -12,15 +12,15 @@ MARKERS = dict(zip(METHODS, ("s", "^", "v", "o"), strict=True))
 LABELS = {
     "channels": "channels, batch 64, maps of 8x8",
     "batch": "batch, maps of 16x16, 64 channels",
-    "resolution": "edge of the maps, batch 32, 64 channels",
+    "resolution": "positions of a map, batch 32, 64 channels",
 }
 
 
 def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: str = "") -> None:
     """Draws the time of each layer over channels, batch and resolution, both axes logarithmic.
 
-    A row of three panels for each backend and mode. The dashed line grows as the number of
-    elements does: it is linear growth. The legends tell the exponents in the number of elements.
+    A row of three panels for each backend and mode. A dashed line of slope 1 shows linear growth,
+    and the legends tell the exponents.
 
     Args:
         backends: What `run_bench` gave, by backend.
@@ -33,7 +33,7 @@ def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: s
     lines = [
         (backend, mode, [row for row in result["rows"]["growth"] if row["mode"] == mode], result)
         for backend, result in backends.items()
-        for mode in result["modes"]
+        for mode in dict.fromkeys(row["mode"] for row in result["rows"]["growth"])
     ]
     figure = Figure(figsize=(13, 0.6 + 4.1 * len(lines)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
@@ -60,7 +60,7 @@ def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: s
 
 
 def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
-    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import NullLocator, StrMethodFormatter
 
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -68,7 +68,7 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
         exponent = row["exponent_of_larger_half"]
         fitted = "" if exponent is None else f" ({exponent:.2f})"
         axes.plot(
-            row["values"],
+            _places(row),
             [1e3 * time for time in row["seconds"]],
             MARKERS[row["side"]] + "-",
             color=COLORS[row["side"]],
@@ -76,23 +76,23 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
             label=f"{SIDES[row['side']].title}{fitted}",
         )
     if rows:
-        values, sizes = rows[-1]["values"], rows[-1]["bytes"]
-        # Ends where the fastest layer does, half as high: it is a slope and no measurement.
+        places, values = _places(rows[0]), rows[0]["values"]
+        times = [1e3 * time for row in rows for time in row["seconds"]]
+        # Below the curves: it is a slope and no measurement. Cut off where it would lengthen the
+        # axis.
         end = 0.5e3 * min(row["seconds"][-1] for row in rows)
-        guide = [end * size / sizes[-1] for size in sizes]
-        floor = 0.4e3 * min(min(row["seconds"]) for row in rows)
-        kept = [number for number, height in enumerate(guide) if height >= floor]
+        start = max(places[0], places[-1] * min(1.0, 0.3 * min(times) / end))
         axes.plot(
-            [values[number] for number in kept],
-            [guide[number] for number in kept],
+            [start, places[-1]],
+            [end * start / places[-1], end],
             "--",
             color="#999999",
             linewidth=1.2,
-            label="linear in the size",
+            label="linear",
         )
-        axes.xaxis.set_major_locator(FixedLocator(values))
+        squares = varied == "resolution"
+        axes.set_xticks(places, [f"{each}x{each}" if squares else f"{each:,}" for each in values])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.legend(fontsize=7, frameon=False, loc="upper left")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set_xlabel(LABELS[varied])
@@ -100,3 +100,8 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _places(row: dict[str, Any]) -> list[int]:
+    """Returns the values so that the elements of the input are proportional to them."""
+    return [value**2 if row["varied"] == "resolution" else value for value in row["values"]]

@@ -34,7 +34,7 @@ def measure_layers(options: BenchOptions, say: Say) -> dict[str, Any]:
         `cases` and `copies`, each with every raw time.
     """
     cases, copies = [], []
-    for mode, precision in itertools.product(options.modes_here(), options.precisions):
+    for mode, precision in itertools.product(options.modes_here("layers"), options.precisions):
         about = {"mode": mode, "precision": precision}
         say(f"copy  {mode}  {precision}")
         copies.append({**about, **_measure_copies(options, mode, precision)})
@@ -55,7 +55,7 @@ def measure_layers(options: BenchOptions, say: Say) -> dict[str, Any]:
 
 def case_count(options: BenchOptions) -> int:
     """Returns how often `measure_layers` says something."""
-    settings = len(options.modes_here()) * len(options.precisions)
+    settings = len(options.modes_here("layers")) * len(options.precisions)
     return settings * (1 + len(DATA) * len(options.shapes))
 
 

@@ -34,27 +34,24 @@ def summary_tables(backends: dict[str, dict[str, Any]]) -> Iterator[ResultTable]
     """
     for backend, result in backends.items():
         rows = result["rows"]
-        for mode in result["modes"]:
-            where = f"{backend} {mode}, {result['device']}"
-            for precision in _distinct(rows.get("layers", []), "precision"):
-                own = _where(rows["layers"], mode=mode, precision=precision)
-                yield _layer_summary(f"Layers, {where}, {precision}", own)
-            if own := _where(rows.get("steps", []), mode=mode):
-                yield _steps(f"Training steps, {where}", own)
-            if own := _where(rows.get("growth", []), mode=mode):
-                yield _growth(f"Growth, {where}, {own[0]['precision']}", own)
+        kinds = {
+            "layers": ("Layers", _layer_summary),
+            "steps": ("Training step", _steps),
+            "growth": ("Growth", _growth),
+        }
+        for section, (title, make) in kinds.items():
+            for about, own in _grouped(rows.get(section, []), "network", "mode", "precision"):
+                where = ", ".join([title, *about[:-2], f"{backend} {about[-2]}", about[-1]])
+                yield make(f"{where}, {result['device']}", own)
 
 
 def detailed_tables(backends: dict[str, dict[str, Any]]) -> Iterator[ResultTable]:
     """Yields a table of every shape for each mode, precision and kind of data."""
     for backend, result in backends.items():
         layers = result["rows"].get("layers", [])
-        for mode in result["modes"]:
-            for precision in _distinct(layers, "precision"):
-                for data in _distinct(layers, "data"):
-                    own = _where(layers, mode=mode, precision=precision, data=data)
-                    title = f"{backend} {mode}, {result['device']}, {precision}, {data} input"
-                    yield _shapes(title, own)
+        for (mode, precision, data), own in _grouped(layers, "mode", "precision", "data"):
+            title = f"{backend} {mode}, {precision}, {data} input, {result['device']}"
+            yield _shapes(title, own)
 
 
 def as_markdown(table: ResultTable) -> str:
@@ -83,10 +80,10 @@ def _layer_summary(title: str, rows: list[dict[str, Any]]) -> ResultTable:
 
 
 def _steps(title: str, rows: list[dict[str, Any]]) -> ResultTable:
-    heads = ("network, drop", "images/s", "over no drop", "over Keras' SD", "peak memory")
+    heads = ("drop", "images/s", "over no drop", "over Keras' SD", "peak memory")
     lines = [
         (
-            f"{row['network']} {row['precision']}, {_title(row['side'])}",
+            _title(row["side"]),
             f"{row['images_per_second'][1]:,.0f}",
             _spread(row["over_none"]),
             _spread(row["over_keras_spatial_dropout"]),
@@ -155,6 +152,14 @@ def _memory(row: dict[str, Any]) -> str:
         return "-"
     ratio = row["peak_over_keras_spatial_dropout"]
     return f"{row['peak_bytes'] / 2**20:,.0f} MiB, {_number(ratio)} of SD"
+
+
+def _grouped(rows: list[dict[str, Any]], *names: str) -> Iterator[tuple[tuple[str, ...], list]]:
+    """Yields the values of some entries, as far as there are such, and the rows that have them."""
+    groups: dict[tuple[str, ...], list] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names if name in row), []).append(row)
+    yield from groups.items()
 
 
 def _distinct(rows: list[dict[str, Any]], name: str) -> list[Any]:

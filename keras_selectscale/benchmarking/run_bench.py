@@ -28,7 +28,7 @@ def run_bench(options: BenchOptions, progress: Progress | None = None) -> dict[s
         progress: Shows where it is: a bar on a terminal, a line a case elsewhere.
 
     Returns:
-        Environment, device, modes, every raw time by section, and the `rows` that they come to;
+        Environment, device, every raw time by section, and the `rows` that they come to;
         `failed` lists the sides that could not be measured.
 
     Raises:
@@ -53,7 +53,6 @@ def run_bench(options: BenchOptions, progress: Progress | None = None) -> dict[s
     return {
         "environment": environment.describe(),
         "device": backend_modes.device_name(),
-        "modes": list(options.modes_here()),
         "total_seconds": round(time.perf_counter() - started, 1),
         "failed": _failed(sections),
         "rows": rows,

@@ -74,7 +74,7 @@ def settings(options: BenchOptions) -> list[dict[str, str]]:
     return [
         {"network": network, "mode": mode, "precision": precision}
         for network, mode, precision in itertools.product(
-            options.networks, options.modes_here(), options.precisions
+            options.networks, options.modes_here("steps"), options.precisions
         )
     ]
 
