@@ -12,7 +12,7 @@ MARKERS = dict(zip(METHODS, ("s", "^", "v", "o"), strict=True))
 LABELS = {
     "channels": "channels, batch 64, maps of 8x8",
     "batch": "batch, maps of 16x16, 64 channels",
-    "resolution": "positions of a map, batch 32, 64 channels",
+    "resolution": "size of the maps, batch 32, 64 channels",
 }
 
 

@@ -23,6 +23,8 @@ START = (
     "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
 )
 NAMES = ValueList(str)
+# A load average of this share of the cores, from before the start, is somebody else's work.
+BUSY_SHARE = 0.3
 
 
 class Shapes(click.ParamType):
@@ -87,6 +89,7 @@ def command(
     bandwidth of a copy, the sides in turns. Prints the means; every shape stands in bench.md, every
     raw time in bench.json.
     """
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     start_keras()
     import keras
 
@@ -115,7 +118,8 @@ def command(
             status, results[backend] = _measure_in_process(backend)
             if status:
                 return status
-    write_json(json_file, {"options": wanted.as_json(), "backends": results})
+    content = {"options": wanted.as_json(), "load_average_before": busy, "backends": results}
+    write_json(json_file, content)
     written = [json_file, out_dir / "bench.md"]
     details = map(result_tables.as_markdown, result_tables.detailed_tables(results))
     summary = map(result_tables.as_markdown, result_tables.summary_tables(results))
@@ -124,6 +128,11 @@ def command(
         draw_growth(results, figure_file, "; quick, few rounds" if quick else "")
         written.append(figure_file)
     _print_tables(result_tables.heading(wanted), result_tables.summary_tables(results))
+    if busy is not None and busy > BUSY_SHARE * (os.cpu_count() or 1):
+        click.echo(
+            f"Others were at work on this machine: a load average of {busy:.1f} on "
+            f"{os.cpu_count()} cores at the start. Ratios of PyTorch suffer most."
+        )
     click.echo(f"Written: {', '.join(map(str, written))}")
     failed = [f"{name} {line}" for name, result in results.items() for line in result["failed"]]
     for line in failed:
