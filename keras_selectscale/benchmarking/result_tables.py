@@ -65,7 +65,7 @@ def _layer_summary(title: str, rows: list[dict[str, Any]]) -> ResultTable:
     kinds = _distinct(rows, "data")
     heads = ["layer"]
     for data in kinds:
-        heads += [data, "worst", "of a copy"]
+        heads += [data, "worst", "of copy"]
     lines = []
     for side in _distinct(rows, "side"):
         if side == NONE:  # It does nothing: of no use in a ratio.
@@ -80,7 +80,7 @@ def _layer_summary(title: str, rows: list[dict[str, Any]]) -> ResultTable:
 
 
 def _steps(title: str, rows: list[dict[str, Any]]) -> ResultTable:
-    heads = ("drop", "images/s", "over no drop", "over Keras' SD", "peak memory")
+    heads = ("drop", "images/s", "over no drop", "over SD", "peak MiB (of SD)")
     lines = [
         (
             _title(row["side"]),
@@ -110,7 +110,7 @@ def _growth(title: str, rows: list[dict[str, Any]]) -> ResultTable:
 
 
 def _shapes(title: str, rows: list[dict[str, Any]]) -> ResultTable:
-    heads = ("layer, shape", "ms", "over Keras' SD", "GB/s", "of a copy", "of memory")
+    heads = ("layer, shape", "ms", "over SD", "GB/s", "of copy", "of memory")
     lines = []
     for row in rows:
         for entry in row["shapes"]:
@@ -151,7 +151,7 @@ def _memory(row: dict[str, Any]) -> str:
     if row["peak_bytes"] is None:
         return "-"
     ratio = row["peak_over_keras_spatial_dropout"]
-    return f"{row['peak_bytes'] / 2**20:,.0f} MiB, {_number(ratio)} of SD"
+    return f"{row['peak_bytes'] / 2**20:,.0f} ({_number(ratio)})"
 
 
 def _grouped(rows: list[dict[str, Any]], *names: str) -> Iterator[tuple[tuple[str, ...], list]]:

@@ -18,7 +18,7 @@ def results():
 def test_the_summary():
     layers, steps, growth = result_tables.summary_tables(results())
     assert layers.title == "Layers, tensorflow graph, float32, cpu"
-    assert layers.heads == ("layer", "signed", "worst", "of a copy")
+    assert layers.heads == ("layer", "signed", "worst", "of copy")
     assert ("SelectScale", "1.00", "2.00", "62%") in layers.rows
     assert steps.title == "Training step, resnet-8, tensorflow graph, float32, cpu"
     assert steps.rows[2] == (
@@ -26,7 +26,7 @@ def test_the_summary():
         "20",
         "1.50 [1.25, 1.50]",
         "0.60 [0.55, 0.68]",
-        "0 MiB, 0.75 of SD",
+        "0 (0.75)",
     )
     assert growth.heads[1:] == ("channels", "batch")
     assert growth.rows[0] == ("SelectScale", "1.00 (1.00)", "0.00 (0.00)")
