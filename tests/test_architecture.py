@@ -20,6 +20,7 @@ ROOMS = {
     "recipes": {"training"},
     "experiments": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
     "tuning": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
+    "benchmarking": {"layers", "models", "training"},
     "cli": {
         "layers",
         "models",
@@ -30,6 +31,7 @@ ROOMS = {
         "recipes",
         "experiments",
         "tuning",
+        "benchmarking",
     },
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

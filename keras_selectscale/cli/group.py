@@ -8,7 +8,7 @@ import click
 
 from keras_selectscale.version import __version__
 
-COMMANDS = ("compare", "train", "evaluate", "export", "tune", "reproduce", "list")
+COMMANDS = ("compare", "train", "evaluate", "export", "tune", "reproduce", "bench", "list")
 
 
 class CommandGroup(click.Group):

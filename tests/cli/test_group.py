@@ -78,12 +78,14 @@ def test_help_lists_the_commands_the_main_job_first(arguments, capsys):
     out = capsys.readouterr().out
     positions = [
         out.index(f"\n  {name} ")
-        for name in ("compare", "train", "evaluate", "export", "reproduce", "list")
+        for name in ("compare", "train", "evaluate", "export", "reproduce", "bench", "list")
     ]
     assert positions == sorted(positions)
 
 
-@pytest.mark.parametrize("name", ["compare", "train", "evaluate", "export", "reproduce", "list"])
+@pytest.mark.parametrize(
+    "name", ["compare", "train", "evaluate", "export", "reproduce", "bench", "list"]
+)
 def test_each_command_has_help(name, capsys):
     assert run(cli, [name, "--help"]) == 0
     assert f"keras-selectscale {name}" in capsys.readouterr().out

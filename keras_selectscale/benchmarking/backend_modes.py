@@ -1,0 +1,74 @@
+"""How each backend compiles and how one waits for it."""
+
+from typing import Any
+
+import keras
+
+# How users train on each backend; of TensorFlow there are two ways.
+MODES: dict[str, tuple[str, ...]] = {
+    "tensorflow": ("graph", "xla"),
+    "jax": ("jit",),
+    "torch": ("eager",),
+}
+
+
+def modes() -> tuple[str, ...]:
+    """Returns the modes of the active backend."""
+    return MODES[keras.backend.backend()]
+
+
+def device_name() -> str:
+    """Returns the device on which the active backend computes, such as `"cpu"`."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_logical_devices("GPU")
+        if not gpus:
+            return "cpu"
+        physical = tf.config.list_physical_devices("GPU")[0]
+        details = tf.config.experimental.get_device_details(physical)
+        return f"gpu ({details.get('device_name', gpus[0].name)})"
+    if backend == "jax":
+        import jax
+
+        device = jax.devices()[0]
+        return "cpu" if device.platform == "cpu" else f"{device.platform} ({device.device_kind})"
+    import torch
+    from keras.src.backend.torch.core import get_device
+
+    device = get_device()
+    if device.startswith("cuda"):
+        return f"gpu ({torch.cuda.get_device_name(device)})"
+    return device
+
+
+def wait(result: Any) -> None:
+    """Returns when a result is there, and all the work that was asked for before it.
+
+    To read a part of it would not do: a device may be told of much more than is done.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.test.experimental.sync_devices()
+    elif backend == "jax":
+        import jax
+
+        jax.block_until_ready(result)
+    else:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+
+def waits_each_call() -> bool:
+    """Returns whether to wait for each result, and not for the last of several.
+
+    JAX hands work to a CPU and goes on; two calls that do not depend on each other may then
+    overlap. TensorFlow and PyTorch return from a CPU when the work is done, and an accelerator
+    does one call after the other, as in a network.
+    """
+    return keras.backend.backend() == "jax" and device_name() == "cpu"

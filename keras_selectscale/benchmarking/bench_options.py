@@ -1,0 +1,153 @@
+"""What is measured."""
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from keras_selectscale.benchmarking.backend_modes import MODES, modes
+from keras_selectscale.benchmarking.layer_sides import SIDES
+from keras_selectscale.models.names import FAMILIES
+
+SECTIONS = ("layers", "steps", "growth")
+PRECISIONS = ("float32", "bfloat16", "float16")
+SHAPES = (
+    (128, 32, 32, 16),
+    (128, 32, 32, 64),
+    (128, 16, 16, 128),
+    (128, 8, 8, 256),
+    (128, 8, 8, 512),
+    (32, 14, 14, 1024),
+    (32, 7, 7, 2048),
+)
+# What a minute or two on two cores are enough for.
+QUICK: dict[str, Any] = {
+    "methods": ("spatial-scale", "selectscale"),
+    "shapes": ((128, 32, 32, 16), (128, 8, 8, 256), (32, 7, 7, 2048)),
+    "precisions": ("float32",),
+    "networks": ("resnet-8",),
+    "step_methods": ("selectscale",),
+    "batch_size": 32,
+    "rounds": 5,
+    "seconds": 0.01,
+    "memory": False,
+    "quick": True,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchOptions:
+    """Everything that decides what a benchmark measures.
+
+    Attributes:
+        sections: Which parts: `"layers"`, `"steps"`, `"growth"`.
+        methods: Layers that are measured beside Keras' SpatialDropout2D, names of `SIDES`.
+        shapes: Inputs of the layers, (batch, height, width, channels).
+        precisions: Dtypes of the layers; the networks' steps take the mixed policy of a half
+            precision, the growth the first.
+        networks: Networks whose training step is measured, names for `models.build`.
+        step_methods: Layers at the drop sites of the networks.
+        batch_size: Images a step.
+        modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow; `None` for all
+            of its modes, or, where it is quick, for the first but for the layers.
+        rounds: Measurements of each side.
+        seconds: Time of one measurement, at least about.
+        memory: Whether the peak memory of the steps is measured, in a process for each side.
+        seed: Decides data, weights and drops.
+        quick: Whether less is measured than by default: it is said with the results.
+
+    Raises:
+        TypeError: Where a number is no number.
+        ValueError: Where a value is out of its range, or a name unknown.
+    """
+
+    sections: tuple[str, ...] = SECTIONS
+    methods: tuple[str, ...] = tuple(SIDES)
+    shapes: tuple[tuple[int, int, int, int], ...] = SHAPES
+    precisions: tuple[str, ...] = PRECISIONS
+    networks: tuple[str, ...] = ("resnet-20", "wrn-16-4")
+    step_methods: tuple[str, ...] = ("selectscale",)
+    batch_size: int = 128
+    modes: tuple[str, ...] | None = None
+    rounds: int = 15
+    seconds: float = 0.02
+    memory: bool = True
+    seed: int = 0
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        for name, known in (
+            ("sections", SECTIONS),
+            ("methods", SIDES),
+            ("precisions", PRECISIONS),
+            ("step_methods", SIDES),
+        ):
+            _check_names(name, getattr(self, name), tuple(known))
+        if self.modes is not None:
+            _check_names("modes", self.modes, tuple(itertools.chain(*MODES.values())))
+        for name, low in (("batch_size", 1), ("rounds", 1), ("seed", 0)):
+            _check_integer(name, getattr(self, name), low)
+        if not 0 < self.seconds <= 3600:
+            raise ValueError(
+                f"Argument `seconds` must be in (0, 3600]. Received: seconds={self.seconds}"
+            )
+        if not self.shapes:
+            raise ValueError("Argument `shapes` must hold a shape. Received: shapes=()")
+        for shape in self.shapes:
+            if len(shape) != 4 or min(shape) < 1:
+                raise ValueError(
+                    "Argument `shapes` must hold shapes (batch, height, width, channels) of "
+                    f"positive sizes. Received: {shape}"
+                )
+        if not self.networks:
+            raise ValueError("Argument `networks` must hold a name. Received: networks=()")
+        for network in self.networks:
+            if not any(re.fullmatch(f.pattern, network, re.ASCII) for f in FAMILIES):
+                raise ValueError(
+                    f"Argument `networks` must hold names of the form "
+                    f"{' or '.join(f.form for f in FAMILIES)}. Received: {network!r}"
+                )
+
+    def modes_here(self, section: str) -> tuple[str, ...]:
+        """Returns the modes in which a section is measured on the active backend."""
+        if self.modes is not None:
+            return tuple(mode for mode in modes() if mode in self.modes)
+        # XLA is long in compiling networks.
+        return modes()[:1] if self.quick and section != "layers" else modes()
+
+    def check_modes(self, backends: Sequence[str]) -> None:
+        """Raises a `ValueError` where a backend has none of the modes that are wanted."""
+        for backend in backends:
+            if self.modes is not None and not set(self.modes) & set(MODES[backend]):
+                raise ValueError(
+                    f"Argument `modes` must hold one of {', '.join(MODES[backend])} for the "
+                    f"backend {backend}. Received: modes={','.join(self.modes)}"
+                )
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the options, as the result records them."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+
+def _check_integer(name: str, value: Any, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"Argument `{name}` must be an integer. Received: {name}={value!r}")
+    if not low <= value < 2**31:
+        raise ValueError(
+            f"Argument `{name}` must be an integer from {low} to {2**31 - 1}. "
+            f"Received: {name}={value}"
+        )
+
+
+def _check_names(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
+    unknown = [value for value in values if value not in known]
+    if unknown or not values:
+        raise ValueError(
+            f"Argument `{name}` must hold some of {', '.join(known)}. "
+            f"Received: {', '.join(map(repr, unknown or values)) or 'none'}"
+        )

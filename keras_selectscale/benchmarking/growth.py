@@ -1,0 +1,80 @@
+"""How the cost of a layer grows with the channels, the batch and the resolution."""
+
+from collections.abc import Callable
+from typing import Any
+
+from keras_selectscale.benchmarking.bench_options import BenchOptions
+from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL
+from keras_selectscale.benchmarking.layer_table import layer_sides
+from keras_selectscale.benchmarking.measured_case import measure_case
+
+METHODS = (KERAS_SPATIAL, "spatial-scale", "selectout", "selectscale")
+# What varies, and the shape (batch, height, width, channels) for a value of it.
+SWEEPS: dict[str, Callable[[int], tuple[int, int, int, int]]] = {
+    "channels": lambda channels: (64, 8, 8, channels),
+    "batch": lambda batch: (batch, 16, 16, 64),
+    "resolution": lambda edge: (32, edge, edge, 64),
+}
+VALUES: dict[str, tuple[int, ...]] = {
+    "channels": (16, 32, 64, 128, 256, 512, 1024, 2048),
+    "batch": (8, 16, 32, 64, 128, 256, 512, 1024),
+    "resolution": (4, 8, 16, 32, 64),
+}
+QUICK_VALUES: dict[str, tuple[int, ...]] = {
+    "channels": (16, 64, 256, 1024, 2048),
+    "batch": (16, 64, 256),
+    "resolution": (8, 16, 32),
+}
+
+Say = Callable[[str], Any]
+
+
+def measure_growth(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
+    """Measures layers forward and backward over the sizes of their input, in each mode.
+
+    The data are signed, the precision is the first of the options.
+
+    Args:
+        options: What to measure.
+        say: Called before each case with a line about it.
+
+    Returns:
+        The cases with every raw time.
+    """
+    cases = []
+    for mode in options.modes_here("growth"):
+        for varied, values in sweep_values(options).items():
+            for value in values:
+                say(f"growth  {mode}  {varied}  {value}")
+                shape = SWEEPS[varied](value)
+                sides = layer_sides(
+                    METHODS,
+                    shape,
+                    mode=mode,
+                    precision=options.precisions[0],
+                    data="signed",
+                    seed=options.seed,
+                )
+                del sides[COPY]
+                measured = measure_case(sides, rounds=options.rounds, seconds=options.seconds)
+                cases.append(
+                    {
+                        "mode": mode,
+                        "precision": options.precisions[0],
+                        "varied": varied,
+                        "value": value,
+                        "shape": list(shape),
+                        **measured,
+                    }
+                )
+    return cases
+
+
+def sweep_values(options: BenchOptions) -> dict[str, tuple[int, ...]]:
+    """Returns the values of each sweep."""
+    return QUICK_VALUES if options.quick else VALUES
+
+
+def case_count(options: BenchOptions) -> int:
+    """Returns how often `measure_growth` says something."""
+    return len(options.modes_here("growth")) * sum(map(len, sweep_values(options).values()))

@@ -1,0 +1,107 @@
+"""The picture of how the cost grows."""
+
+import os
+import pathlib
+from typing import Any
+
+from keras_selectscale.benchmarking.growth import METHODS, SWEEPS
+from keras_selectscale.benchmarking.layer_sides import SIDES
+
+COLORS = dict(zip(METHODS, ("#666666", "#33547f", "#c98a1b", "#b3342d"), strict=True))
+MARKERS = dict(zip(METHODS, ("s", "^", "v", "o"), strict=True))
+LABELS = {
+    "channels": "channels, batch 64, maps of 8x8",
+    "batch": "batch, maps of 16x16, 64 channels",
+    "resolution": "size of the maps, batch 32, 64 channels",
+}
+
+
+def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: str = "") -> None:
+    """Draws the time of each layer over channels, batch and resolution, both axes logarithmic.
+
+    A row of three panels for each backend and mode. A dashed line of slope 1 shows linear growth,
+    and the legends tell the exponents.
+
+    Args:
+        backends: What `run_bench` gave, by backend.
+        path: PNG to be written, beside its place and renamed.
+        note: What else stands in the title.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = [
+        (backend, mode, [row for row in result["rows"]["growth"] if row["mode"] == mode], result)
+        for backend, result in backends.items()
+        for mode in dict.fromkeys(row["mode"] for row in result["rows"]["growth"])
+    ]
+    figure = Figure(figsize=(13, 0.6 + 4.1 * len(lines)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(lines), len(SWEEPS), squeeze=False)
+    for (backend, mode, rows, result), row_of_panels in zip(lines, panels, strict=True):
+        for axes, varied in zip(row_of_panels, SWEEPS, strict=True):
+            own = [row for row in rows if row["varied"] == varied]
+            _draw_panel(axes, own, varied)
+            precision = own[0]["precision"] if own else ""
+            axes.set_title(f"{backend} {mode}, {precision}, {result['device']}", fontsize=9)
+        # One scale a row, so that its panels can be held against each other.
+        low = min(axes.get_ylim()[0] for axes in row_of_panels)
+        high = max(axes.get_ylim()[1] for axes in row_of_panels)
+        for axes in row_of_panels:
+            axes.set_ylim(low, high)
+    figure.suptitle(
+        "Time of a drop layer, forward and backward; in brackets the exponent in the size of the "
+        f"input over its larger half (1: linear){note}",
+        fontsize=11,
+    )
+    beside = path.with_name(f".{path.name}.part")
+    figure.savefig(beside, format="png")
+    os.replace(beside, path)
+
+
+def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
+    from matplotlib.ticker import NullLocator, StrMethodFormatter
+
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    for row in rows:
+        exponent = row["exponent_of_larger_half"]
+        fitted = "" if exponent is None else f" ({exponent:.2f})"
+        axes.plot(
+            _places(row),
+            [1e3 * time for time in row["seconds"]],
+            MARKERS[row["side"]] + "-",
+            color=COLORS[row["side"]],
+            markersize=5,
+            label=f"{SIDES[row['side']].title}{fitted}",
+        )
+    if rows:
+        places, values = _places(rows[0]), rows[0]["values"]
+        times = [1e3 * time for row in rows for time in row["seconds"]]
+        # Below the curves: it is a slope and no measurement. Cut off where it would lengthen the
+        # axis.
+        end = 0.5e3 * min(row["seconds"][-1] for row in rows)
+        start = max(places[0], places[-1] * min(1.0, 0.3 * min(times) / end))
+        axes.plot(
+            [start, places[-1]],
+            [end * start / places[-1], end],
+            "--",
+            color="#999999",
+            linewidth=1.2,
+            label="linear",
+        )
+        squares = varied == "resolution"
+        axes.set_xticks(places, [f"{each}x{each}" if squares else f"{each:,}" for each in values])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.legend(fontsize=7, frameon=False, loc="upper left")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.set_xlabel(LABELS[varied])
+    axes.set_ylabel("milliseconds")
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _places(row: dict[str, Any]) -> list[int]:
+    """Returns the values so that the elements of the input are proportional to them."""
+    return [value**2 if row["varied"] == "resolution" else value for value in row["values"]]

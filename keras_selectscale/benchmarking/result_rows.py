@@ -1,0 +1,180 @@
+"""What the raw times of a benchmark come to: ratios, rates, shares of the machine's limit."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from keras_selectscale.benchmarking import summaries
+from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL, NONE, moved_bytes
+from keras_selectscale.benchmarking.layer_table import tensor_bytes
+
+SPATIAL_SCALE = "spatial-scale"
+
+
+def layer_rows(layers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns a row for each layer, mode, precision and data.
+
+    Args:
+        layers: What `measure_layers` gave.
+
+    Returns:
+        Rows with `shapes`, one entry a shape: milliseconds, the ratio to Keras' SpatialDropout2D,
+        bytes that must move and what share of a copy's bandwidth they move at. `ratio`,
+        `over_spatial_scale`, `of_copy` and `of_memory` are geometric means over the shapes, where
+        there is something to compare with; `worst` is the largest ratio.
+    """
+    memory = {
+        (copy["mode"], copy["precision"]): memory_bandwidth(copy) for copy in layers["copies"]
+    }
+    grouped: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
+    for case in layers["cases"]:
+        for side in case["seconds"]:
+            if side != COPY:
+                key = (side, case["mode"], case["precision"], case["data"])
+                grouped[key].append(case)
+    rows = []
+    for (side, mode, precision, data), cases in grouped.items():
+        shapes = [_shape_entry(case, side, memory[mode, precision]) for case in cases]
+        worst = [entry["ratio"][1] for entry in shapes if entry["ratio"] is not None]
+        rows.append(
+            {
+                "side": side,
+                "mode": mode,
+                "precision": precision,
+                "data": data,
+                "shapes": shapes,
+                "ratio": _mean(shapes, "ratio"),
+                "worst": max(worst) if worst else None,
+                "over_spatial_scale": _mean(shapes, "over_spatial_scale"),
+                "of_copy": _mean(shapes, "of_copy"),
+                "of_memory": _mean(shapes, "of_memory"),
+            }
+        )
+    return rows
+
+
+def memory_bandwidth(copy: dict[str, Any]) -> float | None:
+    """Returns the bytes a second of the largest copy, which no cache holds."""
+    if not copy["seconds"]:
+        return None
+    size = max(copy["seconds"], key=int)
+    return 2 * int(size) / summaries.quartiles(copy["seconds"][size]).median
+
+
+def step_rows(
+    cases: Sequence[dict[str, Any]], memory: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Returns a row for each network, mode, precision and drop.
+
+    Args:
+        cases: What `measure_steps` gave.
+        memory: What `measure_memory` gave, or nothing.
+
+    Returns:
+        Rows with images a second, the step's ratio to that without drops and to that with Keras'
+        SpatialDropout2D, and the same ratios of the peak memory where it was measured.
+    """
+    about = ("network", "mode", "precision")
+    peaks = {(*(m[name] for name in about), m["side"]): m.get("peak") for m in memory}
+    rows = []
+    for case in cases:
+        key = tuple(case[name] for name in about)
+        for side, seconds in case["seconds"].items():
+            rate = summaries.quartiles([case["batch_size"] / time for time in seconds])
+            peak = peaks.get((*key, side))
+            rows.append(
+                {
+                    **{name: case[name] for name in about},
+                    "side": side,
+                    "batch_size": case["batch_size"],
+                    "images_per_second": rate,
+                    "over_none": _ratio(case, side, NONE),
+                    "over_keras_spatial_dropout": _ratio(case, side, KERAS_SPATIAL),
+                    "peak_bytes": peak,
+                    "peak_over_none": _over(peak, peaks.get((*key, NONE))),
+                    "peak_over_keras_spatial_dropout": _over(
+                        peak, peaks.get((*key, KERAS_SPATIAL))
+                    ),
+                }
+            )
+    return rows
+
+
+def growth_rows(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a row for each layer, mode and what varies.
+
+    Args:
+        cases: What `measure_growth` gave.
+
+    Returns:
+        Rows with the values, the elements of the input and the median times, and the exponent of
+        the power law in the elements, over all sizes and over the larger half: 1 is linear, and
+        what a call costs whatever its size makes it less where the input is small.
+    """
+    grouped: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
+    for case in cases:
+        for side in case["seconds"]:
+            grouped[side, case["mode"], case["precision"], case["varied"]].append(case)
+    rows = []
+    for (side, mode, precision, varied), own in grouped.items():
+        sizes = [int(tensor_bytes(case["shape"], precision)) for case in own]
+        times = [summaries.quartiles(case["seconds"][side]).median for case in own]
+        half = max(2, (len(own) + 1) // 2)
+        rows.append(
+            {
+                "side": side,
+                "mode": mode,
+                "precision": precision,
+                "varied": varied,
+                "values": [case["value"] for case in own],
+                "bytes": sizes,
+                "seconds": times,
+                "exponent": summaries.exponent(sizes, times) if len(own) > 1 else None,
+                "exponent_of_larger_half": (
+                    summaries.exponent(sizes[-half:], times[-half:]) if len(own) > 1 else None
+                ),
+            }
+        )
+    return rows
+
+
+def _shape_entry(case: dict[str, Any], side: str, memory: float | None) -> dict[str, Any]:
+    seconds = summaries.quartiles(case["seconds"][side])
+    size = tensor_bytes(case["shape"], case["precision"])
+    moved = moved_bytes(side, size)
+    of_copy = None
+    if moved and COPY in case["seconds"]:
+        # The time of a copy for as many bytes over the layer's: at most about 1.
+        scale = moved / moved_bytes(COPY, size)
+        copies = summaries.ratios(case["seconds"], COPY, side)
+        of_copy = summaries.Quartiles(*(scale * value for value in copies))
+    return {
+        "shape": case["shape"],
+        "milliseconds": summaries.Quartiles(*(1e3 * value for value in seconds)),
+        "ratio": _ratio(case, side, KERAS_SPATIAL),
+        "over_spatial_scale": _ratio(case, side, SPATIAL_SCALE),
+        "bytes": moved,
+        "bytes_per_second": moved / seconds.median,
+        "of_copy": of_copy,
+        "of_memory": moved / seconds.median / memory if moved and memory else None,
+    }
+
+
+def _ratio(case: dict[str, Any], side: str, against: str) -> summaries.Quartiles | None:
+    if against not in case["seconds"]:
+        return None
+    return summaries.ratios(case["seconds"], side, against)
+
+
+def _mean(shapes: list[dict[str, Any]], name: str) -> float | None:
+    """Returns the geometric mean of the medians, or `None` where a shape has none."""
+    values = [entry[name] for entry in shapes]
+    if any(value is None for value in values):
+        return None
+    return summaries.geometric_mean(
+        value.median if isinstance(value, summaries.Quartiles) else value for value in values
+    )
+
+
+def _over(value: float | None, other: float | None) -> float | None:
+    return None if value is None or not other else value / other

@@ -1,0 +1,84 @@
+"""Whole training steps, over the network without drops and with Keras' own."""
+
+import itertools
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from keras_selectscale.benchmarking.bench_options import BenchOptions
+from keras_selectscale.benchmarking.layer_sides import KERAS_SPATIAL, NONE
+from keras_selectscale.benchmarking.measured_case import measure_case
+from keras_selectscale.benchmarking.peak_memory import peak_memory
+from keras_selectscale.benchmarking.step_work import make_batch, make_network, step_work
+
+Say = Callable[[str], Any]
+
+
+def measure_memory(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
+    """Measures the peak memory of each network's step; a device must not be in use already.
+
+    Returns:
+        What `peak_memory` gave, or why it could not, for each network and drop.
+
+    Raises:
+        NetworkError: Where a network cannot be made.
+    """
+    measured = []
+    for about in settings(options):
+        for side in sides(options):
+            say(f"memory  {about['network']}  {about['mode']}  {about['precision']}  {side}")
+            found: dict[str, Any] = {"failed": {}}
+            try:
+                found |= peak_memory(
+                    drop=side, batch_size=options.batch_size, seed=options.seed, **about
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                found["failed"] = {side: str(error)}
+            measured.append({**about, "side": side, **found})
+    return measured
+
+
+def measure_steps(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
+    """Measures the training step of each network, in each mode of the active backend.
+
+    Args:
+        options: What to measure.
+        say: Called before each case with a line about it.
+
+    Returns:
+        The cases with every raw time.
+
+    Raises:
+        NetworkError: Where a network cannot be made.
+    """
+    cases = []
+    for about in settings(options):
+        say(f"steps  {about['network']}  {about['mode']}  {about['precision']}")
+        work = {}
+        for side in sides(options):
+            model = make_network(
+                about["network"],
+                side,
+                mode=about["mode"],
+                precision=about["precision"],
+                seed=options.seed,
+            )
+            work[side] = step_work(model, make_batch(model, options.batch_size, options.seed))
+        measured = measure_case(work, rounds=options.rounds, seconds=options.seconds)
+        cases.append({**about, "batch_size": options.batch_size, **measured})
+    return cases
+
+
+def settings(options: BenchOptions) -> list[dict[str, str]]:
+    """Returns network, mode and precision of each case."""
+    return [
+        {"network": network, "mode": mode, "precision": precision}
+        for network, mode, precision in itertools.product(
+            options.networks, options.modes_here("steps"), options.precisions
+        )
+    ]
+
+
+def sides(options: BenchOptions) -> list[str]:
+    """Returns the names of the drops that take turns."""
+    return list(dict.fromkeys((NONE, KERAS_SPATIAL, *options.step_methods)))

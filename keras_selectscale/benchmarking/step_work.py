@@ -1,0 +1,101 @@
+"""A training step of a network, as Keras compiles it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_selectscale import models
+from keras_selectscale.benchmarking.layer_sides import make_layer
+from keras_selectscale.benchmarking.layer_work import Work
+from keras_selectscale.benchmarking.network_error import NetworkError
+
+# Precisions of the layers as the policies of a network: its weights stay float32.
+POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
+
+
+def make_network(network: str, drop: str, *, mode: str, precision: str, seed: int) -> keras.Model:
+    """Returns a network with a drop at every site, compiled for training.
+
+    Args:
+        network: Name for `models.build`.
+        drop: One of `layer_sides.SIDES`, or `"none"`.
+        mode: One of `backend_modes.modes()`.
+        precision: One of `POLICIES`.
+        seed: Decides weights and drops.
+
+    Raises:
+        NetworkError: Where the network's depth or width is invalid.
+    """
+    keras.utils.set_random_seed(seed)
+    with _dtype_policy(POLICIES[precision]):
+        layer = make_layer(drop, dtype=None, seed=seed)
+        try:
+            model = models.build(network, drop=layer, data_format="channels_last")
+        except ValueError as error:
+            raise NetworkError(f"{error} (networks={network!r})") from None
+        model.compile(
+            optimizer=keras.optimizers.SGD(0.01, momentum=0.9),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=mode in ("xla", "jit"),
+        )
+    return model
+
+
+def make_batch(model: keras.Model, batch_size: int, seed: int) -> tuple[Any, Any]:
+    """Returns random images and labels for a network, tensors that lie ready on the device."""
+    generator = np.random.default_rng(seed)
+    images = generator.standard_normal((batch_size, *model.input_shape[1:]), "float32")
+    labels = generator.integers(model.output_shape[-1], size=batch_size).astype("int32")
+    return ops.convert_to_tensor(images), ops.convert_to_tensor(labels)
+
+
+def step_work(model: keras.Model, batch: tuple[Any, Any]) -> Work:
+    """Returns a function that takes a training step on a batch.
+
+    It is the function that `fit` compiles and calls, without what `fit` does around it. Each step
+    goes on from the weights of the one before.
+
+    Args:
+        model: Compiled.
+        batch: Images and labels on the device.
+    """
+    # Optimizer and metrics make their variables before the first step, as in `fit`.
+    sample = tuple(np.zeros((1, *part.shape[1:]), "float32") for part in batch)
+    model._symbolic_build(data_batch=(sample[0], sample[1].astype("int32")))
+    model.make_train_function()
+    if keras.backend.backend() != "jax":
+        return lambda: model.train_function([batch])
+    state = model._get_jax_state(
+        trainable_variables=True,
+        non_trainable_variables=True,
+        optimizer_variables=True,
+        metrics_variables=True,
+        purge_model_variables=True,
+    )
+
+    def work() -> Any:
+        nonlocal state
+        logs, state = model.train_function(state, iter([batch]))
+        return logs, state
+
+    return work
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Lets layers that are made within have a policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,213 @@
+"""`keras-selectscale bench`."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.value_list import ValueList
+
+BACKENDS = ("tensorflow", "jax", "torch")
+WHAT = ("layers", "steps", "growth", "all")
+# Starts the command line in a process of its own, however this one was started.
+START = (
+    "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
+)
+NAMES = ValueList(str)
+# A load average of this share of the cores, from before the start, is somebody else's work.
+BUSY_SHARE = 0.3
+
+
+class Shapes(click.ParamType):
+    """Shapes between commas, such as `128x32x32x16,32x7x7x2048`."""
+
+    name = "SHAPES"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[tuple[int, ...], ...]:
+        """Returns the shapes."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(
+                tuple(int(size) for size in shape.split("x"))
+                for shape in value.split(",")
+                if shape.strip()
+            )
+        except ValueError:
+            self.fail(f"{value!r} is no list of shapes such as 128x32x32x16,32x7x7x2048.")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(WHAT), default="all")
+@click.option("--methods", type=NAMES, help="Layers, such as selectscale; by default all.")
+@click.option(
+    "--backends", type=NAMES, help="tensorflow, jax, torch, between commas; by default the active."
+)
+@click.option("--modes", type=NAMES, help="graph and xla on TensorFlow; by default both.")
+@click.option("--shapes", type=Shapes(), help="Inputs of the layers, such as 128x32x32x16.")
+@click.option("--precisions", type=NAMES, help="float32, bfloat16, float16; by default all.")
+@click.option("--networks", type=NAMES, help="Networks whose training step is measured.")
+@click.option("--step-methods", type=NAMES, help="Drops of the networks; by default selectscale.")
+@click.option("--batch-size", type=int, help="Images of a training step; by default 128.")
+@click.option("--rounds", type=int, help="Measurements of each side; by default 15.")
+@click.option("--seconds", type=float, help="Time of a measurement, at least; by default 0.02.")
+@click.option("--memory/--no-memory", default=None, help="Measure the peak memory of the steps.")
+@click.option("--seed", type=int, help="Decides data, weights and drops.")
+@click.option("--quick", is_flag=True, help="Measure less: two minutes on two cores.")
+@click.option(
+    "--out-dir",
+    type=click.Path(file_okay=False, path_type=pathlib.Path),
+    default="bench",
+    show_default=True,
+    help="Folder of bench.json, bench.md and growth.png.",
+)
+@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Another place for it.")
+@click.option("--figure", "figure_path", type=click.Path(dir_okay=False), help="Likewise.")
+@click.option("--part", type=click.Path(dir_okay=False), hidden=True)
+def command(
+    what: str,
+    backends: tuple[str, ...] | None,
+    quick: bool,
+    out_dir: pathlib.Path,
+    json_path: str | None,
+    figure_path: str | None,
+    part: str | None,
+    **values: Any,
+) -> int:
+    """Measure the drops against Keras' own and against none, on this machine.
+
+    Layers forward and backward, whole training steps, how the cost grows, and the share of the
+    bandwidth of a copy, the sides in turns. Prints the means; every shape stands in bench.md, every
+    raw time in bench.json.
+    """
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    start_keras()
+    import keras
+
+    from keras_selectscale.benchmarking import bench_options, draw_growth, result_tables
+    from keras_selectscale.training.run_folder import write_json, write_text
+
+    with input_errors():
+        sections = bench_options.SECTIONS if what == "all" else (what,)
+        given = (bench_options.QUICK if quick else {}) | options.given(**values)
+        wanted = bench_options.BenchOptions(sections=sections, **given)
+        backends = _backends(backends, keras.backend.backend())
+        wanted.check_modes(backends)
+    if part is not None:
+        write_json(pathlib.Path(part), _measure(wanted))
+        return 0
+    json_file = pathlib.Path(json_path or out_dir / "bench.json")
+    figure_file = pathlib.Path(figure_path or out_dir / "growth.png")
+    with input_errors():
+        for path in (json_file, out_dir / "bench.md", figure_file):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if backends == (keras.backend.backend(),):
+        results = {backends[0]: _measure(wanted)}
+    else:
+        results = {}
+        for backend in backends:
+            status, results[backend] = _measure_in_process(backend)
+            if status:
+                return status
+    content = {"options": wanted.as_json(), "load_average_before": busy, "backends": results}
+    write_json(json_file, content)
+    written = [json_file, out_dir / "bench.md"]
+    details = map(result_tables.as_markdown, result_tables.detailed_tables(results))
+    summary = map(result_tables.as_markdown, result_tables.summary_tables(results))
+    write_text(out_dir / "bench.md", "\n".join([result_tables.heading(wanted), *summary, *details]))
+    if "growth" in sections:
+        draw_growth(results, figure_file, "; quick, few rounds" if quick else "")
+        written.append(figure_file)
+    _print_tables(result_tables.heading(wanted), result_tables.summary_tables(results))
+    if busy is not None and busy > BUSY_SHARE * (os.cpu_count() or 1):
+        click.echo(
+            f"Others were at work on this machine: a load average of {busy:.1f} on "
+            f"{os.cpu_count()} cores at the start. Ratios of PyTorch suffer most."
+        )
+    click.echo(f"Written: {', '.join(map(str, written))}")
+    failed = [f"{name} {line}" for name, result in results.items() for line in result["failed"]]
+    for line in failed:
+        click.echo(f"Failed: {line}", err=True)
+    return 1 if failed else 0
+
+
+def _backends(names: tuple[str, ...] | None, active: str) -> tuple[str, ...]:
+    """Returns the backends that are wanted, or raises naming the option."""
+    for name in names or ():
+        if name not in BACKENDS:
+            raise ValueError(
+                f"Argument `backends` must hold some of {', '.join(BACKENDS)}. Received: {name!r}"
+            )
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(
+                f"Argument `backends` must hold backends that are installed. Received: {name!r}"
+            )
+    return tuple(dict.fromkeys(names or (active,)))
+
+
+def _measure(wanted: Any) -> dict[str, Any]:
+    from keras_selectscale.benchmarking import run_bench
+    from keras_selectscale.benchmarking.network_error import NetworkError
+    from keras_selectscale.training.epoch_progress import make_progress
+
+    with input_errors(NetworkError), make_progress() as progress:
+        return run_bench(wanted, progress)
+
+
+def _measure_in_process(backend: str) -> tuple[int, dict[str, Any]]:
+    """Runs this command line on another backend; returns the status and what came out."""
+    arguments = click.get_current_context().params
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "part.json"
+        done = subprocess.run(
+            [sys.executable, "-c", START, "bench", *_as_arguments(arguments), "--part", str(path)],
+            env={**os.environ, "KERAS_BACKEND": backend},
+        )
+        if done.returncode or not path.exists():
+            return done.returncode or 1, {}
+        return 0, json.loads(path.read_text(encoding="utf-8"))
+
+
+def _as_arguments(params: dict[str, Any]) -> list[str]:
+    """Returns the arguments that give these parameters again, for one backend."""
+    arguments = [params["what"]]
+    for name, value in params.items():
+        option = "--" + name.replace("_", "-")
+        if value is None or name in ("what", "backends", "out_dir", "json_path", "figure_path"):
+            continue
+        if name == "memory":
+            arguments.append("--memory" if value else "--no-memory")
+        elif isinstance(value, bool):
+            arguments += [option] * value
+        elif name == "shapes":
+            arguments += [option, ",".join("x".join(map(str, shape)) for shape in value)]
+        else:
+            joined = ",".join(value) if isinstance(value, tuple) else str(value)
+            arguments += [option, joined]
+    return arguments
+
+
+def _print_tables(heading: str, tables: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(heading, highlight=False)
+    for table in tables:
+        shown = Table(title=table.title, title_justify="left", box=None, pad_edge=False)
+        shown.add_column(table.heads[0])
+        for head in table.heads[1:]:
+            shown.add_column(head, justify="right")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+        console.print()
