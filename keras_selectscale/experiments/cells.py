@@ -25,19 +25,25 @@ class Cell(NamedTuple):
     run: RunFolder
 
 
-def open_cells(titles: Sequence[tuple[str, Recipe, pathlib.Path]]) -> list[Cell]:
+def open_cells(
+    titles: Sequence[tuple[str, Recipe, pathlib.Path]], devices: Devices | None = None
+) -> list[Cell]:
     """Makes or takes up the folder of every run.
 
     Args:
         titles: Title, recipe and folder of each.
+        devices: Where to train, already started; `None` is one device.
 
     Raises:
-        ValueError: Where a folder holds a run of another recipe.
+        ValueError: Where a folder holds a run of another recipe, or one that began with another
+            `jit`.
         OSError: Where one cannot be made.
     """
-    described = environment.describe()
+    devices = devices or Devices()
+    described = environment.describe() | devices.describe()
     cells = [Cell(title, recipe, RunFolder(path)) for title, recipe, path in titles]
     for cell in cells:
+        devices.decide_jit(cell.run.read_jit())
         cell.run.open(cell.recipe.as_json(), described)
     return cells
 
