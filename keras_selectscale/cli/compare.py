@@ -47,9 +47,11 @@ def command(
     start_keras()
     from keras_selectscale import models
     from keras_selectscale.experiments import Comparison, run_comparison
+    from keras_selectscale.experiments.comparison_figure import check_drawable
     from keras_selectscale.training import DamagedRunError, Devices, Recipe
     from keras_selectscale.training.epoch_progress import make_progress
 
+    check_drawable()
     with input_errors():
         base = Recipe(
             dataset=dataset,

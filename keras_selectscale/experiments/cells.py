@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from keras_selectscale.data import AnyImages
 from keras_selectscale.training import Devices, Recipe, RunFolder, environment, train
+from keras_selectscale.training.custom_gradients import forgotten_gradients
 
 
 class Cell(NamedTuple):
@@ -67,16 +68,17 @@ def run_cells(
     for number, cell in enumerate(cells, start=1):
         result = cell.run.read_result()
         if result is None:
-            result = train(
-                cell.recipe,
-                cell.run,
-                images[cell.recipe.dataset, cell.recipe.seed],
-                devices=devices,
-                progress=progress,
-                label=cell.title,
-                epoch_lines=False,
-                tensorboard=False,
-            )
+            with forgotten_gradients():
+                result = train(
+                    cell.recipe,
+                    cell.run,
+                    images[cell.recipe.dataset, cell.recipe.seed],
+                    devices=devices,
+                    progress=progress,
+                    label=cell.title,
+                    epoch_lines=False,
+                    tensorboard=False,
+                )
             if progress.disable:
                 progress.console.print(
                     f"{number}/{len(cells)}  {cell.title}, seed {cell.recipe.seed}: "

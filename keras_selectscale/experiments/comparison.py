@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
-from keras_selectscale.experiments.comparison_figure import draw_comparison
+from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
 from keras_selectscale.exporting import ExportError, export
 from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.training import DamagedRunError, Devices, Recipe, RunFolder, environment
@@ -105,6 +105,7 @@ def run_comparison(
     finished = _read_finished(comparison, folder, cells)
     if finished is not None:
         return finished
+    check_drawable()
     done = run_cells(cells, images, progress, devices)
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
     for cell, result in zip(cells, done, strict=True):

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import keras
@@ -25,6 +26,16 @@ def test_the_main_job_end_to_end(command, tmp_path):
 
     status, again, err = command(*TINY)
     assert (status, again, err.strip()) == (0, out, "")
+
+
+def test_without_matplotlib_it_ends_before_anything_is_trained(command, tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else found(name)
+    )
+    status, out, err = command(*TINY)
+    assert (status, out) == (2, "") and "matplotlib, which is not installed" in err
+    assert err.count("\n") == 1 and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
