@@ -18,7 +18,7 @@ import time
 
 import click
 
-PAUSE, LEAD = 0.5, 3
+PAUSE, LEAD, ALONE = 0.5, 3, 400
 
 
 def host_work(model, images, batch_size, same):
@@ -139,18 +139,23 @@ def main(network, dataset, data_dir, image_size, precision, batch_size, steps, r
         warm_up()
     times = {train_real: [], train_ready: []} if not same else {"real": [], "ready": []}
     works = dict(zip(times, (train_real, train_ready), strict=True))
-    alone = []
     for number in range(rounds):
         for name in list(works)[:: 1 if number % 2 else -1]:
             times[name].append(seconds(works[name]))
-        alone.append(seconds(batch))
+    # Long enough that what lay ready does not count.
+    for _ in range(ALONE // 4):
+        batch()
+    started = time.perf_counter()
+    for _ in range(ALONE):
+        batch()
+    alone = time.perf_counter() - started
     real, ready = times.values()
     count = steps * batch_size
     low, middle, high = statistics.quantiles(
         [r / s for r, s in zip(real, ready, strict=True)], n=4, method="inclusive"
     )
     where = "on the device" if on_device else "tf.data"
-    print(f"{where}, alone: {count / statistics.median(alone):,.0f} images/s")
+    print(f"{where}, alone: {ALONE * batch_size / alone:,.0f} images/s")
     print(
         f"training {network} in {precision} on {keras.backend.backend()}: "
         f"{count / statistics.median(real):,.0f} images/s"
