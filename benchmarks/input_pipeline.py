@@ -1,34 +1,31 @@
-"""Whether training waits for its images: the pipeline's speed beside that of the training step.
+"""Whether training waits for its images: steps on real batches beside steps on one that lies ready.
 
 python benchmarks/input_pipeline.py --network resnet-20 --dataset cifar10 --data-dir DIR
+KERAS_BACKEND=jax python benchmarks/input_pipeline.py --network resnet-20 --dataset cifar10 \
+    --data-dir DIR
 
-Prints the images a second of the pipeline alone and of training, and the median over rounds of the
-time of some training steps on real batches over that of as many on one batch that lies ready, the
-two taken in turns in one process.
+Prints the images a second of the pipeline alone and of training, and the ratio of the time of some
+steps on real batches to that of as many on one batch that lies ready: the median over rounds with
+quartiles, the two taken in turns in one process, each first by turns. On JAX with images in memory
+a real batch is picked, augmented and normalised in the compiled step, as training does it, and the
+one that lies ready is an argument of the same step. `--same` takes the ready batch for both: what
+the ratio is where nothing differs, and so how far to trust it.
 """
 
+import functools
 import statistics
 import time
 
 import click
 
+PAUSE, LEAD, ALONE = 0.5, 3, 400
 
-@click.command()
-@click.option("--network", default="resnet-20", show_default=True)
-@click.option("--dataset", default="digits", show_default=True)
-@click.option("--data-dir")
-@click.option("--batch-size", default=128, show_default=True)
-@click.option("--steps", default=20, show_default=True, help="Steps of one round.")
-@click.option("--rounds", default=5, show_default=True)
-def main(network, dataset, data_dir, batch_size, steps, rounds):
+
+def host_work(model, images, batch_size, same):
+    """Returns what a step on real batches, one on a ready batch, and a batch alone are."""
     from keras_selectscale import data
-    from keras_selectscale.training import Recipe, build_model
 
-    images = data.load(dataset, data_dir=data_dir)
-    recipe = Recipe(network=network, dataset=dataset, drop="selectscale", batch_size=batch_size)
-    model = build_model(recipe, images, data.steps_per_epoch(images, batch_size))
     batches = iter(data.training_batches(images, batch_size=batch_size, seed=0))
-    ready = next(batches)
 
     def full_batch():
         while True:  # The last batch of an epoch is smaller.
@@ -36,30 +33,134 @@ def main(network, dataset, data_dir, batch_size, steps, rounds):
             if len(batch[1]) == batch_size:
                 return batch
 
+    ready = full_batch()
+
+    def train_ready():
+        model.train_on_batch(*ready)
+
+    def train_real():
+        model.train_on_batch(*full_batch())
+
+    return train_ready if same else train_real, train_ready, full_batch
+
+
+def device_work(model, images, batch_size, same):
+    """Returns the same of the path on which the images lie on JAX's device."""
+    import jax
+
+    from keras_selectscale.data import device_batches
+
+    sample = images.train_images[:1].astype("float32"), images.train_labels[:1]
+    model._symbolic_build(data_batch=sample)
+    source = device_batches.on_device(images)
+    make = functools.partial(device_batches.make_batch, augmentation=images.augmentation, seed=0)
+    order = jax.jit(functools.partial(device_batches.epoch_order, images.train_count, 0))(0)
+    whole = images.train_count // batch_size
+
+    def picked(source, order, number):
+        first = (number % whole) * batch_size
+        chosen = jax.lax.dynamic_slice(order, (first,), (batch_size,))
+        return make(source, chosen, step=number)
+
+    alone = jax.jit(picked)
+    ready = alone(source, order, 0)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def real_step(state, source, order, number):
+        return model.train_step(state, picked(source, order, number))
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def ready_step(state, batch, number):
+        return model.train_step(state, batch)
+
+    names = ("trainable_variables", "non_trainable_variables")
+    names += ("optimizer_variables", "metrics_variables")
+    kept = model._get_jax_state(**dict.fromkeys(names, True))
+    state, number = [kept], iter(range(10**9))
+
+    def take(step, *arguments):
+        logs, state[0] = step(state[0], *arguments, next(number))
+        float(logs["loss"])  # As the training reads it after each dispatch.
+
+    def train_ready():
+        take(ready_step, ready)
+
+    def train_real():
+        take(real_step, source, order)
+
+    def make_alone():
+        jax.block_until_ready(alone(source, order, next(number)))
+
+    return train_ready if same else train_real, train_ready, make_alone
+
+
+@click.command()
+@click.option("--network", default="resnet-20", show_default=True)
+@click.option("--dataset", default="digits", show_default=True)
+@click.option("--data-dir")
+@click.option("--image-size", type=int)
+@click.option("--precision", default="float32", show_default=True)
+@click.option("--batch-size", default=128, show_default=True)
+@click.option("--steps", default=10, show_default=True, help="Steps of one round.")
+@click.option("--rounds", default=20, show_default=True)
+@click.option("--same", is_flag=True, help="Take the ready batch for both.")
+def main(network, dataset, data_dir, image_size, precision, batch_size, steps, rounds, same):
+    import keras
+
+    from keras_selectscale import data
+    from keras_selectscale.data import ImageData
+    from keras_selectscale.training import Recipe, build_model
+
+    images = data.load(dataset, data_dir=data_dir, image_size=image_size)
+    recipe = Recipe(
+        network=network,
+        dataset=dataset,
+        drop="selectscale",
+        batch_size=batch_size,
+        precision=precision,
+    )
+    model = build_model(recipe, images, data.steps_per_epoch(images, batch_size))
+    on_device = keras.backend.backend() == "jax" and isinstance(images, ImageData)
+    prepare = device_work if on_device else host_work
+    train_real, train_ready, batch = prepare(model, images, batch_size, same)
+
     def seconds(work):
+        # What the round before has taken out of the pipeline is made again at its own cost; and
+        # some steps bring this one to its pace, in which every step has a batch to make.
+        time.sleep(PAUSE)
+        for _ in range(LEAD):
+            work()
         started = time.perf_counter()
         for _ in range(steps):
             work()
         return time.perf_counter() - started
 
-    def train_real():
-        model.train_on_batch(*full_batch())
-
-    def train_ready():
-        model.train_on_batch(*ready)
-
-    for warm_up in (full_batch, train_real, train_ready):
+    for warm_up in (batch, train_real, train_ready, train_real, train_ready):
         warm_up()
-    alone, real, synthetic = [], [], []
-    for _ in range(rounds):
-        real.append(seconds(train_real))
-        synthetic.append(seconds(train_ready))
-        alone.append(seconds(full_batch))
+    times = {train_real: [], train_ready: []} if not same else {"real": [], "ready": []}
+    works = dict(zip(times, (train_real, train_ready), strict=True))
+    for number in range(rounds):
+        for name in list(works)[:: 1 if number % 2 else -1]:
+            times[name].append(seconds(works[name]))
+    # Long enough that what lay ready does not count.
+    for _ in range(ALONE // 4):
+        batch()
+    started = time.perf_counter()
+    for _ in range(ALONE):
+        batch()
+    alone = time.perf_counter() - started
+    real, ready = times.values()
     count = steps * batch_size
-    ratio = statistics.median(r / s for r, s in zip(real, synthetic, strict=True))
-    print(f"pipeline alone: {count / statistics.median(alone):,.0f} images/s")
-    print(f"training {network}: {count / statistics.median(real):,.0f} images/s")
-    print(f"step on real batches over step on a batch that lies ready: {ratio:.3f}")
+    low, middle, high = statistics.quantiles(
+        [r / s for r, s in zip(real, ready, strict=True)], n=4, method="inclusive"
+    )
+    where = "on the device" if on_device else "tf.data"
+    print(f"{where}, alone: {ALONE * batch_size / alone:,.0f} images/s")
+    print(
+        f"training {network} in {precision} on {keras.backend.backend()}: "
+        f"{count / statistics.median(real):,.0f} images/s"
+    )
+    print(f"real over ready: {middle:.3f} ({low:.3f} to {high:.3f})")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`keras-selectscale compare`, the main job."""
 
+import dataclasses
 import pathlib
 import re
 from typing import Any
@@ -24,6 +25,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 @click.option("--epochs", type=int, help="By default 20.")
 @click.option("--batch-size", type=int, help="By default 64 on the digits, 128 elsewhere.")
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
+@options.precision_option(default="float32")
+@options.jit_option
 @click.option("--run", "run_name", help="Name of the folder; by default made of the above.")
 @options.runs_dir_option
 def command(
@@ -32,6 +35,8 @@ def command(
     run_name: str | None,
     runs_dir: pathlib.Path,
     data_dir: str | None,
+    precision: str,
+    jit: str,
     **values: Any,
 ) -> None:
     """Train a network with no drop and with each of the five methods, over several seeds.
@@ -42,27 +47,33 @@ def command(
     start_keras()
     from keras_selectscale import models
     from keras_selectscale.experiments import Comparison, run_comparison
-    from keras_selectscale.training import DamagedRunError, Recipe
+    from keras_selectscale.experiments.comparison_figure import check_drawable
+    from keras_selectscale.training import DamagedRunError, Devices, Recipe
     from keras_selectscale.training.epoch_progress import make_progress
 
+    check_drawable()
     with input_errors():
         base = Recipe(
             dataset=dataset,
             **(DEFAULTS.get(dataset, DEFAULTS["cifar10"]) | options.given(**values)),
         )
-        comparison = Comparison(base, seeds)
         models.build(base.network)
         size = f"-{base.train_size}" if base.train_size else ""
         plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-")
         if run_name is None:
             run_name = f"compare-{plain}{size}-{base.network}"
         path = options.run_path(runs_dir, run_name)
+        devices = Devices(jit=options.as_jit(jit))
+        comparison = Comparison(base, seeds)
+        began = comparison.began(path)
+        precision = options.decide_precision(precision, began)
+        comparison = Comparison(dataclasses.replace(base, precision=precision), seeds)
         images = options.load_images(
             ((dataset, seed) for seed in range(seeds)), data_dir, base.train_size, base.image_size
         )
-        cells = comparison.open(path)
+        cells = comparison.open(path, devices)
     with input_errors(DamagedRunError), make_progress() as progress:
-        summary = run_comparison(comparison, path, cells, images, progress)
+        summary = run_comparison(comparison, path, cells, images, progress, devices)
     _print_summary(summary, path)
 
 
@@ -74,7 +85,8 @@ def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
     console = Console()
     console.print(
         f"{recipe['network']} on {recipe['dataset']}: {summary['train_images']:,} training and "
-        f"{summary['test_images']:,} test images, {recipe['epochs']} epochs.\n"
+        f"{summary['test_images']:,} test images, {recipe['epochs']} epochs, "
+        f"{recipe['precision']}.\n"
         f"Test error (%), mean ± standard deviation of {seeds} run{'s' if seeds > 1 else ''}:"
     )
     # Titles are broken between words, so that six columns fit a terminal of 80.

@@ -77,17 +77,64 @@ def start_devices(values: dict[str, Any]) -> Any:
     """
     from keras_selectscale.training import Devices
 
+    if "jit" in values:
+        values["jit"] = as_jit(values["jit"])
     names = {field.name for field in dataclasses.fields(Devices)}
     devices = Devices(**{name: values.pop(name) for name in names & set(values)})
     devices.start()
     return devices
 
 
-def precision_option(command: Callable) -> Callable:
-    """Adds `--precision`."""
+def precision_option(default: str | None = "auto") -> Callable:
+    """Returns what adds `--precision`.
+
+    Args:
+        default: `"auto"`, `"float32"`, or `None` for that of published recipes, which know no auto.
+    """
+    choices = ["float32", "mixed_bfloat16"]
     return click.option(
-        "--precision", help="float32, or mixed_bfloat16: activations of half the width."
+        "--precision",
+        type=click.Choice(choices if default is None else ["auto", *choices]),
+        default=default,
+        show_default="that of the recipe" if default is None else True,
+        help="Of the activations; mixed_bfloat16 halves their width. auto is what a run began "
+        "with, or what is fastest on the device.",
+    )
+
+
+def decide_precision(precision: str, recipe: dict[str, Any] | None) -> str:
+    """Returns the precision of a run, the same in all of its processes.
+
+    Args:
+        precision: As of the option.
+        recipe: That of the run, as JSON, where it has begun; of the main process alone.
+    """
+    from keras_selectscale.training import process_group
+    from keras_selectscale.training.speed import PRECISIONS, fastest_precision
+
+    if precision != "auto":
+        return precision
+    began = None if recipe is None else recipe.get("precision")
+    chosen = began if began in PRECISIONS else fastest_precision()
+    shared = process_group.share_bytes(chosen.encode())
+    return chosen if shared is None else shared.decode()
+
+
+def jit_option(command: Callable) -> Callable:
+    """Adds `--jit`."""
+    return click.option(
+        "--jit",
+        type=click.Choice(["auto", "on", "off"]),
+        default="auto",
+        show_default=True,
+        help="Compile the training step, on TensorFlow by XLA. auto is what a run began with, or "
+        "what is fastest on the device.",
     )(command)
+
+
+def as_jit(value: str) -> bool | None:
+    """Returns the library's argument of a value of `--jit`."""
+    return {"on": True, "off": False}.get(value)
 
 
 def checkpoint_option(command: Callable) -> Callable:

@@ -15,7 +15,8 @@ from keras_selectscale.cli.group import input_errors
 @click.option("--runs", type=int, help="Runs of each cell; by default as many as the paper's.")
 @click.option("--epochs", type=int, help="Epochs instead of the recipe's.")
 @click.option("--train-size", type=int, help="Train on a stratified subset of N images.")
-@options.precision_option
+@options.precision_option(default=None)
+@options.jit_option
 @options.device_options
 @options.data_dir_option
 @options.runs_dir_option
@@ -48,7 +49,7 @@ def command(
         wanted = {(r.dataset, r.seed) for cell in published for r in reproduction.recipes(cell)}
         images = options.load_images(wanted, data_dir, train_size)
         folder = runs_dir / "reproduce"
-        cells = reproduction.open(folder)
+        cells = reproduction.open(folder, devices)
     with input_errors(DamagedRunError), make_progress() as progress:
         summary = run_reproduction(reproduction, cells, images, progress, devices)
     path = folder / f"{name.strip('/').replace('/', '-')}.json"

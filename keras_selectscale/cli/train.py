@@ -24,7 +24,8 @@ from keras_selectscale.cli.group import input_errors
 @click.option("--schedule", default="step", show_default=True, help="step or cosine.")
 @click.option("--weight-decay", type=float, default=5e-4, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@options.precision_option
+@options.precision_option()
+@options.jit_option
 @options.device_options
 @options.process_options
 @options.checkpoint_option
@@ -35,6 +36,7 @@ def command(
     runs_dir: pathlib.Path,
     data_dir: str | None,
     checkpoint_seconds: float,
+    precision: str,
     **values: Any,
 ) -> None:
     """Train one network in a folder of its own.
@@ -45,11 +47,16 @@ def command(
     from keras_selectscale import data, models
     from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, environment, train
     from keras_selectscale.training.epoch_progress import make_progress
+    from keras_selectscale.training.speed import said
 
     with input_errors():
         devices = options.start_devices(values)
-        recipe = Recipe(**options.given(**values))
         path = options.run_path(runs_dir, run_name)
+        run = RunFolder(path)
+        there = devices.is_main and run.config_path.exists()
+        jit = devices.decide_jit(run.read_jit() if there else None)
+        precision = options.decide_precision(precision, run.read_recipe() if there else None)
+        recipe = Recipe(**options.given(**values), precision=precision)
         models.build(recipe.network)  # A wrong name is said before the data is read.
         images = data.load(
             recipe.dataset,
@@ -58,13 +65,15 @@ def command(
             seed=recipe.seed,
             image_size=recipe.image_size,
         )
-        run = RunFolder(path)
         devices.check_batches(recipe.batch_size, images.train_count)
         done = False
         if devices.is_main:
             run.open(recipe.as_json(), environment.describe() | devices.describe())
             done = run.read_result() is not None
+    setting = f"{recipe.precision}, jit {said(jit)}"
     with input_errors(DamagedRunError), make_progress() as progress:
+        if devices.is_main and not done:
+            progress.console.print(f"{path}: {setting}", highlight=False, soft_wrap=True)
         result = train(
             recipe,
             run,
@@ -79,5 +88,6 @@ def command(
     click.echo(
         f"{path}: {'already done' if done else 'done'}, {result['epochs']} epochs, "
         f"test error {result['test_error']:.2f}%, training error {result['train_error']:.2f}%, "
-        f"{result['parameters']:,} parameters, {result['images_per_second']:.0f} images/s"
+        f"{result['parameters']:,} parameters, {result['images_per_second']:.0f} images/s "
+        f"({setting})"
     )

@@ -1,5 +1,6 @@
 """`keras-selectscale tune`."""
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -52,6 +53,8 @@ MAIN = (
 @click.option("--schedule", type=ValueList(str), default="step", show_default=True)
 @click.option("--weight-decay", type=ValueList(float), default="5e-4", show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides what is drawn.")
+@options.precision_option()
+@options.jit_option
 @click.option(
     "--workers",
     type=int,
@@ -125,6 +128,8 @@ def _tune(
     workers: int,
     wait: float,
     resume: bool,
+    precision: str,
+    jit: str,
     **values: Any,
 ) -> None:
     if network is None:
@@ -132,6 +137,7 @@ def _tune(
     start_keras()
     from keras_selectscale import models
     from keras_selectscale.training import DamagedRunError, Recipe, environment
+    from keras_selectscale.training.speed import decide_jit
     from keras_selectscale.tuning import (
         Search,
         SearchDisplay,
@@ -162,14 +168,21 @@ def _tune(
             image_size=image_size,
             **{field: given[0] for field, given in searched.items()},
         )
+        if path is None:
+            plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-")
+            path = pathlib.Path("runs") / f"tune-{plain}-{network}-{values['tuner']}"
+        folder = SearchFolder(path)
+        began = folder.read_search() if resume and folder.config_path.exists() else None
+        precision = options.decide_precision(precision, began.recipe.as_json() if began else None)
+        recipe = dataclasses.replace(recipe, precision=precision)
+        # A search from before it was recorded has none, and keeps it so.
+        values["jit"] = options.as_jit(jit)
+        if jit == "auto":
+            values["jit"] = began.jit if began else decide_jit(None)
         tune = {field: given for field, given in searched.items() if len(given) > 1}
         search = Search(recipe, tune=tune, **values)
         models.build(network)  # A wrong name is said before the data is read.
         images = load_for_search(search, data_dir)
-        if path is None:
-            plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-")
-            path = pathlib.Path("runs") / f"tune-{plain}-{network}-{search.tuner}"
-        folder = SearchFolder(path)
         if not resume and not is_worker():
             folder.remove()
         folder.open(search, environment.describe(), data_dir)
@@ -262,6 +275,7 @@ def _report(folder: "SearchFolder") -> None:
     counts = ", ".join(f"{count} {status.lower()}" for status, count in found["counts"].items())
     say(
         f"{recipe.network} on {recipe.dataset}, {search.tuner} search, {recipe.epochs} epochs, "
+        f"{recipe.precision}, "
         f"{search.seeds} seed{'s' if search.seeds > 1 else ''} a trial; trials: {counts or 'none'}."
     )
     if best is not None:

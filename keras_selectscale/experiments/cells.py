@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from keras_selectscale.data import AnyImages
 from keras_selectscale.training import Devices, Recipe, RunFolder, environment, train
+from keras_selectscale.training.custom_gradients import forgotten_gradients
 
 
 class Cell(NamedTuple):
@@ -25,19 +26,25 @@ class Cell(NamedTuple):
     run: RunFolder
 
 
-def open_cells(titles: Sequence[tuple[str, Recipe, pathlib.Path]]) -> list[Cell]:
+def open_cells(
+    titles: Sequence[tuple[str, Recipe, pathlib.Path]], devices: Devices | None = None
+) -> list[Cell]:
     """Makes or takes up the folder of every run.
 
     Args:
         titles: Title, recipe and folder of each.
+        devices: Where to train, already started; `None` is one device.
 
     Raises:
-        ValueError: Where a folder holds a run of another recipe.
+        ValueError: Where a folder holds a run of another recipe, or one that began with another
+            `jit`.
         OSError: Where one cannot be made.
     """
-    described = environment.describe()
+    devices = devices or Devices()
+    described = environment.describe() | devices.describe()
     cells = [Cell(title, recipe, RunFolder(path)) for title, recipe, path in titles]
     for cell in cells:
+        devices.decide_jit(cell.run.read_jit())
         cell.run.open(cell.recipe.as_json(), described)
     return cells
 
@@ -61,16 +68,17 @@ def run_cells(
     for number, cell in enumerate(cells, start=1):
         result = cell.run.read_result()
         if result is None:
-            result = train(
-                cell.recipe,
-                cell.run,
-                images[cell.recipe.dataset, cell.recipe.seed],
-                devices=devices,
-                progress=progress,
-                label=cell.title,
-                epoch_lines=False,
-                tensorboard=False,
-            )
+            with forgotten_gradients():
+                result = train(
+                    cell.recipe,
+                    cell.run,
+                    images[cell.recipe.dataset, cell.recipe.seed],
+                    devices=devices,
+                    progress=progress,
+                    label=cell.title,
+                    epoch_lines=False,
+                    tensorboard=False,
+                )
             if progress.disable:
                 progress.console.print(
                     f"{number}/{len(cells)}  {cell.title}, seed {cell.recipe.seed}: "

@@ -11,10 +11,10 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
-from keras_selectscale.experiments.comparison_figure import draw_comparison
+from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
 from keras_selectscale.exporting import ExportError, export
 from keras_selectscale.layers.methods import METHODS
-from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, environment
+from keras_selectscale.training import DamagedRunError, Devices, Recipe, RunFolder, environment
 from keras_selectscale.training.run_folder import read_json, write_json
 
 MOST_SEEDS = 1000
@@ -51,8 +51,22 @@ class Comparison:
                 recipe = dataclasses.replace(self.base, drop=method, seed=seed)
                 yield f"{method}-seed{seed}", recipe
 
-    def open(self, folder: pathlib.Path) -> list[Cell]:
+    def began(self, folder: pathlib.Path) -> dict[str, Any] | None:
+        """Returns the recipe, as JSON, of the first cell in a folder, or `None` where it is new.
+
+        Raises:
+            DamagedRunError: Where its file is damaged.
+        """
+        name, _ = next(self.cells())
+        run = RunFolder(folder / "cells" / name)
+        return run.read_recipe() if run.config_path.exists() else None
+
+    def open(self, folder: pathlib.Path, devices: Devices | None = None) -> list[Cell]:
         """Makes or takes up the folder of every cell.
+
+        Args:
+            folder: Folder of the comparison.
+            devices: Where to train; `None` is one device.
 
         Raises:
             ValueError: Where one holds a run of another recipe.
@@ -62,7 +76,8 @@ class Comparison:
             [
                 (METHODS[recipe.drop].title, recipe, folder / "cells" / name)
                 for name, recipe in self.cells()
-            ]
+            ],
+            devices,
         )
 
 
@@ -72,6 +87,7 @@ def run_comparison(
     cells: list[Cell],
     images: Mapping[tuple[str, int], datasets.AnyImages],
     progress: Progress,
+    devices: Devices | None = None,
 ) -> dict[str, Any]:
     """Trains the cells that are missing and writes `comparison.json`, `.png` and the export.
 
@@ -81,6 +97,7 @@ def run_comparison(
         cells: The runs, from `Comparison.open`.
         images: The dataset of each run, by its name and the run's seed.
         progress: Display, already started.
+        devices: Where to train, already started; `None` is one device.
 
     Returns:
         The content of `comparison.json`.
@@ -88,7 +105,8 @@ def run_comparison(
     finished = _read_finished(comparison, folder, cells)
     if finished is not None:
         return finished
-    done = run_cells(cells, images, progress)
+    check_drawable()
+    done = run_cells(cells, images, progress, devices)
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
     for cell, result in zip(cells, done, strict=True):
         results[cell.recipe.drop].append(result)

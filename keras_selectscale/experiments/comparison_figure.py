@@ -1,8 +1,19 @@
 """The picture of a comparison."""
 
+import importlib.util
 import os
 import pathlib
 from typing import Any
+
+
+def check_drawable() -> None:
+    """Checks that a picture can be drawn, before hours of training end in none.
+
+    Raises:
+        ModuleNotFoundError: Where matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
 
 
 def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:

@@ -75,10 +75,14 @@ class Reproduction:
             short.append(f"{runs} of {cell.runs} runs")
         return ", ".join(short)
 
-    def open(self, folder: pathlib.Path) -> list[Cell]:
+    def open(self, folder: pathlib.Path, devices: Devices | None = None) -> list[Cell]:
         """Makes or takes up the folder of every run.
 
         A cell has the same folders whether it is run by itself or with its table.
+
+        Args:
+            folder: Folder of the runs.
+            devices: Where to train, already started; `None` is one device.
 
         Raises:
             ValueError: Where one holds a run of another recipe.
@@ -98,7 +102,8 @@ class Reproduction:
                 )
                 for cell in self.published
                 for recipe in self.recipes(cell)
-            ]
+            ],
+            devices,
         )
 
 

@@ -9,15 +9,25 @@ import keras
 from keras_selectscale import models
 from keras_selectscale.data import AnyImages
 from keras_selectscale.training.recipe import Recipe
+from keras_selectscale.training.speed import decide_jit
 
 # The top-5 error is reported from here on, as on ImageNet.
 TOP5_CLASSES = 1000
 
 
-def build_model(recipe: Recipe, images: AnyImages, steps_per_epoch: int) -> keras.Model:
-    """Returns the compiled model of a recipe, its initial weights decided by the seed."""
+def build_model(
+    recipe: Recipe, images: AnyImages, steps_per_epoch: int, *, jit: bool | None = None
+) -> keras.Model:
+    """Returns the compiled model of a recipe, its initial weights decided by the seed.
+
+    Args:
+        recipe: What to build.
+        images: What it will train on, of which the shape and the classes count.
+        steps_per_epoch: Steps of an epoch, for the schedules.
+        jit: Whether the training step is compiled; `None` for what is fastest.
+    """
     keras.utils.set_random_seed(recipe.seed)
-    with _dtype_policy(recipe.precision):
+    with dtype_policy(recipe.precision):
         drop: Any = recipe.make_drop(recipe.epochs * steps_per_epoch)
         if drop is not None and recipe.group_factors is not None:
             drop = models.by_group(drop, dict(recipe.group_factors))
@@ -35,14 +45,13 @@ def build_model(recipe: Recipe, images: AnyImages, steps_per_epoch: int) -> kera
         optimizer=recipe.make_optimizer(steps_per_epoch),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=metrics,
-        # On TensorFlow the plain graph trains faster than XLA on a CPU.
-        jit_compile=keras.backend.backend() == "jax",
+        jit_compile=decide_jit(jit),
     )
     return model
 
 
 @contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
+def dtype_policy(name: str) -> Iterator[None]:
     """Lets layers that are made within have a policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.training.speed import check_jit, decide_jit
+
 STRATEGIES = ("none", "mirrored", "data")
 BACKENDS = {"mirrored": "tensorflow", "data": "jax"}
 # How long the processes wait for each other at the start, and until a silent one is given up.
@@ -30,6 +32,9 @@ class Devices:
         cpu_devices: Into how many devices the CPU is split, to rehearse on one.
         steps_per_dispatch: Steps that JAX takes at a time without a word to the host; `None` is 1
             on a CPU, where a loop that is compiled is slower than its steps, and 50 elsewhere.
+        jit: Whether the training step is compiled, on TensorFlow by XLA; `None` is what the run
+            began with, or what is fastest (see `training.speed`). It is no part of the recipe: as
+            with the backend, what changes is rounding and the numbers that are drawn.
 
     Raises:
         TypeError: Where a number is no integer.
@@ -43,6 +48,7 @@ class Devices:
     process: int | None = None
     cpu_devices: int | None = None
     steps_per_dispatch: int | None = None
+    jit: bool | None = None
 
     def __post_init__(self) -> None:
         """Checks what can be checked before the backend starts."""
@@ -67,6 +73,7 @@ class Devices:
                 f"Argument `steps_per_dispatch` must be 1 on the backend {backend}. "
                 f"Received: steps_per_dispatch={self.steps_per_dispatch}"
             )
+        check_jit(self.jit, self.distribute)
         several = (self.coordinator, self.processes, self.process)
         if any(value is not None for value in several) and (
             self.distribute != "data" or None in several
@@ -191,6 +198,17 @@ class Devices:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = self.distribute == "mirrored"
 
+    def decide_jit(self, began: bool | None = None) -> bool:
+        """Returns whether the training step is compiled.
+
+        Args:
+            began: What the run began with; `None` where it begins now.
+
+        Raises:
+            ValueError: Where `jit` is another, and both could be.
+        """
+        return decide_jit(self.jit, began, self.distribute)
+
     def steps_at_a_time(self) -> int:
         """Returns the number of steps of a dispatch on JAX."""
         import jax
@@ -214,7 +232,12 @@ class Devices:
 
     def describe(self) -> dict[str, Any]:
         """Returns what a run's config records of its devices."""
-        return {"distribute": self.distribute, "devices": self.count, "processes": self.processes}
+        return {
+            "distribute": self.distribute,
+            "devices": self.count,
+            "processes": self.processes,
+            "jit": self.decide_jit(),
+        }
 
 
 @contextlib.contextmanager

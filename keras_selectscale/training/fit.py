@@ -69,7 +69,8 @@ def train(
         DamagedRunError: Where a file of the run cannot be read or does not fit the others.
         FloatingPointError: Where the loss is no longer finite.
         OSError: Where an image cannot be read, or the folder not be written.
-        ValueError: Where the devices cannot share the batches evenly.
+        ValueError: Where the devices cannot share the batches evenly, or their `jit` is another
+            than that with which the run began.
     """
     devices = devices or Devices()
     if devices.is_main and (result := run.read_result()) is not None and not devices.is_several:
@@ -116,10 +117,17 @@ def _train(
 ) -> RunState:
     """Trains what is left, and returns the state at the end."""
     steps = datasets.steps_per_epoch(images, recipe.batch_size)
-    model, state = _restore(recipe, run, devices, progress) or (
-        build_model(recipe, images, steps),
-        RunState(),
-    )
+    # As recorded: a loaded model would compile as on the backend that wrote it.
+    began = run.read_jit() if devices.is_main else None
+    restored = _restore(recipe, run, devices, progress)
+    if restored is None:
+        model, state = (
+            build_model(recipe, images, steps, jit=devices.decide_jit(began)),
+            RunState(),
+        )
+    else:
+        model, state = restored
+        model.jit_compile = devices.decide_jit(model.jit_compile if began is None else began)
     devices.prepare(model)
     # `fit` lets the metrics make their variables too late for a run that goes on within an epoch.
     sample = np.zeros((1, *images.input_shape), "float32"), np.zeros(1, "int32")

@@ -12,12 +12,12 @@ from keras_selectscale import data as datasets
 from keras_selectscale.layers import curriculum, methods
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.optimizers import CoupledSGD
+from keras_selectscale.training.speed import PRECISIONS
 
 SCHEDULES = ("step", "cosine")
 # Seeds, steps and sizes become 32-bit integers somewhere, numbers float32.
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e38
-PRECISIONS = ("float32", "mixed_bfloat16")
 CURRICULA = ("none", "linear", "exponential")
 
 

@@ -132,6 +132,18 @@ class RunFolder:
             raise DamagedRunError(f"{self.config_path} is damaged: it holds no recipe")
         return recipe
 
+    def read_jit(self) -> bool | None:
+        """Returns whether the run's training step was compiled; `None` where it is not recorded.
+
+        Raises:
+            DamagedRunError: Where the file is damaged.
+        """
+        if not self.config_path.exists():
+            return None
+        recorded = self.read_config().get("environment")
+        jit = recorded.get("jit") if isinstance(recorded, dict) else None
+        return jit if isinstance(jit, bool) else None
+
     def read_config(self) -> dict[str, Any]:
         """Returns the content of `config.json`.
 

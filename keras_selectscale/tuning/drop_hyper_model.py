@@ -1,5 +1,6 @@
 """A search space over any network that takes a drop."""
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,8 @@ from keras_selectscale import models
 from keras_selectscale.data import AnyImages, ImageData, StreamedImages
 from keras_selectscale.layers.methods import get_method, make_drop
 from keras_selectscale.training import CoupledSGD, Recipe
+from keras_selectscale.training.building import dtype_policy
+from keras_selectscale.training.speed import check_jit, decide_jit
 from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
 
 # What a search may draw of a recipe beside the drop.
@@ -32,9 +35,9 @@ class DropHyperModel(keras_tuner.HyperModel):
         build: Callable with an argument `drop=`, such as `models.CifarResNet` or a function of
             one's own, that returns a `keras.Model`.
         methods: As `drop_space` takes them.
-        recipe: Learning rate, schedule, weight decay and so on; its network, dataset and drop play
-            no part. `None` keeps the compilation of the builder, or takes the paper's recipe where
-            the builder does not compile.
+        recipe: Learning rate, schedule, weight decay, precision and so on; its network, dataset and
+            drop play no part. `None` keeps the compilation of the builder, or takes the paper's
+            recipe where the builder does not compile.
         top_rates: As `drop_space` takes them.
         retaining_rates: As `drop_space` takes them.
         tune: Values to draw from for further fields of the recipe, such as
@@ -43,6 +46,8 @@ class DropHyperModel(keras_tuner.HyperModel):
             hyperparameters `recipe/learning_rate` and so on.
         loss: Loss of the models that are compiled here; `None` for the sparse categorical
             cross-entropy, of logits unless the last layer is a softmax.
+        jit: Whether the training step of the models that are compiled here is compiled; `None`
+            for what is fastest.
         name: As of `keras_tuner.HyperModel`.
 
     Raises:
@@ -68,6 +73,7 @@ class DropHyperModel(keras_tuner.HyperModel):
         retaining_rates: Sequence[float] | None = None,
         tune: Mapping[str, Sequence[Any]] | None = None,
         loss: Any = None,
+        jit: bool | None = None,
         name: str | None = None,
     ):
         if not callable(build):
@@ -81,6 +87,9 @@ class DropHyperModel(keras_tuner.HyperModel):
         self.space = RateSpace(methods, top_rates, retaining_rates)
         self.tune = {field: list(values) for field, values in (tune or {}).items()}
         self.loss = loss
+        check_jit(jit)
+        self.jit = jit
+        self.plain = recipe is None
         self.compiles = recipe is not None or bool(self.tune)
         self.base = _as_base(recipe)
         self._check_tune()
@@ -94,7 +103,10 @@ class DropHyperModel(keras_tuner.HyperModel):
         drop: Any = make_drop(**rates, score=recipe.score)
         if drop is not None and recipe.group_factors is not None:
             drop = models.by_group(drop, dict(recipe.group_factors))
-        model = self.builder(drop=drop)
+        # Without a recipe it is the builder's affair.
+        policy = contextlib.nullcontext() if self.plain else dtype_policy(recipe.precision)
+        with policy:
+            model = self.builder(drop=drop)
         if not isinstance(model, keras.Model):
             raise TypeError(
                 "Argument `build` must return a keras.Model. "
@@ -206,8 +218,7 @@ class DropHyperModel(keras_tuner.HyperModel):
             optimizer=optimizer,
             loss=loss,
             metrics=["accuracy"],
-            # On TensorFlow the plain graph trains faster than XLA on a CPU.
-            jit_compile=keras.backend.backend() == "jax",
+            jit_compile=decide_jit(self.jit),
         )
 
     def _check_tune(self) -> None:

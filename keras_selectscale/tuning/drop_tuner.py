@@ -15,9 +15,9 @@ import keras_tuner
 from keras_tuner.src.engine import tuner_utils
 
 from keras_selectscale.data import ImageData, StreamedImages
+from keras_selectscale.training.custom_gradients import forgotten_gradients
 from keras_selectscale.training.run_folder import write_text
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
-from keras_selectscale.tuning.custom_gradients import forgotten_gradients
 from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE, DropHyperModel
 from keras_selectscale.tuning.oracles import make_oracle
 from keras_selectscale.tuning.trial_callbacks import trial_callbacks

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.data import AnyImages
-from keras_selectscale.training import Recipe, RunFolder, environment, train
+from keras_selectscale.training import Devices, Recipe, RunFolder, environment, train
 from keras_selectscale.training.run_folder import write_json, write_text
+from keras_selectscale.training.speed import said
 from keras_selectscale.tuning.heatmap import draw_heatmap
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder, TrialRow
@@ -79,7 +80,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
             "deviation": best.deviation,
             "errors": best.errors,
         }
-        report["command"] = training_command(recipe, folder.read_data_dir())
+        report["command"] = training_command(recipe, folder.read_data_dir(), search.jit)
         report["winner"] = _winner_run(folder, recipe, best.id).read_result()
         if report["winner"] is not None:
             report["note"] += f" {TESTED}"
@@ -104,11 +105,14 @@ def train_winner(folder: SearchFolder, images: AnyImages, **options: Any) -> dic
         return None
     recipe = search.trial_recipe(ranked[0].values)
     run = _winner_run(folder, recipe, ranked[0].id)
-    run.open(recipe.as_json(), environment.describe())
-    return train(recipe, run, images, **options)
+    devices = Devices(jit=search.jit)
+    run.open(recipe.as_json(), environment.describe() | devices.describe())
+    return train(recipe, run, images, devices=devices, **options)
 
 
-def training_command(recipe: Recipe, data_dir: str | None = None) -> str | None:
+def training_command(
+    recipe: Recipe, data_dir: str | None = None, jit: bool | None = None
+) -> str | None:
     """Returns the command that trains a recipe in a run of its own, or `None` if none can."""
     plain = Recipe(network=recipe.network, dataset=recipe.dataset)
     fields = ("momentum", "milestones", "decay_factor", "group_factors")
@@ -129,6 +133,8 @@ def training_command(recipe: Recipe, data_dir: str | None = None) -> str | None:
         "--schedule": recipe.schedule,
         "--weight-decay": recipe.weight_decay,
         "--seed": recipe.seed,
+        "--precision": recipe.precision,
+        "--jit": None if jit is None else said(jit),
         "--run": f"tuned-{recipe.network}-{recipe.drop}",
     }
     given = [(option, str(value)) for option, value in options.items() if value is not None]

@@ -39,6 +39,7 @@ class Search:
         figure4: Whether a grid keeps to the two curves of the paper's Figure 4, and to no drop
             where that is among the methods.
         seed: Decides what is drawn, at least 1.
+        jit: Whether the training steps are compiled; `None` for what is fastest.
 
     Raises:
         TypeError: Where a value is of the wrong type.
@@ -57,6 +58,7 @@ class Search:
     early_stopping: int | None = None
     figure4: bool = False
     seed: int = 1
+    jit: bool | None = None
 
     def __post_init__(self) -> None:
         """Checks every value that needs no data."""
@@ -123,6 +125,7 @@ class Search:
             top_rates=self.top_rates,
             retaining_rates=self.retaining_rates,
             tune=self.tune,
+            jit=self.jit,
         )
 
     def trial_recipe(self, values: Mapping[str, Any]) -> Recipe:

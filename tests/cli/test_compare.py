@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import keras
@@ -12,6 +13,8 @@ def test_the_main_job_end_to_end(command, tmp_path):
     folder = tmp_path / "runs" / "compare-digits-20-resnet-8"
     summary = json.loads((folder / "comparison.json").read_text())
     assert (folder / "comparison.png").stat().st_size > 10_000
+    # Not what is fastest here: the figures of one machine are those of another.
+    assert summary["recipe"]["precision"] == "float32" and "1 epochs, float32." in out
     positions = [out.index(f"{row['mean']:.2f}") for row in summary["methods"].values()]
     assert len(positions) == 6 and "no spread" in out
     for word in ("SpatialDropout", "SpatialScale", "Selectout", "SelectScale", "does not show"):
@@ -25,12 +28,23 @@ def test_the_main_job_end_to_end(command, tmp_path):
     assert (status, again, err.strip()) == (0, out, "")
 
 
+def test_without_matplotlib_it_ends_before_anything_is_trained(command, tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else found(name)
+    )
+    status, out, err = command(*TINY)
+    assert (status, out) == (2, "") and "matplotlib, which is not installed" in err
+    assert err.count("\n") == 1 and list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (["--seeds", 0], ["--seeds", "0"]),
         (["--seeds", 1000000], ["--seeds", "1000000"]),
         (["--run", ""], ["--run"]),
+        (["--jit", "yes"], ["--jit", "'yes'"]),
         (["--network", "vgg-17"], ["depth", "17"]),
         (["--epochs", -3], ["--epochs", "-3"]),
         (["--run", "/tmp/x"], ["--run"]),

@@ -42,6 +42,7 @@ def test_a_cell_runs_and_stands_beside_the_papers(command, tmp_path, prepared):
         (["table1/wrn-20-4", "--runs", 1000000], ["--runs", "1000000"]),
         (["table1/wrn-20-4", "--epochs", 0], ["--epochs", "0"]),
         (["table1/wrn-20-4", "--train-size", -1], ["--train-size", "-1"]),
+        (["table1/wrn-20-4", "--precision", "auto"], ["--precision", "float32", "'auto'"]),
         (["table4", "--data-dir", "nowhere"], ["imagenet2012", "nowhere"]),
         (["table2/resnet-110/none", "--data-dir", "nowhere"], ["cifar100", "nowhere"]),
     ],

@@ -1,5 +1,6 @@
 import json
 
+import keras
 import pytest
 
 TINY = ("train", "--network", "resnet-8", "--dataset", "digits", "--train-size", 40)
@@ -42,6 +43,40 @@ def test_another_recipe_in_the_folder_is_refused(command, tmp_path):
     status, _, err = command(*TINY, "--epochs", 2, "--run", "mine")
     assert status == 2 and "epochs: 1 there, 2 here" in err and err.count("\n") == 1
     assert (tmp_path / "runs" / "mine" / "result.json").read_bytes() == before
+
+
+def test_a_run_keeps_the_precision_and_the_compilation_with_which_it_began(
+    command, tmp_path, monkeypatch
+):
+    fastest = "keras_selectscale.training.speed.fastest_precision"
+    monkeypatch.setattr(fastest, lambda: "mixed_bfloat16")
+    arguments = (*TINY, "--epochs", 1, "--run", "mine")
+    status, out, err = command(*arguments)
+    assert status == 0, err
+    config = json.loads((tmp_path / "runs" / "mine" / "config.json").read_text())
+    jit = config["environment"]["jit"]
+    setting = f"mixed_bfloat16, jit {'on' if jit else 'off'}"
+    assert config["recipe"]["precision"] == "mixed_bfloat16"
+    assert f"({setting})" in out and f"mine: {setting}" in err
+
+    monkeypatch.setattr(fastest, lambda: "float32")  # Another machine.
+    (tmp_path / "runs" / "mine" / "result.json").unlink()
+    status, again, err = command(*arguments)
+    assert status == 0 and f"({setting})" in again, err
+    assert command(*arguments, "--precision", "mixed_bfloat16")[0] == 0
+    status, _, err = command(*arguments, "--precision", "float32")
+    assert status == 2 and "'mixed_bfloat16' there, 'float32' here" in err
+    other = "off" if jit else "on"
+    status, _, err = command(*arguments, "--jit", other)
+    assert status == 2 and f"Received: jit={other}" in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas of TensorFlow")
+def test_replicas_are_not_compiled(command, tmp_path):
+    arguments = (*TINY, "--epochs", 1, "--run", "mine", "--distribute", "mirrored")
+    status, _, err = command(*arguments, "--jit", "on")
+    assert status == 2 and "--jit must be off with replicas" in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -97,6 +132,7 @@ def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, w
         (["--cpu-devices", "0"], ["--cpu-devices", "at least 1"]),
         (["--processes", "2"], ["--coordinator", "processes=2"]),
         (["--precision", "float8"], ["--precision", "mixed_bfloat16", "'float8'"]),
+        (["--jit", "yes"], ["--jit", "auto", "on", "off", "'yes'"]),
         (["--checkpoint-seconds", "-1"], ["--checkpoint-seconds", "-1"]),
     ],
 )

@@ -18,7 +18,9 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-def test_a_search_from_end_to_end(command, tmp_path):
+def test_a_search_from_end_to_end(command, tmp_path, monkeypatch):
+    fastest = "keras_selectscale.training.speed.fastest_precision"
+    monkeypatch.setattr(fastest, lambda: "mixed_bfloat16")
     arguments = ("tune", *TINY, "--methods", "selectscale,none", "--seeds", 2, "--dir", "search")
     status, out, err = command(*arguments, "--trials", 2)
     assert status == 0, err
@@ -34,6 +36,11 @@ def test_a_search_from_end_to_end(command, tmp_path):
     assert err.count("/2  trial ") == 2
     assert (folder / "heatmap.png").stat().st_size > 10_000
     assert list(folder.glob("tensorboard/0/seed1/events.out.*"))
+    winner = json.loads((folder / "winner" / "config.json").read_text())
+    assert winner["recipe"]["precision"] == "mixed_bfloat16"
+    assert winner["environment"]["jit"] is report["search"]["jit"]
+    assert "--precision mixed_bfloat16 --jit o" in out and "1 epochs, mixed_bfloat16," in out
+    monkeypatch.setattr(fastest, lambda: "float32")  # Another machine: it goes on as it began.
 
     status, again, err = command(*arguments, "--trials", 2)
     assert (status, again) == (0, out) and "2/2 trials are done" in err and " trial " not in err

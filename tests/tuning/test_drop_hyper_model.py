@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 
@@ -208,3 +209,31 @@ def test_refuses_bad_values(arguments, error, named):
 def test_a_builder_that_gives_no_model():
     with pytest.raises(TypeError, match="`build` must return a keras.Model"):
         DropHyperModel(lambda drop: drop).build(values())
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_precision_is_the_recipes(precision):
+    recipe = dataclasses.replace(RECIPE, precision=precision)
+    model = DropHyperModel(BUILDER, recipe=recipe).build(values())
+    assert model.layers[1].dtype_policy.name == precision
+
+
+def test_without_a_recipe_the_precision_is_the_builders():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = DropHyperModel(BUILDER).build(values())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.layers[1].dtype_policy.name == "mixed_bfloat16"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a choice on TensorFlow alone")
+@pytest.mark.parametrize("jit", [True, False])
+def test_it_compiles_as_asked(jit):
+    model = DropHyperModel(BUILDER, recipe=RECIPE, jit=jit).build(values())
+    assert model.jit_compile is jit
+
+
+def test_jit_is_a_bool():
+    with pytest.raises(TypeError, match="`jit` must be a bool.*'on'"):
+        DropHyperModel(BUILDER, jit="on")

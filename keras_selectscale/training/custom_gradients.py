@@ -14,7 +14,7 @@ PREFIX = "CustomGradient-"
 def forgotten_gradients() -> Iterator[None]:
     """Forgets the custom gradients of the graphs that are traced within, and so the graphs.
 
-    TensorFlow registers them for good, each with the graph that it stands in: with every trial some
+    TensorFlow registers them for good, each with the graph that it stands in: with every model some
     20 MB would be lost. No model from within can be trained any further afterwards.
     """
     registry: dict[str, Any] = {}

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.tuning.custom_gradients import forgotten_gradients
+from keras_selectscale.training.custom_gradients import forgotten_gradients
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's registry")

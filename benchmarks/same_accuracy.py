@@ -1,0 +1,59 @@
+"""Whether a faster setting reaches the same accuracy, through `keras-selectscale train`.
+
+python benchmarks/same_accuracy.py --seeds 5 --setting float32:off --setting mixed_bfloat16:off \
+    --setting float32:on --network resnet-8 --dataset digits --epochs 20 --batch-size 64
+
+Trains each drop with each setting (PRECISION:JIT) and seed through the command line, and prints the
+test error's mean ± standard deviation, and how far the mean is from that of the first setting with
+the standard error of that difference, of independent runs. Started again, it goes on.
+"""
+
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import click
+
+MAIN = (
+    "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
+)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--setting", "settings", multiple=True, required=True, help="PRECISION:JIT")
+@click.option("--drop", "drops", multiple=True, default=["none", "selectscale"], show_default=True)
+@click.option("--seeds", default=5, show_default=True)
+@click.option("--runs-dir", default="runs/same-accuracy", show_default=True)
+@click.option("--python", default=sys.executable, help="Python that trains.")
+@click.argument("options", nargs=-1)
+def main(settings, drops, seeds, runs_dir, python, options):
+    name = "-".join(word.lstrip("-").replace("/", "-") for word in options)
+    errors = {(drop, setting): [] for drop in drops for setting in settings}
+    speeds = {key: [] for key in errors}
+    for seed in range(seeds):
+        for drop, setting in errors:
+            precision, jit = setting.split(":")
+            run = f"{name}-{drop}-{precision}-{jit}-{seed}"
+            command = [python, "-c", MAIN, "train", *options, "--drop", drop, "--seed", seed]
+            command += ["--precision", precision, "--jit", jit]
+            command += ["--runs-dir", runs_dir, "--run", run]
+            subprocess.run([str(word) for word in command], check=True, stderr=subprocess.DEVNULL)
+            result = json.loads((pathlib.Path(runs_dir) / run / "result.json").read_text())
+            errors[drop, setting].append(result["test_error"])
+            speeds[drop, setting].append(result["images_per_second"])
+    print("| drop | precision:jit | test error (%) | difference ± standard error | images/s |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    for (drop, setting), found in errors.items():
+        first = errors[drop, settings[0]]
+        difference = statistics.fmean(found) - statistics.fmean(first)
+        error = ((statistics.variance(found) + statistics.variance(first)) / seeds) ** 0.5
+        beside = "" if setting == settings[0] else f"{difference:+.2f} ± {error:.2f}"
+        spread = f"{statistics.fmean(found):.2f} ± {statistics.stdev(found):.2f}"
+        speed = statistics.median(speeds[drop, setting])
+        print(f"| {drop} | {setting} | {spread} | {beside} | {speed:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
