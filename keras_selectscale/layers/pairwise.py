@@ -1,7 +1,7 @@
 """The highest of each row by comparing all pairs, for accelerators.
 
-XLA makes one kernel of the comparisons and their sum. A loop would call on the host, or on the other
-devices, at each turn, and two sorts take longer than some thousand comparisons for each key.
+XLA makes one kernel of the comparisons and their sum. A loop would ask the host, or the other
+devices, at each turn whether to go on.
 """
 
 from typing import Any

@@ -41,9 +41,10 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     batch, channels = tf.shape(inputs)[0], inputs.shape[channel_axis]
     positions = math.prod(inputs.shape[axis] for axis in axes)
     if channel_axis == 1:
-        mask = _mask_of_rows(tf.reshape(inputs, (batch, channels, positions)), tf.constant(count))
+        maps, select = tf.reshape(inputs, (batch, channels, positions)), _mask_of_rows
     else:
-        mask = _mask_of_columns(tf.reshape(inputs, (batch, positions, channels)), tf.constant(count))
+        maps, select = tf.reshape(inputs, (batch, positions, channels)), _mask_of_columns
+    mask = select(maps, tf.constant(count))
     return tf.ensure_shape(mask, (inputs.shape[0], channels))
 
 

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_selectscale.layers import AveragePoolScore, ranking, scores, selection
+from keras_selectscale.layers import (
+    AveragePoolScore,
+    bisection,
+    pairwise,
+    ranking,
+    scores,
+    selection,
+    sort_keys,
+)
 from tests.layers import drawing, reference, strategies
 
 FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, -1.0, math.inf, -math.inf])
@@ -63,6 +71,85 @@ def test_ranks_are_the_same_when_compiled():
         ranks = jax.jit(ranking.ranks)(values)
     expected = reference.top(np.where(np.isnan(values), np.inf, values), 150)
     np.testing.assert_array_equal(drawing.as_array(ranks) < 150, expected)
+
+
+ANY_VALUES = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 1e-40, -1e-40]),
+    st.floats(width=32),
+)
+
+
+def rows_of(values):
+    sizes = st.tuples(st.integers(1, 4), st.integers(1, 40))
+    return sizes.flatmap(
+        lambda size: st.lists(
+            st.lists(values, min_size=size[1], max_size=size[1]), min_size=size[0], max_size=size[0]
+        )
+    )
+
+
+def expected_top(values, count):
+    """The `count` highest by Python's own order, with NaN as infinity and denormals as 0."""
+    clean = np.where(np.isnan(values), np.inf, values)
+    return reference.top(np.where(np.abs(clean) < 2.0**-126, 0.0, clean), count)
+
+
+@strategies.examples(60)
+@given(rows=rows_of(ANY_VALUES), share=st.floats(0, 1))
+def test_every_way_to_the_top_takes_the_same_maps(rows, share):
+    values = np.array(rows, "float32")
+    count = round(share * values.shape[1])
+    expected = expected_top(values, count)
+    keys = sort_keys.sort_keys(ops.convert_to_tensor(values.view("int32")))
+    tensor = ops.convert_to_tensor(values)
+    for way, found in {
+        "ranking": ranking.top_k_mask(tensor, count),
+        "bisection": bisection.top_k_mask(keys, count),
+        "pairwise": pairwise.top_k_mask(keys, count),
+        "of the backend": selection.top_k_mask(tensor, count),
+    }.items():
+        np.testing.assert_array_equal(drawing.as_array(found) == 1, expected, err_msg=way)
+
+
+@pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="the way of TensorFlow's graphs")
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_a_graph_takes_the_maps_of_the_ranks(jit_compile):
+    import tensorflow as tf
+
+    @tf.function(jit_compile=jit_compile)
+    def select(values, count):
+        return selection.top_k_mask(values, count)
+
+    rng = np.random.default_rng(0)
+    choices = [0.0, -0.0, 1.0, 2.0, -3.0, math.nan, math.inf, -math.inf, 1e-40]
+    tied = rng.choice(choices, (20, 300)).astype("float32")
+    apart = rng.standard_normal((20, 300)).astype("float32")
+    for values in (tied, apart):
+        for count in (0, 1, 150, 299, 300):
+            found = drawing.as_array(select(values, count)) == 1
+            np.testing.assert_array_equal(found, expected_top(values, count))
+
+
+@pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="the way of TensorFlow's graphs")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("known", [True, False], ids=["known size", "any size"])
+def test_a_graph_takes_the_candidates_of_every_precision(dtype, known, data_format):
+    import tensorflow as tf
+
+    shape = (3, 20, 4, 5) if data_format == "channels_first" else (3, 4, 5, 20)
+    axis = 1 if data_format == "channels_first" else 3
+    sizes = shape[1:] if known else [20 if i == axis else None for i in (1, 2, 3)]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *sizes), dtype)])
+    def select(inputs):
+        mask = selection.candidate_mask(inputs, axis, 0.3, scores.max_score)
+        assert mask.shape[1] == 20
+        return mask
+
+    inputs = drawing.maps(shape, data_format, dtype=dtype)
+    maps = reference.channels_last(drawing.as_array(inputs), data_format)
+    expected = reference.candidates(maps, 0.3)
+    np.testing.assert_array_equal(drawing.as_array(select(inputs)) == 1, expected)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 7, 9])
