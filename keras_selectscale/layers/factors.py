@@ -62,5 +62,5 @@ def uniform_around_one(
     width = half_width / spacing
     furthest = float(math.floor(width)) if isinstance(width, float) else ops.floor(width)
     noise = draws.uniform(shape, -1.0, 1.0, seed)
-    steps = ops.maximum(ops.minimum(ops.round(noise * width), furthest), -furthest)
+    steps = ops.clip(ops.round(noise * width), -furthest, furthest)
     return ops.cast(1.0 + spacing * steps, dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from keras_selectscale.layers import layout
-from keras_selectscale.layers.sort_keys import magnitude_keys, sort_keys
+from keras_selectscale.layers.sort_keys import INFINITY, MAGNITUDE, SMALLEST_NORMAL, sort_keys
 
 # Numbers side by side from which on PyTorch reduces in vectors.
 WIDE = 128
@@ -24,8 +24,10 @@ def top_k_mask(values: Any, count: Any) -> Any:
 @torch.no_grad()
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
-    score = _max_score(inputs, channel_axis)
-    return _mark(magnitude_keys(score.view(torch.int32)), count)
+    bits = _max_score(inputs, channel_axis).view(torch.int32)
+    # `sort_keys.magnitude_keys` in place.
+    keys = bits.bitwise_and(MAGNITUDE).clamp_(max=INFINITY)
+    return _mark(keys.masked_fill_(keys < SMALLEST_NORMAL, 0), count)
 
 
 def _mark(keys: Any, count: int) -> Any:
