@@ -1,7 +1,5 @@
 """A training step of a network, as Keras compiles it."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,6 +10,7 @@ from keras_selectscale import models
 from keras_selectscale.benchmarking.layer_sides import make_layer
 from keras_selectscale.benchmarking.layer_work import Work
 from keras_selectscale.benchmarking.network_error import NetworkError
+from keras_selectscale.training.building import dtype_policy
 
 # Precisions of the layers as the policies of a network: its weights stay float32.
 POLICIES = {
@@ -35,7 +34,7 @@ def make_network(network: str, drop: str, *, mode: str, precision: str, seed: in
         NetworkError: Where the network's depth or width is invalid.
     """
     keras.utils.set_random_seed(seed)
-    with _dtype_policy(POLICIES[precision]):
+    with dtype_policy(POLICIES[precision]):
         layer = make_layer(drop, dtype=None, seed=seed)
         try:
             model = models.build(network, drop=layer, data_format="channels_last")
@@ -88,14 +87,3 @@ def step_work(model: keras.Model, batch: tuple[Any, Any]) -> Work:
         return logs, state
 
     return work
-
-
-@contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    """Lets layers that are made within have a policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
