@@ -1,6 +1,5 @@
 """The layers that are measured, by name."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ class LayerSide(NamedTuple):
     Attributes:
         title: What it is called in tables.
         make: Function of further arguments of the layer that gives it.
-        layer: Its class, which says what arguments it takes.
+        layer: Its class.
         selects: Whether it has to read its input once more, for the score.
     """
 
@@ -29,9 +28,9 @@ class LayerSide(NamedTuple):
     selects: bool = False
 
 
-def _selective(dtype: Any, seed: int, **told: Any) -> keras.layers.Layer:
+def _selective(dtype: Any, seed: int) -> keras.layers.Layer:
     drop = layers.SpatialScale(retaining_rate=RETAINING_RATE, dtype=dtype, seed=seed)
-    return layers.Selective(drop, top_rate=TOP_RATE, dtype=dtype, **told)
+    return layers.Selective(drop, top_rate=TOP_RATE, dtype=dtype)
 
 
 def _selecting(layer: type[keras.layers.Layer]) -> Callable[..., keras.layers.Layer]:
@@ -67,32 +66,17 @@ SIDES: dict[str, LayerSide] = {
 }
 
 
-def make_layer(
-    name: str, *, dtype: str | None, seed: int, non_negative: bool = False
-) -> keras.layers.Layer | None:
+def make_layer(name: str, *, dtype: str | None, seed: int) -> keras.layers.Layer | None:
     """Returns a layer by its name, or `None` for `"none"`.
 
     Args:
         name: One of `SIDES`, or `"none"`.
         dtype: Dtype or policy of the layer; `None` for the policy that is set.
         seed: Its seed.
-        non_negative: Whether the input holds no negative number. A layer that takes the argument
-            `non_negative` is told so.
     """
     if name == NONE:
         return None
-    side = SIDES[name]
-    told = {"non_negative": True} if non_negative and takes(side.layer, "non_negative") else {}
-    return side.make(dtype=dtype, seed=seed, **told)
-
-
-def takes(layer: type, argument: str) -> bool:
-    """Returns whether a class or one of its bases names an argument of its `__init__`."""
-    return any(
-        argument in inspect.signature(vars(base)["__init__"]).parameters
-        for base in layer.__mro__
-        if "__init__" in vars(base)
-    )
+    return SIDES[name].make(dtype=dtype, seed=seed)
 
 
 def moved_bytes(name: str, tensor_bytes: int) -> int:

@@ -86,7 +86,7 @@ def layer_sides(
     gradient = ops.convert_to_tensor(generator.standard_normal(shape, "float32"), precision)
     sides = {
         name: layer_work(
-            make_layer(name, dtype=precision, seed=seed, non_negative=data == "non-negative"),
+            make_layer(name, dtype=precision, seed=seed),
             mode,
             x,
             gradient,
