@@ -127,13 +127,6 @@ class Devices:
                 f"Received: coordinator={self.coordinator!r} ({reason})"
             ) from None
 
-    def stop(self) -> None:
-        """Parts from the other processes; what follows is computed by each for itself."""
-        if self.is_several:
-            import jax
-
-            jax.distributed.shutdown()
-
     @property
     def is_main(self) -> bool:
         """Whether this process writes the run's folder."""

@@ -92,7 +92,7 @@ def train(
                 checkpoint_seconds=checkpoint_seconds,
                 callbacks=callbacks,
             )
-            devices.stop()
+            process_group.part()
         if not devices.is_main:
             return {}
         # Read again, on one device: what is tested is what stands in the file.

@@ -1,10 +1,14 @@
 """What the processes of a run on JAX tell each other. All of them call these together."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import keras
 import numpy as np
+
+# How long the main process, which serves the others, lets them take leave of it.
+PARTING_SECONDS = 2.0
 
 
 def is_several() -> bool:
@@ -37,6 +41,20 @@ def share_bytes(content: bytes | None) -> bytes | None:
         return None
     given = np.frombuffer(content or b"", np.uint8)
     return share(given if len(given) == size else np.zeros(size, np.uint8)).tobytes()
+
+
+def part() -> None:
+    """Parts the processes; what follows is computed by each for itself."""
+    if not is_several():
+        return
+    import jax
+    from jax.experimental import multihost_utils
+
+    multihost_utils.sync_global_devices("the last step")
+    if jax.process_index() == 0:
+        # JAX ends a process that takes leave of one that is gone.
+        time.sleep(PARTING_SECONDS)
+    jax.distributed.shutdown()
 
 
 @contextlib.contextmanager

@@ -86,8 +86,9 @@ def kill(process, run, early):
 
 
 def step(run):
-    """Returns the step of the last checkpoint."""
-    with zipfile.ZipFile(run.checkpoint_path) as archive:
+    """Returns the step of the last checkpoint, or of the one before where a kill came between."""
+    paths = (run.checkpoint_path, run.previous_checkpoint_path)
+    with zipfile.ZipFile(next(path for path in paths if path.exists())) as archive:
         return json.loads(archive.read(checkpoints.ENTRY))["state"]["step"]
 
 

@@ -153,7 +153,7 @@ def test_a_run_that_is_done_reports_at_once(whole, images, monkeypatch):
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path, images):
     recipe = dataclasses.replace(RECIPE, learning_rate=1e30)
     with pytest.raises(FloatingPointError, match="loss is .* after step"):
-        run(recipe, tmp_path / "run", images)
+        run(recipe, tmp_path / "run", images, checkpoint_seconds=1e9)
     assert not (tmp_path / "run" / "checkpoint.keras").exists()
     assert not (tmp_path / "run" / "result.json").exists()
 
