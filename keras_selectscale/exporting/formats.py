@@ -11,6 +11,7 @@ from keras_selectscale.exporting.keras_file import read_keras, write_keras
 from keras_selectscale.exporting.litert_file import read_litert, write_litert
 from keras_selectscale.exporting.onnx_file import read_onnx, write_onnx
 from keras_selectscale.exporting.saved_model import read_saved_model, write_saved_model
+from keras_selectscale.surgery.in_float32 import in_float32
 
 FORMATS = {
     "tf_saved_model": Format(
@@ -93,19 +94,28 @@ def _imports(module: str) -> bool:
     return True
 
 
-def check_dtypes(model: keras.Model, name: str) -> None:
-    """Raises where a model computes in a dtype that the format does not hold."""
+def as_held(model: keras.Model, name: str) -> keras.Model:
+    """Returns the model as the format holds it: itself, or a copy of it that computes in float32.
+
+    Raises:
+        ValueError: Where the format is of float32 alone, and the model of half the width and with
+            no graph that could be copied.
+    """
     if not FORMATS[name].in_float32:
-        return
+        return model
     dtypes = {str(layer.compute_dtype) for layer in model._flatten_layers()}
-    for dtype in ("bfloat16", "float16"):
-        if dtype in dtypes:
-            raise ValueError(
-                f"Argument `format` must be 'tf_saved_model' or 'keras' for a model that computes "
-                f"in {dtype}: {name} holds models of float32. Build it under "
-                "keras.config.set_dtype_policy('float32') and give it these weights. "
-                f"Received: format={name!r}"
-            )
+    half = sorted(dtypes & {"bfloat16", "float16"})
+    if not half:
+        return model
+    try:
+        return in_float32(model)
+    except ValueError as error:
+        raise ValueError(
+            f"Argument `format` must be 'tf_saved_model' or 'keras' for this model, which computes "
+            f"in {half[0]}: {name} holds models of float32. Build it under "
+            "keras.config.set_dtype_policy('float32') and give it these weights. "
+            f"Received: format={name!r} ({error})"
+        ) from error
 
 
 def check_suffix(path: pathlib.Path, name: str) -> None:

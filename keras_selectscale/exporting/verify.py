@@ -15,7 +15,7 @@ from keras_selectscale.exporting.drops_off import drops_off
 from keras_selectscale.exporting.export_report import ExportReport
 from keras_selectscale.exporting.exported_file import ExportedFile
 from keras_selectscale.exporting.format import Format
-from keras_selectscale.exporting.formats import FORMATS, format_of, get_format
+from keras_selectscale.exporting.formats import FORMATS, as_held, format_of, get_format
 from keras_selectscale.exporting.graph_nodes import forbidden
 from keras_selectscale.exporting.inference import trace_inference
 from keras_selectscale.exporting.keras_file import run_model
@@ -33,7 +33,8 @@ def verify_export(
     consumers do: with `tf.saved_model.load`, onnxruntime, LiteRT or Keras. The model stands for its
     inference without drops: a drop that it calls with `training=True` counts as one that should be
     gone. A weight that is there more than once, as `model.export` of Keras writes it, is no reason
-    to fail here, as it is in `export`: `report.variables` and `report.bytes` tell.
+    to fail here, as it is in `export`: `report.variables` and `report.bytes` tell. An ONNX or
+    LiteRT file, which is of float32, is held against the model in float32.
 
     Args:
         path: The file, or the folder of a SavedModel, written by this package or by another way.
@@ -59,6 +60,8 @@ def verify_export(
     """
     known = format_of(path)
     kind = get_format(format or known)
+    signature_of(model)  # Refuses what is no built model.
+    model = as_held(model, format or known)
     return prove(pathlib.Path(path), model, signature_of(model), kind, once=False)
 
 

@@ -11,7 +11,7 @@ from keras_selectscale.exporting.export_error import ExportError
 from keras_selectscale.exporting.export_report import ExportReport
 from keras_selectscale.exporting.format import Format
 from keras_selectscale.exporting.formats import (
-    check_dtypes,
+    as_held,
     check_suffix,
     get_format,
 )
@@ -37,10 +37,13 @@ def export(
     | format | path | takes | outputs |
     | --- | --- | --- | --- |
     | `"tf_saved_model"` | a folder | every model, on TensorFlow | equal the model's to the bit |
-    | `"onnx"` | `*.onnx` | models of float32, on TensorFlow | within 1e-5 |
-    | `"litert"` | `*.tflite` | models of float32, on TensorFlow | within 1e-5 |
+    | `"onnx"` | `*.onnx` | every model, in float32, on TensorFlow | within 1e-5 |
+    | `"litert"` | `*.tflite` | every model, in float32, on TensorFlow | within 1e-5 |
     | `"keras"` | `*.keras` | Functional and Sequential models, and others without drops, on every
     backend | equal the model's to the bit |
+
+    ONNX and LiteRT files compute in float32. A Functional or Sequential model of a mixed policy is
+    held against itself in float32, its weights the same; a subclassed one is refused.
 
     The file is written beside its place, loaded back by its own consumer and held against the model
     (see `verify_export`), and only then renamed: a failure leaves what was there.
@@ -74,8 +77,9 @@ def export(
     kind = get_format(format)
     check_suffix(path, format)
     _check_place(path, kind, overwrite=overwrite)
+    signature_of(model)  # Refuses what is no built model.
+    model = as_held(model, format)
     signature = signature_of(model)
-    check_dtypes(model, format)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         # Its own name, since Keras and the converters look at the end.
         beside = pathlib.Path(folder) / "new" / path.name

@@ -9,8 +9,12 @@ import keras
 import numpy as np
 
 
-def copy_operation(operation: Any) -> Any:
+def copy_operation(operation: Any, dtype: str | None = None) -> Any:
     """Returns a copy that has been called nowhere: a new layer, or the operation for new nodes.
+
+    Args:
+        operation: What is copied.
+        dtype: Dtype policy of the copy, and of every layer inside; `None` is the original's.
 
     Raises:
         ValueError: Where a layer cannot be made from its own config.
@@ -21,10 +25,11 @@ def copy_operation(operation: Any) -> Any:
         twin._inbound_nodes, twin._outbound_nodes = [], []
         return twin
     if type(operation) is keras.layers.Lambda:
-        return _copy_lambda(operation)
+        return _copy_lambda(operation, dtype or operation.dtype_policy)
     try:
         with keras.saving.custom_object_scope(_objects_of(operation)):
-            return type(operation).from_config(operation.get_config())
+            config = operation.get_config()
+            return type(operation).from_config(config if dtype is None else _told(config, dtype))
     except Exception as error:
         raise ValueError(
             f"The layer {operation.name!r} (of type {type(operation).__name__}) cannot be copied "
@@ -34,7 +39,22 @@ def copy_operation(operation: Any) -> Any:
         ) from error
 
 
-def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
+def _told(config: Any, dtype: str) -> Any:
+    """Returns a config in which every floating-point dtype is another one."""
+    if isinstance(config, list | tuple):
+        return type(config)(_told(entry, dtype) for entry in config)
+    if not isinstance(config, dict):
+        return config
+    told = {key: _told(value, dtype) for key, value in config.items()}
+    if isinstance(told.get("dtype"), str):
+        # An InputLayer's; one of integers or words stays.
+        told["dtype"] = dtype if "float" in told["dtype"] else told["dtype"]
+    elif told.get("dtype") is not None:
+        told["dtype"] = dtype
+    return told
+
+
+def _copy_lambda(layer: keras.layers.Lambda, dtype: Any) -> keras.layers.Lambda:
     """Keras makes no Lambda of a config in safe mode; this one comes from no file."""
     return keras.layers.Lambda(
         layer.function,
@@ -42,7 +62,7 @@ def _copy_lambda(layer: keras.layers.Lambda) -> keras.layers.Lambda:
         mask=layer.mask,
         arguments=dict(layer.arguments),
         name=layer.name,
-        dtype=layer.dtype_policy,
+        dtype=dtype,
         trainable=layer.trainable,
     )
 

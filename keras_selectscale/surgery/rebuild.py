@@ -26,6 +26,7 @@ class Rebuild:
     Args:
         leaves_out: Says of an operation whether its calls are left out: what came in goes on.
         drop_behind: Gives the drop layer behind a node of a model, or `None`.
+        dtype: Dtype policy of all copies; `None` is that of each original.
     """
 
     def __init__(
@@ -33,15 +34,16 @@ class Rebuild:
         *,
         leaves_out: Callable[[Any], bool] = lambda operation: False,
         drop_behind: Callable[[keras.Model, Any], keras.Layer | None] = _nothing,
+        dtype: str | None = None,
     ):
         self.leaves_out = leaves_out
         self.drop_behind = drop_behind
+        self.dtype = dtype
         self.copies: dict[int, tuple[Any, Any]] = {}
 
     def __call__(self, model: keras.Model) -> keras.Model:
         """Returns the new model, not compiled."""
         twin = self._copy(model)
-        # Models come behind what they hold, and their flags overwrite those of what they hold.
         pairs = [pair for pair in self.copies.values() if isinstance(pair[0], keras.Layer)]
         models = [pair for pair in pairs if graph.is_model(pair[0])]
         layers = [pair for pair in pairs if not graph.is_model(pair[0])]
@@ -49,7 +51,7 @@ class Rebuild:
         for original, copied in reversed(models):
             copied.trainable = original.trainable
             if original.quantization_mode is None:
-                copied.dtype_policy = original.dtype_policy
+                copied.dtype_policy = self.dtype or original.dtype_policy
         for original, copied in layers:
             layer_copies.copy_state(original, copied)
             layer_copies.copy_trainable(original, copied)
@@ -63,7 +65,7 @@ class Rebuild:
             elif graph.is_model(operation):
                 twin = self._functional(operation)
             else:
-                twin = layer_copies.copy_operation(operation)
+                twin = layer_copies.copy_operation(operation, self.dtype)
             self.copies[id(operation)] = (operation, twin)
         return self.copies[id(operation)][1]
 

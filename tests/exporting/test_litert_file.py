@@ -11,7 +11,7 @@ interpreter = pytest.importorskip("ai_edge_litert.interpreter")
 pytestmark = pytest.mark.usefixtures("on_tensorflow")
 
 
-@pytest.mark.parametrize("make", [m for m in MODELS if m != "in_bfloat16"])
+@pytest.mark.parametrize("make", MODELS)
 def test_every_kind_of_model_is_exported_and_proved(make, tmp_path):
     report = export(MODELS[make](), tmp_path / "model.tflite", "litert")
     assert report.passed and report.largest_difference < 1e-5 and report.random_nodes == ()

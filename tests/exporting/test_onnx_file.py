@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale import export
+from keras_selectscale import export, verify_export
 from keras_selectscale.exporting.onnx_file import read_onnx
+from keras_selectscale.surgery.in_float32 import in_float32
 from tests.exporting.models import MODELS
 
 onnx = pytest.importorskip("onnx")
@@ -12,7 +13,7 @@ pytest.importorskip("tf2onnx")
 
 
 @pytest.mark.usefixtures("on_tensorflow")
-@pytest.mark.parametrize("make", [m for m in MODELS if m != "in_bfloat16"])
+@pytest.mark.parametrize("make", MODELS)
 def test_every_kind_of_model_is_exported_and_proved(make, tmp_path):
     report = export(MODELS[make](), tmp_path / "model.onnx", "onnx")
     assert report.passed and report.largest_difference < 1e-5 and report.random_nodes == ()
@@ -38,9 +39,31 @@ def test_onnxruntime_runs_it_by_name_with_any_batch_size(tmp_path):
 
 
 @pytest.mark.usefixtures("on_tensorflow")
-def test_a_model_of_bfloat16_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(ValueError, match="bfloat16.*float32"):
-        export(MODELS["in_bfloat16"](), tmp_path / "model.onnx", "onnx")
+def test_a_model_of_bfloat16_is_exported_in_float32(tmp_path):
+    model, x = MODELS["in_bfloat16"](), np.random.default_rng(0).random((3, 8, 12, 1), "float32")
+    export(model, tmp_path / "model.onnx", "onnx")
+    assert verify_export(tmp_path / "model.onnx", model).passed
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    twin, half = in_float32(model)(x), model(x)
+    np.testing.assert_allclose(found, twin, rtol=1e-5, atol=1e-5)
+    assert np.abs(found - np.asarray(half, "float32")).max() > 1e-4
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+def test_a_subclassed_model_of_bfloat16_is_refused_before_anything_is_written(tmp_path):
+    class Halves(keras.Model):
+        def __init__(self):
+            super().__init__(dtype="mixed_bfloat16")
+            self.dense = keras.layers.Dense(2, dtype="mixed_bfloat16")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Halves()
+    model(np.ones((2, 3), "float32"))
+    with pytest.raises(ValueError, match="bfloat16.*float32.*subclassed"):
+        export(model, tmp_path / "model.onnx", "onnx")
     assert list(tmp_path.iterdir()) == []
 
 
