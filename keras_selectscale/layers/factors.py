@@ -12,6 +12,7 @@ import ml_dtypes
 from keras import ops
 
 from keras_selectscale.layers import draws
+from keras_selectscale.layers.fast_calls import fast_call
 
 FLOAT32_SPACING = 2.0**-23
 
@@ -64,3 +65,13 @@ def uniform_around_one(
     noise = draws.uniform(shape, -1.0, 1.0, seed)
     steps = ops.clip(ops.round(noise * width), -furthest, furthest)
     return ops.cast(1.0 + spacing * steps, dtype)
+
+
+def computed_once(factor: Any) -> Any:
+    """Returns the factor itself, where a compiler needs it in a form that is computed only once.
+
+    Args:
+        factor: Tensor of finite numbers that are not negative, one a feature map.
+    """
+    fast = fast_call("computed_once")
+    return factor if fast is None else fast(factor)

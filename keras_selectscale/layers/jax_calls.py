@@ -12,10 +12,7 @@ from keras_selectscale.layers.sort_keys import sort_keys
 
 def top_k_mask(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask` of float32 values."""
-    # A loop with an open end would wait at each turn for the host of an accelerator, and for the
-    # other devices.
-    alone = jax.default_backend() == "cpu" and keras.distribution.distribution() is None
-    if alone or values.shape[1] > pairwise.MOST_CHANNELS:
+    if _on_one_cpu() or values.shape[1] > pairwise.MOST_CHANNELS:
         return _by_bisection(values, count)
     return _by_pairs(values, count)
 
@@ -29,6 +26,24 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     else:
         values = jnp.max(jnp.abs(inputs.astype("float32")), axes)
     return top_k_mask(values, count)
+
+
+def computed_once(factor: Any) -> Any:
+    """Returns a factor that is not negative by way of a branch, out of which no loop takes it.
+
+    XLA on a CPU computes what is small anew for each element of the maps, in every loop that reads
+    it: the ranks, the draws and the choice, forward and twice backward.
+    """
+    if not _on_one_cpu():
+        return factor
+    is_factor = jnp.all(factor.ravel()[:1] >= 0)  # The compiler cannot know that it always is.
+    return jax.lax.cond(is_factor, lambda value: value, lambda value: -value, factor)
+
+
+def _on_one_cpu() -> bool:
+    # A loop with an open end, or a branch, would wait at each turn for the host of an accelerator,
+    # and for the other devices.
+    return jax.default_backend() == "cpu" and keras.distribution.distribution() is None
 
 
 # Compiled for themselves too, so that a loop is not compiled at each call that is not.

@@ -22,7 +22,7 @@ def top_k_mask(keys: Any, count: Any) -> Any:
     Returns:
         A boolean tensor of the same shape.
     """
-    index = ops.arange(keys.shape[1], dtype="int32")
+    index = ops.arange(ops.shape(keys)[1], dtype="int32")
     mine, other = ops.expand_dims(keys, 2), ops.expand_dims(keys, 1)
     earlier = ops.expand_dims(index, 0) < ops.expand_dims(index, 1)
     beaten = ops.logical_or(other > mine, ops.logical_and(other == mine, earlier))

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_selectscale.layers import factors
 from keras_selectscale.layers.spatial_scale import SpatialScale
 from keras_selectscale.layers.top_ranked import TopRanked
 
@@ -63,4 +64,4 @@ class SelectScale(TopRanked, SpatialScale):
         """Draws r of shape (batch, 1, …, channels)."""
         factor = super().draw_factor(inputs, retaining_rate)
         selected = self.per_map(inputs, self.candidates(inputs))
-        return ops.where(selected, factor, ops.ones_like(factor))
+        return factors.computed_once(ops.where(selected, factor, ops.ones_like(factor)))

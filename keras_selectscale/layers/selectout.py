@@ -77,4 +77,5 @@ class Selectout(TopRanked, FeatureDrop):
             self.seed_generator,
         )
         kept = factors.inverse(retaining_rate, self.dtype_of(inputs))
-        return self.per_map(inputs, ops.where(dropped, ops.zeros_like(kept), kept))
+        factor = ops.where(dropped, ops.zeros_like(kept), kept)
+        return self.per_map(inputs, factors.computed_once(factor))
