@@ -67,3 +67,29 @@ def test_one_draw_advances_the_state_by_one():
     factors.inverted_bernoulli((2,), 0.5, "float32", generator)
     factors.uniform_around_one((2,), 0.5, "float32", generator)
     np.testing.assert_array_equal(drawing.as_array(generator.state.value), [5, 2])
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_factor_that_is_computed_once_is_the_same(rows):
+    factor = np.random.default_rng(0).uniform(0, 2, (rows, 1, 1, 5)).astype("float32")
+    found = factors.computed_once(ops.convert_to_tensor(factor))
+    np.testing.assert_array_equal(drawing.as_array(found), factor)
+
+
+@pytest.mark.skipif(drawing.BACKEND != "jax", reason="what JAX needs")
+def test_no_loop_over_the_maps_computes_the_factor_again():
+    import jax
+
+    def fused(layer_of):
+        """Returns the computations, one of them a loop over the maps, that have both."""
+        text = (
+            jax.jit(lambda maps, factor: maps * layer_of(jax.numpy.sin(factor) + 1.0))
+            .lower(np.ones((4, 9, 7, 16), "float32"), np.ones((4, 1, 1, 16), "float32"))
+            .compile()
+            .as_text()
+        )
+        parts = text.split("\n\n")
+        return [part for part in parts if "sine(" in part and "[4,9,7,16]" in part]
+
+    assert len(fused(lambda factor: factor)) > 0
+    assert len(fused(factors.computed_once)) == 0

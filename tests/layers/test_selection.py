@@ -112,6 +112,22 @@ def test_every_way_to_the_top_takes_the_same_maps(rows, share):
 
 
 @pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="the way of TensorFlow's graphs")
+@pytest.mark.parametrize("way", [bisection, pairwise], ids=["bisection", "pairwise"])
+def test_a_graph_need_not_know_how_many_channels_there_are(way):
+    """Traced for a second network, a function that XLA compiles takes any size."""
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True, input_signature=[tf.TensorSpec((None, None))])
+    def select(values):
+        return way.top_k_mask(sort_keys.sort_keys(tf.bitcast(values, tf.int32)), 3)
+
+    rng = np.random.default_rng(0)
+    for channels in (5, 12):
+        values = rng.choice([0.0, 1.0, 2.0], (4, channels)).astype("float32")
+        np.testing.assert_array_equal(select(values), expected_top(values, 3))
+
+
+@pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="the way of TensorFlow's graphs")
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_a_graph_takes_the_maps_of_the_ranks(jit_compile):
     import tensorflow as tf
