@@ -48,13 +48,29 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     return tf.ensure_shape(mask, (inputs.shape[0], channels))
 
 
+def computed_once(factor: Any) -> Any:
+    """Returns a factor that is not negative by way of a branch, out of which no loop takes it.
+
+    See `jax_calls.computed_once`. Whether XLA compiles the graph around is not known here; where it
+    does not, the branch takes microseconds.
+    """
+    if tf.executing_eagerly() or not _on_cpus():
+        return factor
+    is_factor = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= 0)
+    return tf.cond(is_factor, lambda: factor, lambda: -factor)
+
+
+def _on_cpus() -> bool:
+    # A loop with an open end, or a branch, would wait at each turn for an accelerator's host.
+    return tf.config.list_logical_devices("CPU") == tf.config.list_logical_devices()
+
+
 # Each is compiled by itself also where the training step is a plain graph: TensorFlow's own maximum
 # takes twice as long as XLA's, and it has nothing to select with that comes near the bisection.
 @tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _mask_of_scores(values: Any, count: Any) -> Any:
     keys = sort_keys(tf.bitcast(values, tf.int32))
-    # A loop with an open end would wait at each turn for the host of an accelerator.
-    if tf.config.list_logical_devices("CPU") == tf.config.list_logical_devices():
+    if _on_cpus():
         return bisection.top_k_mask(keys, count)
     return pairwise.top_k_mask(keys, count)
 
