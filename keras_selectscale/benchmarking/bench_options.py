@@ -66,7 +66,7 @@ class BenchOptions:
     methods: tuple[str, ...] = tuple(SIDES)
     shapes: tuple[tuple[int, int, int, int], ...] = SHAPES
     precisions: tuple[str, ...] = PRECISIONS
-    networks: tuple[str, ...] = ("resnet-20", "wrn-16-4")
+    networks: tuple[str, ...] = ("resnet-20", "wrn-14-4")
     step_methods: tuple[str, ...] = ("selectscale",)
     batch_size: int = 128
     modes: tuple[str, ...] | None = None

@@ -3,6 +3,7 @@ import json
 import keras
 import pytest
 
+from keras_selectscale import models
 from keras_selectscale.benchmarking import BenchOptions
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
 from keras_selectscale.benchmarking.bench_options import QUICK
@@ -33,6 +34,11 @@ def test_bad_values_are_named(values, words):
     with pytest.raises(ValueError) as caught:
         BenchOptions(**values)
     assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("network", BenchOptions().networks)
+def test_the_default_networks_are_there(network):
+    assert models.build(network).count_params() > 0
 
 
 @pytest.mark.parametrize("value", [1.5, "3", True])
