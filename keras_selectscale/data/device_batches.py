@@ -77,22 +77,10 @@ def make_batch(
     Returns:
         float32 of shape `(batch, height, width, channels)` and int32 of shape `(batch,)`.
     """
-    import jax
     import jax.numpy as jnp
 
-    def normalised(images: Any) -> Any:
-        return (images.astype(jnp.float32) / 255.0 - source.mean) / source.std
-
-    def never(images: Any) -> Any:
-        return jnp.zeros(images.shape, jnp.float32)
-
     images = augment(source.images[chosen], augmentation, seed, step)
-    labels = source.labels[chosen]
-    if jax.default_backend() != "cpu":
-        return normalised(images), labels
-    # XLA on a CPU makes a batch anew in each loop of the step that reads it, and there are several,
-    # but not what comes out of a branch.
-    return jax.lax.cond(jnp.asarray(step) >= 0, normalised, never, images), labels
+    return (images.astype(jnp.float32) / 255.0 - source.mean) / source.std, source.labels[chosen]
 
 
 def augment(images: Any, augmentation: Augmentation, seed: int, step: Any) -> Any:
