@@ -7,8 +7,8 @@ KERAS_BACKEND=jax python benchmarks/input_pipeline.py --network resnet-20 --data
 Prints the images a second of the pipeline alone and of training, and the ratio of the time of some
 steps on real batches to that of as many on one batch that lies ready: the median over rounds with
 quartiles, the two taken in turns in one process, each first by turns. On JAX with images in memory
-a real batch is picked, augmented and normalised in the compiled step, as training does it, and the
-one that lies ready is an argument of the same step. `--same` takes the ready batch for both: what
+a real batch is picked, augmented and normalised on the device before each step, as training does it
+where a dispatch is one step. `--same` takes the ready batch for both: what
 the ratio is where nothing differs, and so how far to trust it.
 """
 
@@ -66,11 +66,7 @@ def device_work(model, images, batch_size, same):
     ready = alone(source, order, 0)
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def real_step(state, source, order, number):
-        return model.train_step(state, picked(source, order, number))
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def ready_step(state, batch, number):
+    def step(state, batch):
         return model.train_step(state, batch)
 
     names = ("trainable_variables", "non_trainable_variables")
@@ -78,15 +74,15 @@ def device_work(model, images, batch_size, same):
     kept = model._get_jax_state(**dict.fromkeys(names, True))
     state, number = [kept], iter(range(10**9))
 
-    def take(step, *arguments):
-        logs, state[0] = step(state[0], *arguments, next(number))
+    def take(batch):
+        logs, state[0] = step(state[0], batch)
         float(logs["loss"])  # As the training reads it after each dispatch.
 
     def train_ready():
-        take(ready_step, ready)
+        take(ready)
 
     def train_real():
-        take(real_step, source, order)
+        take(alone(source, order, next(number)))
 
     def make_alone():
         jax.block_until_ready(alone(source, order, next(number)))

@@ -47,29 +47,41 @@ def fit_on_device(
     source = device_batches.on_device(images, whole_sharding)
     steps = steps_per_epoch(images, batch_size)
 
+    def make(source: Any, order: Any, epoch: Any, number: Any, size: int) -> Any:
+        chosen = jax.lax.dynamic_slice(order, (number * batch_size,), (size,))
+        batch = device_batches.make_batch(
+            source, chosen, images.augmentation, seed, epoch * steps + number
+        )
+        if batch_sharding is None:
+            return batch
+        return jax.lax.with_sharding_constraint(batch, batch_sharding)
+
+    def train_on(state: Any, batch: Any) -> tuple[Any, Any]:
+        logs, state = model.train_step(state, batch)
+        if whole_sharding is None:
+            return state, logs
+        return jax.lax.with_sharding_constraint((state, logs), whole_sharding)
+
     def train_steps(
         state: Any, source: Any, order: Any, epoch: Any, first: Any, count: int, size: int
-    ) -> Any:
+    ) -> tuple[Any, Any]:
         def one(state: Any, number: Any) -> tuple[Any, Any]:
-            chosen = jax.lax.dynamic_slice(order, (number * batch_size,), (size,))
-            batch = device_batches.make_batch(
-                source, chosen, images.augmentation, seed, epoch * steps + number
-            )
-            if batch_sharding is not None:
-                batch = jax.lax.with_sharding_constraint(batch, batch_sharding)
-            logs, state = model.train_step(state, batch)
-            return state, logs
+            return train_on(state, make(source, order, epoch, number, size))
 
-        if count == 1:
-            state, logs = one(state, first)
-            logs = jax.tree.map(lambda value: value[None], logs)
-        else:
-            state, logs = jax.lax.scan(one, state, first + jnp.arange(count))
-        if whole_sharding is not None:
-            state, logs = jax.lax.with_sharding_constraint((state, logs), whole_sharding)
-        return state, logs
+        return jax.lax.scan(one, state, first + jnp.arange(count))
 
-    dispatch = jax.jit(train_steps, static_argnames=("count", "size"), donate_argnums=0)
+    many = jax.jit(train_steps, static_argnames=("count", "size"), donate_argnums=0)
+    # By itself a step is faster on a batch that lies ready than on one that it makes.
+    ready, single = jax.jit(make, static_argnames="size"), jax.jit(train_on, donate_argnums=0)
+
+    def dispatch(
+        state: Any, source: Any, order: Any, epoch: Any, first: Any, count: int, size: int
+    ) -> tuple[Any, Any]:
+        if count > 1:
+            return many(state, source, order, epoch, first, count=count, size=size)
+        state, logs = single(state, ready(source, order, epoch, first, size=size))
+        return state, jax.tree.map(lambda value: value[None], logs)
+
     shuffle = jax.jit(
         functools.partial(device_batches.epoch_order, images.train_count, seed),
         out_shardings=whole_sharding,
