@@ -25,7 +25,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 @click.option("--epochs", type=int, help="By default 20.")
 @click.option("--batch-size", type=int, help="By default 64 on the digits, 128 elsewhere.")
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
-@options.precision_option()
+@options.precision_option(default="float32")
 @options.jit_option
 @click.option("--run", "run_name", help="Name of the folder; by default made of the above.")
 @options.runs_dir_option

@@ -85,7 +85,7 @@ def start_devices(values: dict[str, Any]) -> Any:
     return devices
 
 
-def precision_option(default: str | None = "float32") -> Callable:
+def precision_option(default: str | None = "auto") -> Callable:
     """Returns what adds `--precision`.
 
     Args:

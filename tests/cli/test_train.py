@@ -45,21 +45,12 @@ def test_another_recipe_in_the_folder_is_refused(command, tmp_path):
     assert (tmp_path / "runs" / "mine" / "result.json").read_bytes() == before
 
 
-def test_a_run_trains_in_float32_unless_told(command, tmp_path, monkeypatch):
-    """What it writes can be exported in every format, on whatever machine it was trained."""
-    fastest = "keras_selectscale.training.speed.fastest_precision"
-    monkeypatch.setattr(fastest, lambda: "mixed_bfloat16")
-    assert command(*TINY, "--epochs", 1, "--run", "mine")[0] == 0
-    config = json.loads((tmp_path / "runs" / "mine" / "config.json").read_text())
-    assert config["recipe"]["precision"] == "float32"
-
-
 def test_a_run_keeps_the_precision_and_the_compilation_with_which_it_began(
     command, tmp_path, monkeypatch
 ):
     fastest = "keras_selectscale.training.speed.fastest_precision"
     monkeypatch.setattr(fastest, lambda: "mixed_bfloat16")
-    arguments = (*TINY, "--epochs", 1, "--run", "mine", "--precision", "auto")
+    arguments = (*TINY, "--epochs", 1, "--run", "mine")
     status, out, err = command(*arguments)
     assert status == 0, err
     config = json.loads((tmp_path / "runs" / "mine" / "config.json").read_text())

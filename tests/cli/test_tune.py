@@ -22,7 +22,6 @@ def test_a_search_from_end_to_end(command, tmp_path, monkeypatch):
     fastest = "keras_selectscale.training.speed.fastest_precision"
     monkeypatch.setattr(fastest, lambda: "mixed_bfloat16")
     arguments = ("tune", *TINY, "--methods", "selectscale,none", "--seeds", 2, "--dir", "search")
-    arguments = (*arguments, "--precision", "auto")
     status, out, err = command(*arguments, "--trials", 2)
     assert status == 0, err
     folder = tmp_path / "search"
