@@ -46,14 +46,11 @@ def top_k_mask(keys: Any, count: Any) -> Any:
     low, _, reached = ops.while_loop(goes_on, halve, (low, high, reached))
     mask = keys >= low
     excess = reached - count
-    # As numbers: XLA computes the factor anew for each element of the maps, in the same loop as the
-    # product with them, and a loop that reads booleans does not run in vectors.
-    marks = ops.cond(
+    return ops.cond(
         ops.any(excess > 0),
-        lambda: ops.cast(without_last_equals(keys, low, excess), "float32"),
-        lambda: ops.cast(mask, "float32"),
+        lambda: without_last_equals(keys, low, excess),
+        lambda: mask,
     )
-    return marks > 0.5
 
 
 def without_last_equals(keys: Any, threshold: Any, excess: Any) -> Any:

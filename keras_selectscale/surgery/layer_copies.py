@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+HALVES = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+
 
 def copy_operation(operation: Any, dtype: str | None = None) -> Any:
     """Returns a copy that has been called nowhere: a new layer, or the operation for new nodes.
@@ -40,18 +42,18 @@ def copy_operation(operation: Any, dtype: str | None = None) -> Any:
 
 
 def _told(config: Any, dtype: str) -> Any:
-    """Returns a config in which every floating-point dtype is another one."""
+    """Returns a config in which every policy of half the width is another one.
+
+    Those of integers and words, of a lookup say, and of quantised layers stay.
+    """
     if isinstance(config, list | tuple):
         return type(config)(_told(entry, dtype) for entry in config)
     if not isinstance(config, dict):
         return config
     told = {key: _told(value, dtype) for key, value in config.items()}
-    if isinstance(told.get("dtype"), str):
-        # An InputLayer's; one of integers or words stays.
-        told["dtype"] = dtype if "float" in told["dtype"] else told["dtype"]
-    elif told.get("dtype") is not None:
-        told["dtype"] = dtype
-    return told
+    policy = told.get("dtype")
+    name = policy["config"].get("name") if isinstance(policy, dict) else policy
+    return {**told, "dtype": dtype} if name in HALVES else told
 
 
 def _copy_lambda(layer: keras.layers.Lambda, dtype: Any) -> keras.layers.Lambda:

@@ -56,31 +56,34 @@ def fit_on_device(
             return batch
         return jax.lax.with_sharding_constraint(batch, batch_sharding)
 
-    def train_on(state: Any, batch: Any) -> tuple[Any, Any]:
-        logs, state = model.train_step(state, batch)
+    def whole(state: Any, logs: Any) -> tuple[Any, Any]:
         if whole_sharding is None:
             return state, logs
         return jax.lax.with_sharding_constraint((state, logs), whole_sharding)
+
+    def train_step(state: Any, batch: Any) -> tuple[Any, Any]:
+        logs, state = model.train_step(state, batch)
+        return whole(state, jax.tree.map(lambda value: value[None], logs))
 
     def train_steps(
         state: Any, source: Any, order: Any, epoch: Any, first: Any, count: int, size: int
     ) -> tuple[Any, Any]:
         def one(state: Any, number: Any) -> tuple[Any, Any]:
-            return train_on(state, make(source, order, epoch, number, size))
+            logs, state = model.train_step(state, make(source, order, epoch, number, size))
+            return state, logs
 
-        return jax.lax.scan(one, state, first + jnp.arange(count))
+        return whole(*jax.lax.scan(one, state, first + jnp.arange(count)))
 
     many = jax.jit(train_steps, static_argnames=("count", "size"), donate_argnums=0)
     # By itself a step is faster on a batch that lies ready than on one that it makes.
-    ready, single = jax.jit(make, static_argnames="size"), jax.jit(train_on, donate_argnums=0)
+    ready, single = jax.jit(make, static_argnames="size"), jax.jit(train_step, donate_argnums=0)
 
     def dispatch(
         state: Any, source: Any, order: Any, epoch: Any, first: Any, count: int, size: int
     ) -> tuple[Any, Any]:
         if count > 1:
             return many(state, source, order, epoch, first, count=count, size=size)
-        state, logs = single(state, ready(source, order, epoch, first, size=size))
-        return state, jax.tree.map(lambda value: value[None], logs)
+        return single(state, ready(source, order, epoch, first, size=size))
 
     shuffle = jax.jit(
         functools.partial(device_batches.epoch_order, images.train_count, seed),

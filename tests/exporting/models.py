@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_selectscale import Selectout, SelectScale, SpatialScale, linear_curriculum
 from keras_selectscale.models import CifarResNet
+from keras_selectscale.training.building import dtype_policy
 
 layers = keras.layers
 
@@ -106,12 +107,8 @@ def subclassed():
 
 def in_bfloat16():
     """Returns a network that computes in bfloat16."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with dtype_policy("mixed_bfloat16"):
         return scheduled_model()
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def fixed_batch():

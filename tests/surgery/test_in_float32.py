@@ -1,5 +1,3 @@
-import contextlib
-
 import keras
 import numpy as np
 import pytest
@@ -7,17 +5,8 @@ from keras import layers
 
 from keras_selectscale import SelectScale, models
 from keras_selectscale.surgery.in_float32 import in_float32
+from keras_selectscale.training.building import dtype_policy
 from tests.surgery import models as made
-
-
-@contextlib.contextmanager
-def policy(name):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def resnet():
@@ -38,10 +27,10 @@ def composite():
 @pytest.mark.parametrize("build", [resnet, composite, made.sequential])
 @pytest.mark.parametrize("half", ["mixed_bfloat16", "mixed_float16"])
 def test_it_is_the_network_built_in_float32(build, half):
-    with policy(half):
+    with dtype_policy(half):
         model = build()
     made.randomize(model)
-    with policy("float32"):
+    with dtype_policy("float32"):
         wanted = build()
     for ours, theirs in zip(wanted.weights, model.weights, strict=True):
         ours.assign(theirs.value)
@@ -60,12 +49,24 @@ def test_it_is_the_network_built_in_float32(build, half):
 
 def test_inputs_that_are_no_floats_stay():
     inputs = keras.Input((3,), dtype="int32")
-    with policy("mixed_bfloat16"):
+    with dtype_policy("mixed_bfloat16"):
         x = layers.Flatten()(layers.Embedding(5, 2)(inputs))
         model = keras.Model(inputs, layers.Dense(1)(x))
     twin = in_float32(model)
     assert twin.inputs[0].dtype == "int32"
     assert twin(np.array([[0, 1, 4]])).dtype == twin.layers[-1].kernel.value.dtype
+
+
+def test_a_lookup_of_words_stays():
+    words = keras.Input((2,), dtype="string")
+    with dtype_policy("mixed_bfloat16"):
+        x = layers.StringLookup(vocabulary=["a", "b"])(words)
+        model = keras.Model(words, layers.Dense(1)(layers.Flatten()(layers.Embedding(3, 2)(x))))
+    twin = in_float32(model)
+    lookup = next(layer for layer in twin.layers if isinstance(layer, layers.StringLookup))
+    assert lookup.get_vocabulary() == ["[UNK]", "a", "b"]
+    assert twin.inputs[0].dtype == "string"
+    assert twin.layers[-1].compute_dtype == "float32"
 
 
 def test_a_subclassed_model_is_refused():
