@@ -71,7 +71,7 @@ def computed_once(factor: Any) -> Any:
     """Returns the factor itself, where a compiler needs it in a form that is computed only once.
 
     Args:
-        factor: Tensor of finite numbers that are not negative, one a feature map.
+        factor: Tensor of one number a feature map, without NaN.
     """
     fast = fast_call("computed_once")
     return factor if fast is None else fast(factor)

@@ -105,13 +105,25 @@ class FeatureDrop(FeatureMaps):
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns `factor * inputs` in training and `inputs` itself otherwise."""
         self.check_inputs(inputs)
-        if not training or self._is_identity:
+        if not training or self.is_identity:
             return inputs
+        return inputs * self.next_factor(inputs)
+
+    def next_factor(self, inputs: Any) -> Any:
+        """Returns the factor of this training call, and counts the call where there is a schedule.
+
+        Args:
+            inputs: The layer's input.
+
+        Returns:
+            A tensor in the dtype of `inputs` that broadcasts to it. No gradient flows through it.
+        """
         factor = self.draw_factor(inputs, self.next_retaining_rate())
-        return inputs * ops.cast(ops.stop_gradient(factor), inputs.dtype)
+        return ops.cast(ops.stop_gradient(factor), inputs.dtype)
 
     @property
-    def _is_identity(self) -> bool:
+    def is_identity(self) -> bool:
+        """Whether the layer gives its input in training too: the rate is 1, and no schedule."""
         return not self._is_scheduled and self.retaining_rate == 1.0
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:

@@ -29,15 +29,16 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
 
 
 def computed_once(factor: Any) -> Any:
-    """Returns a factor that is not negative by way of a branch, out of which no loop takes it.
+    """Returns the factor by way of a branch, out of which no loop takes it.
 
     XLA on a CPU computes what is small anew for each element of the maps, in every loop that reads
     it: the ranks, the draws and the choice, forward and twice backward.
     """
     if not _on_one_cpu():
         return factor
-    is_factor = jnp.all(factor.ravel()[:1] >= 0)  # The compiler cannot know that it always is.
-    return jax.lax.cond(is_factor, lambda value: value, lambda value: -value, factor)
+    # The compiler cannot know that there is no NaN.
+    is_number = jnp.all(factor.ravel()[:1] >= -jnp.inf)
+    return jax.lax.cond(is_number, lambda value: value, jnp.abs, factor)
 
 
 def _on_one_cpu() -> bool:

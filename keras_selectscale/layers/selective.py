@@ -6,7 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import drop_seed_generator, layout
+from keras_selectscale.layers import drop_seed_generator, factors, layout
+from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.top_ranked import TopRanked
 
 
@@ -100,6 +101,13 @@ class Selective(TopRanked):
         self.check_inputs(inputs)
         if not training:
             return inputs
+        selected = self.per_map(inputs, self.candidates(inputs))
+        if self._has_factor:
+            factor = self.drop.next_factor(inputs)
+            factor = ops.where(selected, factor, ops.ones_like(factor))
+            if factor.shape[1:] == selected.shape[1:]:  # One a feature map, and small.
+                factor = factors.computed_once(factor)
+            return inputs * factor
         dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
         if not layout.may_be_equal(dropped.shape, inputs.shape):
             raise ValueError(
@@ -107,8 +115,18 @@ class Selective(TopRanked):
                 f"Received: drop={self.drop!r}, which makes {tuple(dropped.shape)} of "
                 f"{tuple(inputs.shape)}"
             )
-        selected = self.per_map(inputs, self.candidates(inputs))
         return ops.where(selected, dropped, inputs)
+
+    @property
+    def _has_factor(self) -> bool:
+        # A product with the chosen factor is the same as the choice between two tensors of the
+        # size of the input, and moves a fraction of the bytes.
+        return (
+            isinstance(self.drop, FeatureDrop)
+            and type(self.drop).call is FeatureDrop.call
+            and self.drop.compute_dtype == self.compute_dtype
+            and not self.drop.is_identity
+        )
 
     def save_own_variables(self, store: dict) -> None:
         """Saves the random state of a drop that does not save it itself, such as Keras' own."""

@@ -49,15 +49,16 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
 
 
 def computed_once(factor: Any) -> Any:
-    """Returns a factor that is not negative by way of a branch, out of which no loop takes it.
+    """Returns the factor by way of a branch, out of which no loop takes it.
 
     See `jax_calls.computed_once`. Whether XLA compiles the graph around is not known here; where it
     does not, the branch takes microseconds.
     """
     if tf.executing_eagerly() or not _on_cpus():
         return factor
-    is_factor = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= 0)
-    return tf.cond(is_factor, lambda: factor, lambda: -factor)
+    # The compiler cannot know that there is no NaN.
+    is_number = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= -math.inf)
+    return tf.cond(is_number, lambda: factor, lambda: tf.abs(factor))
 
 
 def _on_cpus() -> bool:

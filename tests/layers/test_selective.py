@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_selectscale import Selective, SpatialDropout, SpatialScale, StandardDropout
+from keras_selectscale import (
+    FeatureDrop,
+    Selective,
+    SpatialDropout,
+    SpatialScale,
+    StandardDropout,
+    linear_curriculum,
+)
 from tests.layers import drawing, reference, strategies
 
 DROPS = {
@@ -91,6 +98,51 @@ def test_a_drop_that_is_no_layer_is_an_error(value):
 def test_a_drop_without_a_training_argument_is_an_error():
     with pytest.raises(ValueError, match="`drop` must be a drop layer.*`training`.*ReLU"):
         Selective(keras.layers.ReLU(), top_rate=0.3)
+
+
+class Signs(FeatureDrop):
+    """A drop of one's own: half of the maps change their sign."""
+
+    def draw_factor(self, inputs, retaining_rate):
+        shape = self.map_shape(inputs)
+        kept = keras.random.uniform(shape, seed=self.seed_generator) < retaining_rate
+        return ops.where(kept, 1.0, -1.0)
+
+
+class Doubling(SpatialScale):
+    """A drop whose output is not its factor times its input."""
+
+    def call(self, inputs, training=False):
+        return 2.0 * super().call(inputs, training=training)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("drop", [Signs, Doubling])
+def test_it_takes_any_feature_drop_compiled_or_not(drop, compiled):
+    inputs = drawing.maps((6, 4, 3, 12))
+    maps = drawing.as_array(inputs)
+
+    def outputs_of(layer):
+        """On TensorFlow XLA draws other numbers than a graph for `keras.random`."""
+        if compiled:
+            return drawing.as_array(drawing.compiled(layer, inputs.shape)[0](inputs))
+        return drawing.as_array(layer(inputs, training=True))
+
+    outputs = outputs_of(Selective(drop(retaining_rate=0.3, seed=5), top_rate=0.5))
+    alone = outputs_of(drop(retaining_rate=0.3, seed=5))
+    marked = reference.candidates(maps, 0.5)[:, None, None, :]
+    np.testing.assert_array_equal(outputs, np.where(marked, alone, maps))
+    assert np.any(alone[0, 0, 0] != maps[0, 0, 0])
+
+
+def test_the_schedule_of_the_drop_counts_each_training_call():
+    drop = SpatialScale(retaining_rate=linear_curriculum(0.0, steps=4), seed=5)
+    layer = Selective(drop, top_rate=1.0)
+    inputs = drawing.maps((6, 4, 3, 12))
+    layer(inputs)
+    widest = [np.abs(drawing.factor(layer, inputs) - 1).max() for _ in range(5)]
+    assert int(drop.training_calls) == 5
+    assert widest[0] == 0 and 0 < widest[1] <= 0.25 < widest[3] <= 0.75 < widest[4] <= 1
 
 
 def test_a_drop_that_changes_the_shape_is_an_error():
