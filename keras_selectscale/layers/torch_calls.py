@@ -25,16 +25,17 @@ def top_k_mask(values: Any, count: Any) -> Any:
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     bits = _max_score(inputs, channel_axis).view(torch.int32)
-    # `sort_keys.magnitude_keys` in place.
-    keys = bits.bitwise_and(MAGNITUDE).clamp_(max=INFINITY)
-    return _mark(keys.masked_fill_(keys < SMALLEST_NORMAL, 0), count)
+    # In the order of `sort_keys.magnitude_keys`, in place: 0 and denormals are one, as are infinity
+    # and NaN.
+    keys = bits.bitwise_and(MAGNITUDE).clamp_(SMALLEST_NORMAL - 1, INFINITY)
+    return _mark(keys, count)
 
 
 def _mark(keys: Any, count: int) -> Any:
     # PyTorch promises no order of equal keys: with its index in it no key is like another.
     channels = keys.shape[1]
     index = torch.arange(channels - 1, -1, -1, device=keys.device)
-    keys_apart = keys.to(torch.int64) * channels + index
+    keys_apart = keys.to(torch.int64).mul_(channels).add_(index)
     chosen = torch.topk(keys_apart, min(count, channels), dim=1, sorted=False).indices
     return torch.zeros_like(keys, dtype=torch.bool).scatter_(1, chosen, True)
 
