@@ -3,9 +3,7 @@
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras_selectscale.layers import factors
 from keras_selectscale.layers.spatial_scale import SpatialScale
 from keras_selectscale.layers.top_ranked import TopRanked
 
@@ -62,6 +60,4 @@ class SelectScale(TopRanked, SpatialScale):
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r of shape (batch, 1, …, channels)."""
-        factor = super().draw_factor(inputs, retaining_rate)
-        selected = self.per_map(inputs, self.candidates(inputs))
-        return factors.computed_once(ops.where(selected, factor, ops.ones_like(factor)))
+        return self.on_candidates(inputs, super().draw_factor(inputs, retaining_rate))

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import drop_seed_generator, factors, layout
+from keras_selectscale.layers import drop_seed_generator, layout
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.top_ranked import TopRanked
 
@@ -101,13 +101,8 @@ class Selective(TopRanked):
         self.check_inputs(inputs)
         if not training:
             return inputs
-        selected = self.per_map(inputs, self.candidates(inputs))
         if self._has_factor:
-            factor = self.drop.next_factor(inputs)
-            factor = ops.where(selected, factor, ops.ones_like(factor))
-            if factor.shape[1:] == selected.shape[1:]:  # One a feature map, and small.
-                factor = factors.computed_once(factor)
-            return inputs * factor
+            return inputs * self.on_candidates(inputs, self.drop.next_factor(inputs))
         dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
         if not layout.may_be_equal(dropped.shape, inputs.shape):
             raise ValueError(
@@ -115,6 +110,7 @@ class Selective(TopRanked):
                 f"Received: drop={self.drop!r}, which makes {tuple(dropped.shape)} of "
                 f"{tuple(inputs.shape)}"
             )
+        selected = self.per_map(inputs, self.candidates(inputs))
         return ops.where(selected, dropped, inputs)
 
     @property
