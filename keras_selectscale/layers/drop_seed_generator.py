@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.layers.fast_calls import fast_call
+
 STATE_KEY = "seed_state"
 # What the state of every backend holds: int64 on TensorFlow, uint32 on JAX, int32 on PyTorch.
 MAX_SEED = 2**31 - 1
@@ -21,7 +23,9 @@ class DropSeedGenerator(keras.random.SeedGenerator):
 
     def next(self, ordered: bool = True) -> Any:
         """Returns the seed of the next draw, a tensor of shape (2,), and advances the state."""
-        return fold_in_replica(super().next(ordered=ordered))
+        fast = fast_call("next_seed") if ordered else None
+        seed = super().next(ordered=ordered) if fast is None else fast(self.state)
+        return fold_in_replica(seed)
 
 
 def as_seed(value: object) -> int | None:

@@ -63,8 +63,21 @@ def uniform_around_one(
     width = half_width / spacing
     furthest = float(math.floor(width)) if isinstance(width, float) else ops.floor(width)
     noise = draws.uniform(shape, -1.0, 1.0, seed)
+    compute = fast_call("around_one") or around_one
+    return ops.cast(compute(noise, width, furthest, spacing), dtype)
+
+
+def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
+    """Returns 1 plus `spacing` times the nearest integer to `noise * width`, held to a range.
+
+    Args:
+        noise: float32 tensor; it may be written over.
+        width: Number, or scalar float32 tensor.
+        furthest: The highest magnitude of the integer, likewise.
+        spacing: Of the grid.
+    """
     steps = ops.clip(ops.round(noise * width), -furthest, furthest)
-    return ops.cast(1.0 + spacing * steps, dtype)
+    return 1.0 + spacing * steps
 
 
 def computed_once(factor: Any) -> Any:

@@ -6,15 +6,13 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from keras_selectscale.layers import bisection, layout, pairwise
+from keras_selectscale.layers import bisection, layout
 from keras_selectscale.layers.sort_keys import sort_keys
 
 
 def top_k_mask(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask` of float32 values."""
-    if _on_one_cpu() or values.shape[1] > pairwise.MOST_CHANNELS:
-        return _by_bisection(values, count)
-    return _by_pairs(values, count)
+    return by_bisection(values, count) if _on_one_cpu() else by_order(values, count)
 
 
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
@@ -47,15 +45,24 @@ def _on_one_cpu() -> bool:
     return jax.default_backend() == "cpu" and keras.distribution.distribution() is None
 
 
-# Compiled for themselves too, so that a loop is not compiled at each call that is not.
+# Compiled by itself too, so that the loop is not compiled at each call that is not.
 @jax.jit
-def _by_bisection(values: Any, count: Any) -> Any:
+def by_bisection(values: Any, count: Any) -> Any:
+    """Returns `ranking.top_k_mask` of float32 values on a CPU."""
     return bisection.top_k_mask(_keys(values), count)
 
 
-@jax.jit
-def _by_pairs(values: Any, count: Any) -> Any:
-    return pairwise.top_k_mask(_keys(values), count)
+def by_order(values: Any, count: Any) -> Any:
+    """Returns `ranking.top_k_mask` of float32 values on accelerators, or several devices."""
+    # Of equal keys the one with the lower index comes first. A sort, since devices that share the
+    # batch would gather all of it for a `top_k`.
+    order = jnp.argsort(-_keys(values), axis=1, stable=True)
+    taken = jnp.arange(values.shape[1]) < count
+
+    def mark(order: Any) -> Any:
+        return jnp.zeros(taken.shape, bool).at[order].set(taken, unique_indices=True)
+
+    return jax.vmap(mark)(order)
 
 
 def _keys(values: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_selectscale.layers import bisection, layout, pairwise, ranking, scores
+from keras_selectscale.layers import bisection, layout, ranking, scores
 from keras_selectscale.layers.sort_keys import sort_keys
 
 
@@ -70,10 +70,9 @@ def _on_cpus() -> bool:
 # takes twice as long as XLA's, and it has nothing to select with that comes near the bisection.
 @tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _mask_of_scores(values: Any, count: Any) -> Any:
-    keys = sort_keys(tf.bitcast(values, tf.int32))
     if _on_cpus():
-        return bisection.top_k_mask(keys, count)
-    return pairwise.top_k_mask(keys, count)
+        return bisection.top_k_mask(sort_keys(tf.bitcast(values, tf.int32)), count)
+    return ranking.top_k_mask(values, count)
 
 
 @tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
