@@ -54,15 +54,15 @@ def by_bisection(values: Any, count: Any) -> Any:
 
 def by_order(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask` of float32 values on accelerators, or several devices."""
+    keys = -_keys(values)
+    index = jax.lax.broadcasted_iota("int32", keys.shape, 1)
     # Of equal keys the one with the lower index comes first. A sort, since devices that share the
     # batch would gather all of it for a `top_k`.
-    order = jnp.argsort(-_keys(values), axis=1, stable=True)
-    taken = jnp.arange(values.shape[1]) < count
-
-    def mark(order: Any) -> Any:
-        return jnp.zeros(taken.shape, bool).at[order].set(taken, unique_indices=True)
-
-    return jax.vmap(mark)(order)
+    ordered = jax.lax.sort((keys, index), dimension=1, num_keys=1, is_stable=True)
+    last = jnp.maximum(count, 1) - 1
+    key, place = (jax.lax.dynamic_index_in_dim(part, last, axis=1) for part in ordered)
+    in_time = (keys < key) | ((keys == key) & (index <= place))
+    return in_time & (count > 0)
 
 
 def _keys(values: Any) -> Any:

@@ -17,6 +17,7 @@ from tests.layers import drawing
 ROOT = Path(__file__).parents[2]
 TESTS = {
     "test_factors.py": [],
+    "test_fast_calls.py": [],
     "test_selection.py": [],
     "test_feature_drop.py": [
         "test_compiled_the_factor_is_still_that_of_the_method",
@@ -57,3 +58,39 @@ def test_another_backend(backend):
     )
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
     assert " passed" in result.stdout
+
+
+SHARDED = """
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from keras_selectscale.layers import jax_calls, ranking
+
+assert len(jax.devices()) == 4
+by_sample = NamedSharding(jax.make_mesh((4,), ("batch",)), PartitionSpec("batch"))
+values = np.random.default_rng(0).integers(-3, 3, (8, 33)).astype("float32")
+way = jax.jit(lambda v: jax_calls.by_order(v, 7), in_shardings=by_sample, out_shardings=by_sample)
+text = way.lower(values).compile().as_text()
+assert "s32[2,33]" in text, "nothing was sharded"
+assert "all-" not in text and "collective" not in text
+np.testing.assert_array_equal(way(values), ranking.top_k_mask(values, 7))
+"""
+
+
+@pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="started from TensorFlow alone")
+def test_devices_that_share_the_batch_select_without_each_other():
+    pytest.importorskip("jax")
+    result = subprocess.run(
+        [sys.executable, "-c", SHARDED],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
