@@ -38,8 +38,8 @@ def peak_memory(
         seed: Decides weights and drops.
 
     Returns:
-        `peak` and `before` in bytes, `before` being the memory when the model was made; and `of`,
-        what they are measured of.
+        `peak`, `before` and `idle` in bytes, `before` being the memory when the model was made and
+        `idle` that between two steps; and `of`, what they are measured of.
 
     Raises:
         NetworkError: Where the network cannot be made.
@@ -84,10 +84,11 @@ def measure_here(
     before = _memory()[0]
     backend_modes.wait(work())  # Compiles, which may need more memory than a step.
     _forget_the_peak()
+    idle = _memory()[0]
     for _ in range(STEPS):
         backend_modes.wait(work())
     _, peak, of = _memory()
-    return {"peak": peak, "before": before, "of": of}
+    return {"peak": peak, "before": before, "idle": idle, "of": of}
 
 
 def _memory() -> tuple[int, int, str]:
