@@ -22,7 +22,9 @@ def max_score(inputs: Any, channel_axis: int) -> Any:
     Returns:
         A tensor of shape (batch, channels) in the dtype of `inputs`, exact in every precision.
     """
-    return ops.max(ops.abs(inputs), axis=layout.spatial_axes(channel_axis, len(inputs.shape)))
+    axes = layout.spatial_axes(channel_axis, len(inputs.shape))
+    # Without `initial` a batch of no samples has no maximum.
+    return ops.max(ops.abs(inputs), axis=axes, initial=0)
 
 
 def global_average_score(inputs: Any, channel_axis: int) -> Any:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 from keras_selectscale.layers import layout
@@ -26,15 +25,17 @@ def next_seed(state: Any) -> Any:
 def uniform(shape: Any, minval: float, maxval: float, seed: Any) -> Any:
     """Draws float32 numbers from [minval, maxval), those of `keras.random.uniform`."""
     state = seed.next()
-    numbers = torch.empty(shape, dtype=torch.float32, device=state.device)
-    return numbers if state.is_meta else _fill(numbers, minval, maxval, state)
+    if state.is_meta:
+        return torch.empty(shape, dtype=torch.float32, device=state.device)
+    numbers = _from_zero_to_one(shape, state)
+    return numbers if (minval, maxval) == (0, 1) else numbers.mul_(maxval - minval).add_(minval)
 
 
 @torch.compiler.disable  # Which knows no generators.
-def _fill(numbers: Any, minval: float, maxval: float, state: Any) -> Any:
-    generator = torch.Generator(numbers.device)
+def _from_zero_to_one(shape: Any, state: Any) -> Any:
+    generator = torch.Generator(state.device)
     generator.manual_seed(sum(state.tolist()) & 0xFFFFFFFF)
-    return numbers.uniform_(minval, maxval, generator=generator)
+    return torch.rand(shape, generator=generator, dtype=torch.float32, device=state.device)
 
 
 def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
@@ -45,6 +46,8 @@ def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
 
 def top_k_mask(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask` of float32 values."""
+    if values.is_meta:
+        return torch.empty_like(values, dtype=torch.bool)
     if isinstance(count, torch.Tensor):  # A number is wanted; the plain version compares.
         count = int(count)
     return _mark(sort_keys(values.view(torch.int32)), count)
@@ -64,30 +67,25 @@ def _mark(keys: Any, count: int) -> Any:
     # PyTorch promises no order of equal keys: with its index in it no key is like another.
     index = torch.arange(channels - 1, -1, -1, device=keys.device)
     keys_apart = torch.add(index, keys, alpha=channels)
-    if 0 < count < channels and is_array(keys_apart):
-        # NumPy selects in vectors, several times as fast.
-        numbers, place = keys_apart.numpy(), channels - count
-        lowest = np.partition(numbers, place, axis=1)[:, place : place + 1]
-        return torch.from_numpy(numbers >= lowest)
     chosen = torch.topk(keys_apart, min(count, channels), dim=1, sorted=False).indices
     return torch.zeros_like(keys, dtype=torch.bool).scatter_(1, chosen, True)
 
 
-def is_array(values: Any) -> bool:
-    """Returns whether NumPy can have a tensor: not where it stands for one that is compiled."""
-    return values.is_cpu and type(values) is torch.Tensor and not torch.compiler.is_compiling()
-
-
 def _max_score(inputs: Any, channel_axis: int) -> Any:
     axes = layout.spatial_axes(channel_axis, inputs.ndim)
-    if inputs.is_cuda:  # One kernel, where a CPU would take it number by number.
+    if _has_fast_norm(inputs):
         values = torch.linalg.vector_norm(inputs, math.inf, dim=axes)
     elif channel_axis != inputs.ndim - 1:
         values = torch.maximum(inputs.amax(axes), -inputs.amin(axes))
     else:
-        maps = inputs.reshape(inputs.shape[0], -1, inputs.shape[-1])
+        positions = math.prod(inputs.shape[1:-1])
+        maps = inputs.reshape(inputs.shape[0], positions, inputs.shape[-1])
         values = torch.maximum(_reduce(maps, torch.amax), -_reduce(maps, torch.amin))
     return values.to(torch.float32)
+
+
+def _has_fast_norm(inputs: Any) -> bool:
+    return inputs.is_cuda  # One kernel, where a CPU would go number by number.
 
 
 def _reduce(maps: Any, reduction: Callable[..., Any]) -> Any:

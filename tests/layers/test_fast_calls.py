@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_selectscale.layers import factors
+from keras_selectscale import Selectout, linear_curriculum
+from keras_selectscale.layers import factors, selection
 from keras_selectscale.layers.drop_seed_generator import DropSeedGenerator
 from keras_selectscale.layers.fast_calls import fast_call
 from tests.layers import drawing
@@ -49,14 +50,33 @@ def test_a_seed_in_a_stateless_scope_leaves_the_state():
 
 @pytest.mark.parametrize("shape", [(), (3,), (4, 1, 5)])
 @pytest.mark.parametrize("ends", [(0.0, 1.0), (-1.0, 1.0), (2.0, 5.0)])
-def test_uniform_numbers_are_those_of_keras(shape, ends):
+@pytest.mark.parametrize("start", [5, 2**31 - 1])
+def test_uniform_numbers_are_those_of_keras(start, ends, shape):
     uniform = fast("uniform")
-    ours = uniform(shape, *ends, DropSeedGenerator(5))
-    keras_own = keras.random.uniform(shape, *ends, seed=keras.random.SeedGenerator(5))
-    assert keras.backend.standardize_dtype(ours.dtype) == "float32"
-    assert tuple(ours.shape) == shape
-    np.testing.assert_allclose(
-        drawing.as_array(ours), drawing.as_array(keras_own), rtol=0, atol=1e-6
+    ours, keras_own = DropSeedGenerator(start), keras.random.SeedGenerator(start)
+    drawn = []
+    for _ in range(3):
+        found = uniform(shape, *ends, ours)
+        assert keras.backend.standardize_dtype(found.dtype) == "float32"
+        drawn.append(drawing.as_array(found))
+        expected = drawing.as_array(keras.random.uniform(shape, *ends, seed=keras_own))
+        if drawing.BACKEND == "torch":
+            np.testing.assert_array_equal(drawn[-1], expected)
+        else:  # Compiled otherwise, the last bit may differ.
+            np.testing.assert_allclose(drawn[-1], expected, rtol=0, atol=1e-6)
+    assert drawn[0].shape == shape
+    assert np.all(drawn[0] != drawn[1]) and np.all(drawn[1] != drawn[2])
+
+
+@pytest.mark.skipif(drawing.BACKEND != "torch", reason="PyTorch's state is signed")
+def test_a_negative_seed_draws_what_keras_draws():
+    """A state above 2**31 that another backend has saved."""
+    ours, keras_own = DropSeedGenerator(0), keras.random.SeedGenerator(0)
+    for generator in (ours, keras_own):
+        generator.state.assign([-5, 9])
+    np.testing.assert_array_equal(
+        drawing.as_array(fast("uniform")((7,), 0.0, 1.0, ours)),
+        drawing.as_array(keras.random.uniform((7,), seed=keras_own)),
     )
 
 
@@ -77,9 +97,47 @@ def test_factors_about_one_are_the_same_to_the_bit(width, as_tensor):
     np.testing.assert_array_equal(drawing.as_array(ours), drawing.as_array(plain))
 
 
+def scheduled():
+    return Selectout(top_rate=0.5, retaining_rate=linear_curriculum(0.6, steps=10))
+
+
 @pytest.mark.skipif(drawing.BACKEND != "torch", reason="the tensors of PyTorch without numbers")
-def test_a_layer_takes_maps_that_only_have_a_shape():
-    make = drawing.LAYERS["SelectScale"]
+@pytest.mark.parametrize(
+    "make", [*drawing.LAYERS.values(), scheduled], ids=[*drawing.LAYERS, "scheduled"]
+)
+def test_a_layer_takes_maps_that_only_have_a_shape(make):
+    layer = make()
+    layer.build((2, 3, 4, 8))
     with keras.device("meta"):
-        drawn = make()(ops.ones((2, 3, 4, 8)), training=True)
+        drawn = layer(ops.ones((2, 3, 4, 8)), training=True)
     assert drawn.is_meta and tuple(drawn.shape) == (2, 3, 4, 8)
+
+
+@pytest.mark.skipif(drawing.BACKEND != "torch", reason="the transforms of PyTorch")
+@pytest.mark.parametrize("name", drawing.LAYERS)
+def test_each_sample_has_a_gradient_of_its_own(name):
+    import torch
+
+    layer = drawing.LAYERS[name](seed=1)
+    samples = drawing.maps((6, 3, 4, 8))[:, None]
+
+    layer.build(tuple(samples.shape[1:]))
+    state = [v.value for v in layer.non_trainable_variables]
+
+    def total(sample):
+        return layer.stateless_call([], state, sample, training=True)[0].sum()
+
+    gradients = torch.func.vmap(torch.func.grad(total), randomness="different")(samples)
+    # The gradient of a sum is the factor, which differs from sample to sample.
+    factors_of = drawing.as_array(gradients)
+    assert np.any(factors_of != 1) and np.any(factors_of[0] != factors_of[1])
+
+
+@pytest.mark.skipif(drawing.BACKEND != "torch", reason="the transforms of PyTorch")
+def test_a_trace_keeps_the_selection_and_not_its_result():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    rising = ops.convert_to_tensor([[1.0, 2.0, 3.0, 4.0]])
+    traced = make_fx(lambda values: selection.top_k_mask(values, 2))(rising)
+    falling = ops.convert_to_tensor([[4.0, 3.0, 2.0, 1.0]])
+    np.testing.assert_array_equal(drawing.as_array(traced(falling)), [[True, True, False, False]])

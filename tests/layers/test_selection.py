@@ -1,7 +1,6 @@
 """The selecting function S, without a layer."""
 
 import math
-from unittest import mock
 
 import keras
 import numpy as np
@@ -100,12 +99,7 @@ def accelerated_mask(values, count):
         from keras_selectscale.layers import jax_calls
 
         return jax_calls.by_order(values, count)
-    if drawing.BACKEND == "torch":
-        from keras_selectscale.layers import torch_calls
-
-        with mock.patch.object(torch_calls, "is_array", lambda values: False):
-            return torch_calls.top_k_mask(values, count)
-    return ranking.top_k_mask(values, count)
+    return selection.top_k_mask(values, count)  # PyTorch's is one; for TensorFlow's see below.
 
 
 @strategies.examples(60)
@@ -142,8 +136,19 @@ def test_a_graph_need_not_know_how_many_channels_there_are():
 
 @pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="the way of TensorFlow's graphs")
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_a_graph_takes_the_maps_of_the_ranks(jit_compile):
+@pytest.mark.parametrize("on_cpus", [True, False], ids=["CPU", "accelerator"])
+def test_a_graph_takes_the_maps_of_the_ranks(on_cpus, jit_compile, monkeypatch):
     import tensorflow as tf
+
+    from keras_selectscale.layers import tensorflow_calls
+
+    monkeypatch.setattr(tensorflow_calls, "_on_cpus", lambda: on_cpus)
+    # Its traces hold the way that was taken before.
+    monkeypatch.setattr(
+        tensorflow_calls,
+        "_mask_of_scores",
+        tf.function(tensorflow_calls._mask_of_scores.python_function, jit_compile=True),
+    )
 
     @tf.function(jit_compile=jit_compile)
     def select(values, count):
@@ -179,6 +184,32 @@ def test_a_graph_takes_the_candidates_of_every_precision(dtype, known, data_form
     maps = reference.channels_last(drawing.as_array(inputs), data_format)
     expected = reference.candidates(maps, 0.3)
     np.testing.assert_array_equal(drawing.as_array(select(inputs)) == 1, expected)
+
+
+@pytest.mark.skipif(drawing.BACKEND != "torch", reason="the norm of PyTorch")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("channel_axis", [1, 3])
+def test_a_norm_is_the_score_of_an_accelerator(channel_axis, dtype, monkeypatch):
+    from keras_selectscale.layers import torch_calls
+
+    choices = [0.0, -0.0, 1.0, 2.0, -3.0, math.nan, math.inf, -math.inf, 6e-8, 1e-40]
+    odds = np.random.default_rng(0).choice(choices, (30, 5, 2, 6), p=[0.2, 0.2, *[0.075] * 8])
+    inputs = ops.cast(ops.convert_to_tensor(odds.astype("float32")), dtype)
+    expected = drawing.as_array(torch_calls.max_score_mask(inputs, channel_axis, 2))
+    plain = drawing.as_array(
+        ranking.top_k_mask(ops.cast(scores.max_score(inputs, channel_axis), "float32"), 2)
+    )
+    monkeypatch.setattr(torch_calls, "_has_fast_norm", lambda inputs: True)
+    found = drawing.as_array(torch_calls.max_score_mask(inputs, channel_axis, 2))
+    np.testing.assert_array_equal(expected, plain)
+    np.testing.assert_array_equal(found, plain)
+
+
+def test_a_batch_of_none_has_no_candidates(data_format):
+    shape = (0, 6, 4, 5) if data_format == "channels_first" else (0, 4, 5, 6)
+    axis = 1 if data_format == "channels_first" else 3
+    found = selection.candidate_mask(ops.zeros(shape), axis, 0.5, scores.max_score)
+    assert tuple(found.shape) == (0, 6)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 7, 9])
