@@ -134,16 +134,19 @@ def check_suffix(path: pathlib.Path, name: str) -> None:
         )
 
 
+def check_exists(path: str | os.PathLike) -> None:
+    """Raises a `FileNotFoundError` where nothing is there."""
+    if not pathlib.Path(path).exists():
+        raise FileNotFoundError(f"{path} does not exist: there is no export to verify")
+
+
 def format_of(path: str | os.PathLike) -> str:
     """Returns the name of the format of a file or folder that is there.
 
     Raises:
-        FileNotFoundError: Where nothing is there.
         ValueError: Where it is of none of the formats by its name.
     """
     path = pathlib.Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: there is no export to verify")
     if path.is_dir():
         return "tf_saved_model"
     for name, known in FORMATS.items():

@@ -12,8 +12,8 @@ import numpy as np
 from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
 from keras_selectscale.exporting.inference import output_names
 from keras_selectscale.exporting.signature import Signature, signature_of
-from keras_selectscale.surgery import strip_drops
-from keras_selectscale.surgery.drop_kinds import find_drops
+from keras_selectscale.surgery.drop_kinds import acts, find_drops
+from keras_selectscale.surgery.strip import without_drops
 
 PACKAGE = "keras_selectscale"
 
@@ -23,8 +23,8 @@ def write_keras(model: keras.Model, signature: Signature, path: pathlib.Path) ->
 
     A subclassed model that holds no drop is written as it is.
     """
-    if find_drops(model) or isinstance(model, keras.Sequential | keras.Function):
-        model = strip_drops(model)
+    if _acting_drops(model) or isinstance(model, keras.Sequential | keras.Function):
+        model = without_drops(model)
     if not model.compiled:
         model.save(path)
         return
@@ -54,11 +54,19 @@ def read_keras(path: pathlib.Path) -> ExportedFile:
 
     return ExportedFile(
         nodes=[type(layer).__name__ for layer in model._flatten_layers(include_self=False)],
-        drops=tuple(sorted({*ours, *(type(drop).__name__ for drop in find_drops(model))})),
-        weights={w.path: keras.ops.convert_to_numpy(w.value) for w in model.weights},
+        drops=tuple(sorted({*ours, *(type(drop).__name__ for drop in _acting_drops(model))})),
+        # Within two nested models, two weights may have one path.
+        weights={
+            f"{number}: {weight.path}": keras.ops.convert_to_numpy(weight.value)
+            for number, weight in enumerate(model.weights)
+        },
         load=lambda: Consumer(list(signature.names), run),
         reasons=tuple(reasons),
     )
+
+
+def _acting_drops(model: keras.Model) -> list[keras.Layer]:
+    return list(filter(acts, find_drops(model)))
 
 
 def run_model(

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.drop_kinds import all_layers
 
 # Names that Keras makes up, with a number that depends on what was made before in the process.
@@ -59,7 +60,9 @@ def signature_of(model: keras.Model) -> Signature:
             "Argument `model` must be built: call it once on data, or give it a `keras.Input`. "
             f"Received: model={model!r}"
         )
-    structure = getattr(model, "input", None) if getattr(model, "inputs", None) else None
+    structure = None
+    if getattr(model, "inputs", None):  # Those of a Sequential model stand in its graph.
+        structure = graph.functional(model).input if graph.is_model(model) else model.input
     if structure is not None:
         if isinstance(structure, list | tuple) and len(structure) == 1:
             structure = structure[0]
@@ -96,12 +99,22 @@ def _recorded_arguments(model: keras.Model) -> tuple[Any, ...]:
             "Argument `model` must tell the shapes of its inputs: call it once on data. "
             f"Received: model={model!r}"
         )
+    if model.input_dtype in ("bfloat16", "float16") and _looks_up(model):
+        raise ValueError(
+            "Argument `model` must be a Functional model, whose inputs tell their dtype: of a "
+            f"subclassed model Keras keeps none, and {model.input_dtype} does not hold the numbers "
+            f"that its Embedding takes. Received: model={model!r}"
+        )
     tensors = {
         name.removesuffix("_shape"): _tensors(shape, model.input_dtype, name)
         for name, shape in shapes.items()
     }
     _check_arguments(model, list(tensors))
     return tuple(tensors.values())
+
+
+def _looks_up(model: keras.Model) -> bool:
+    return any(isinstance(layer, keras.layers.Embedding) for layer in all_layers(model))
 
 
 def _tensors(shape: Any, dtype: str, name: str) -> Any:

@@ -15,7 +15,13 @@ from keras_selectscale.exporting.drops_off import drops_off
 from keras_selectscale.exporting.export_report import ExportReport
 from keras_selectscale.exporting.exported_file import ExportedFile
 from keras_selectscale.exporting.format import Format
-from keras_selectscale.exporting.formats import FORMATS, as_held, format_of, get_format
+from keras_selectscale.exporting.formats import (
+    FORMATS,
+    as_held,
+    check_exists,
+    format_of,
+    get_format,
+)
 from keras_selectscale.exporting.graph_nodes import forbidden
 from keras_selectscale.exporting.inference import trace_inference
 from keras_selectscale.exporting.keras_file import run_model
@@ -58,10 +64,11 @@ def verify_export(
     assert report.passed, report
     ```
     """
-    known = format_of(path)
-    kind = get_format(format or known)
+    check_exists(path)
+    name = format or format_of(path)
+    kind = get_format(name)
     signature_of(model)  # Refuses what is no built model.
-    model = as_held(model, format or known)
+    model = as_held(model, name)
     return prove(pathlib.Path(path), model, signature_of(model), kind, once=False)
 
 

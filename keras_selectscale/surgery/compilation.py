@@ -1,5 +1,6 @@
 """The compilation of one model, for another."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -19,21 +20,40 @@ def copy_compilation(model: keras.Model, twin: keras.Model, *, foreign_only: boo
         foreign_only: Whether to leave the compilation out where it holds an object of this package.
 
     Returns:
-        Whether `twin` has been compiled.
+        Whether `twin` has been compiled. Where it cannot be done as it was, a warning says why.
     """
     if not model.compiled or not hasattr(model, "_compile_config"):
         return False
-    config = dict(model._compile_config.config)
-    if foreign_only and _names_this_package(model.get_compile_config()):
+    if type(model).compile is not keras.Model.compile:
+        _say_uncompiled(model, f"{type(model).__name__} has a `compile` of its own")
         return False
-    config["optimizer"] = _copy(config["optimizer"])
-    for key in ("metrics", "weighted_metrics"):
-        config[key] = keras.tree.map_structure(_copy, config[key])
+    config = dict(model._compile_config.config)
+    try:
+        if foreign_only and _names_this_package(model.get_compile_config()):
+            return False
+        config["optimizer"] = _copy(config["optimizer"])
+        for key in ("metrics", "weighted_metrics"):
+            config[key] = keras.tree.map_structure(_copy, config[key])
+    except Exception as error:  # Of an object of one's own that does not tell its arguments.
+        reason = " ".join(str(error).split())
+        _say_uncompiled(
+            model, f"an object in it cannot be copied ({type(error).__name__}: {reason})"
+        )
+        return False
+    # Else an optimizer that was told not to scale would be wrapped.
+    config["auto_scale_loss"] = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     # These may have been set since.
     for key in ("run_eagerly", "jit_compile", "steps_per_execution"):
         config[key] = getattr(model, key)
     twin.compile(**config)
     return True
+
+
+def _say_uncompiled(model: keras.Model, why: str) -> None:
+    warnings.warn(
+        f"The model that comes back of {model.name!r} is not compiled: {why}. Compile it.",
+        stacklevel=4,
+    )
 
 
 def goes_by_output_names(model: keras.Model) -> bool:

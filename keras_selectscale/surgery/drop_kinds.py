@@ -38,6 +38,11 @@ def is_drop(layer: Any, which: str = "all") -> bool:
     return which == "all" and isinstance(layer, KERAS_DROPS)
 
 
+def acts(drop: Any) -> bool:
+    """Returns whether a drop does something: attention has a Dropout inside whatever its rate."""
+    return getattr(drop, "rate", None) != 0
+
+
 def drops_within(layer: Any, which: str, path: str) -> Iterator[str]:
     """Yields the path of each drop that `layer`, which is none, holds inside.
 
@@ -55,8 +60,7 @@ def drops_within(layer: Any, which: str, path: str) -> Iterator[str]:
     for child in children:
         name = f"{path}/{getattr(child, 'name', type(child).__name__)}"
         if is_drop(child, which):
-            # Attention has a Dropout inside even where its rate is 0.
-            if getattr(child, "rate", None) != 0:
+            if acts(child):
                 yield f"{name} ({type(child).__name__})"
         else:
             yield from drops_within(child, which, name)

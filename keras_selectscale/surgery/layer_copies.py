@@ -1,8 +1,10 @@
 """Copies of layers and operations, with all of their state."""
 
+import contextlib
 import copy
 import inspect
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -29,7 +31,7 @@ def copy_operation(operation: Any, dtype: str | None = None) -> Any:
     if type(operation) is keras.layers.Lambda:
         return _copy_lambda(operation, dtype or operation.dtype_policy)
     try:
-        with keras.saving.custom_object_scope(_objects_of(operation)):
+        with keras.saving.custom_object_scope(_objects_of(operation)), policy_of(operation, dtype):
             config = operation.get_config()
             return type(operation).from_config(config if dtype is None else _told(config, dtype))
     except Exception as error:
@@ -39,6 +41,28 @@ def copy_operation(operation: Any, dtype: str | None = None) -> Any:
             "register with `keras.saving.register_keras_serializable` what the config holds. "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def policy_of(operation: Any, dtype: str | None) -> Iterator[None]:
+    """Makes layers of the policy of a layer, where one of one's own makes them without a dtype.
+
+    Args:
+        operation: The original.
+        dtype: Dtype policy of the copy; `None` is the original's.
+    """
+    policy: Any = dtype or getattr(operation, "dtype_policy", None)
+    if not dtype and not (
+        type(policy) is keras.DTypePolicy and keras.backend.is_float_dtype(policy.compute_dtype)
+    ):
+        yield
+        return
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _told(config: Any, dtype: str) -> Any:
@@ -96,11 +120,22 @@ def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
     for source, target in zip(theirs, ours, strict=True):
         # Values of its own: on JAX a shared array is deleted once a step has donated it.
         target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
-    for one, other in zip(original._flatten_layers(), twin._flatten_layers(), strict=False):
+    pairs = list(zip(original._flatten_layers(), twin._flatten_layers(), strict=False))
+    # A layer around a lookup loads the vocabulary, which wants the weights of its words.
+    for one, other in pairs:
+        if hasattr(one, "idf_weights_const"):
+            store: dict[str, Any] = {}
+            one.save_own_variables(store)
+            other.load_own_variables(store)
+    for one, other in pairs:
         _copy_what_is_no_variable(one, other)
 
 
 def _copy_what_is_no_variable(original: keras.Layer, twin: keras.Layer) -> None:
+    if isinstance(original, keras.layers.Discretization):
+        # `finalize_state` would make the bins of data that the copy has not seen.
+        twin.bin_boundaries, twin.summary = original.bin_boundaries, np.array(original.summary)
+        return
     # The adapted vocabulary of a lookup, and the statistics of a Normalization.
     if hasattr(original, "save_assets") and hasattr(twin, "load_assets"):
         with tempfile.TemporaryDirectory() as folder:

@@ -77,7 +77,9 @@ class Rebuild:
             if self.leaves_out(node.operation):
                 tensors[id(node.outputs[0])] = self._left_out(model, node, tensors, fixed)
                 continue
-            outputs = keras.tree.flatten(self._copy(node.operation)(*args, **kwargs))
+            copied = self._copy(node.operation)
+            with layer_copies.policy_of(node.operation, self.dtype):
+                outputs = keras.tree.flatten(copied(*args, **kwargs))
             drop = self.drop_behind(model, node)
             if drop is not None:
                 outputs = [_behind(drop, outputs[0])]
@@ -107,7 +109,8 @@ class Rebuild:
         source = graph.functional(model).inputs[0]._keras_history.operation
         layers = [self._copy(source)]
         for node in graph.nodes(model):
-            if self.leaves_out(node.operation):
+            # The layers compute the operations of a mask again.
+            if self.leaves_out(node.operation) or not isinstance(node.operation, keras.Layer):
                 continue
             layers.append(self._copy(node.operation))
             drop = self.drop_behind(model, node)
@@ -115,7 +118,8 @@ class Rebuild:
                 layers.append(drop)
         if len(layers) == 1:  # A Sequential model of nothing cannot be called.
             layers.append(keras.layers.Identity())
-        twin = _class_for(model, ["layers"])(layers, name=model.name)
+        with layer_copies.policy_of(model, self.dtype):
+            twin = _class_for(model, ["layers"])(layers, name=model.name)
         for node in graph.nodes(twin):
             if any(node.operation is layer for layer in self._drops_of(twin)):
                 _check_shape(node.operation, node.input_tensors[0], node.outputs)
@@ -164,18 +168,25 @@ def _check_shape(drop: keras.Layer, x: Any, outputs: list) -> None:
         )
 
 
+def _takes_only(parameters: list[inspect.Parameter], arguments: list[str]) -> bool:
+    """Returns whether a constructor takes the arguments and a name, and nothing else."""
+    kinds = [parameter.kind for parameter in parameters]
+    if kinds == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]:
+        return True
+    names = [parameter.name for parameter in parameters]
+    rest = parameters[len(arguments) :]
+    others = [p for p in rest if p.kind != p.VAR_KEYWORD and p.name not in ("name", "trainable")]
+    takes_name = "name" in names or inspect.Parameter.VAR_KEYWORD in kinds
+    return names[: len(arguments)] == arguments and takes_name and not others
+
+
 def _class_for(model: keras.Model, arguments: list[str]) -> type:
     """Returns the class of the new model: the same where it is made as Keras' own is."""
     plain = keras.Sequential if isinstance(model, keras.Sequential) else keras.Model
     kind = type(model)
     if kind.__module__.split(".")[0] == "keras":
         return plain
-    parameters = inspect.signature(kind.__init__).parameters.values()
-    names = [p.name for p in parameters][1 : len(arguments) + 1]
-    if names == arguments or [p.kind for p in parameters][1:] == [
-        inspect.Parameter.VAR_POSITIONAL,
-        inspect.Parameter.VAR_KEYWORD,
-    ]:
+    if _takes_only(list(inspect.signature(kind.__init__).parameters.values())[1:], arguments):
         return kind
     lost = [name for name in OF_TRAINING if getattr(kind, name) is not getattr(plain, name)]
     if lost:

@@ -53,6 +53,15 @@ def strip_drops(
     strip_drops(model).save("network.keras")
     ```
     """
+    stripped = without_drops(model, which=which, unreachable=unreachable)
+    compilation.copy_compilation(model, stripped, foreign_only=True)
+    return stripped
+
+
+def without_drops(
+    model: keras.Model, *, which: Which = "all", unreachable: Literal["raise", "warn"] = "raise"
+) -> keras.Model:
+    """Returns what `strip_drops` does, not compiled; the arguments are the same."""
     drop_kinds.check_which(which)
     if unreachable not in ("raise", "warn"):
         raise ValueError(
@@ -65,9 +74,7 @@ def strip_drops(
     def leaves_out(operation: Any) -> bool:
         return drop_kinds.is_drop(operation, which)
 
-    stripped = Rebuild(leaves_out=leaves_out)(model)
-    compilation.copy_compilation(model, stripped, foreign_only=True)
-    return stripped
+    return Rebuild(leaves_out=leaves_out)(model)
 
 
 def _say_unreachable(model: keras.Model, which: str, unreachable: str) -> None:
@@ -82,7 +89,7 @@ def _say_unreachable(model: keras.Model, which: str, unreachable: str) -> None:
         raise ValueError(
             f'{message} Build the model without them, or leave them in with `unreachable="warn"`.'
         )
-    warnings.warn(f"{message} They stay.", stacklevel=3)
+    warnings.warn(f"{message} They stay.", stacklevel=4)
 
 
 def _unreachable(model: keras.Model, which: str, path: str) -> Any:

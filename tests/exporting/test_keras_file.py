@@ -152,3 +152,32 @@ def verify_export_of_a_subclassed(folder):
     model(x)
     model.save(folder / "model.keras")
     return verify_export(folder / "model.keras", model)
+
+
+def test_attention_without_a_rate_holds_no_drop(tmp_path):
+    inputs = keras.Input((6, 4))
+    attended = keras.layers.MultiHeadAttention(2, 2)(inputs, inputs)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(attended))
+    assert export(model, tmp_path / "attention.keras", "keras").passed
+
+
+def test_two_models_inside_may_have_layers_of_one_name(tmp_path):
+    def encoder(name):
+        inputs = keras.Input((8, 7, 3))
+        return keras.Model(inputs, keras.layers.Conv2D(4, 3, name="conv")(inputs), name=name)
+
+    inputs = keras.Input((8, 7, 3))
+    both = keras.layers.Concatenate()([encoder("left")(inputs), encoder("right")(inputs)])
+    report = export(keras.Model(inputs, both), tmp_path / "both.keras", "keras")
+    assert report.passed and report.variables == 4
+
+
+def test_what_cannot_be_compiled_again_is_written_all_the_same(tmp_path):
+    class WithoutConfig(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.1
+
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dropout(0.5)(inputs)))
+    model.compile(keras.optimizers.SGD(WithoutConfig()), "mse")
+    assert export(model, tmp_path / "model.keras", "keras").passed

@@ -114,3 +114,23 @@ def test_a_call_of_several_arguments_is_known_where_build_names_their_shapes():
     model(np.zeros((1, 2), "float32"), np.zeros((1, 2), "float32"))
     assert signature_of(model).names == ("first", "second")
     assert signature_of(model).pack([1, 2]) == (1, 2)
+
+
+def test_a_sequential_model_has_the_names_of_its_inputs():
+    model = keras.Sequential([keras.Input((4,), name="features"), keras.layers.Dense(2)])
+    assert signature_of(model).names == ("features",)
+
+
+def test_a_subclassed_model_that_looks_up_numbers_is_refused_in_half_precision():
+    class Tokens(keras.Model):
+        def __init__(self):
+            super().__init__(dtype="mixed_bfloat16")
+            self.embedding = keras.layers.Embedding(2000, 4, dtype="mixed_bfloat16")
+
+        def call(self, x):
+            return self.embedding(x)
+
+    model = Tokens()
+    model(np.zeros((2, 3), "int32"))
+    with pytest.raises(ValueError, match="must be a Functional model.*bfloat16.*Embedding"):
+        signature_of(model)

@@ -240,3 +240,14 @@ def test_the_report_says_what_was_found(model, tmp_path):
     assert "passed" in text and "none" in text and "to the bit" in text
     assert f"{report.bytes:,}" in text and str(tmp_path / "exported") in text
     assert report.as_json()["passed"] is True and report.as_json()["random_nodes"] == []
+
+
+def test_a_format_that_is_given_needs_no_ending(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    export(model, tmp_path / "model.onnx", "onnx")
+    (tmp_path / "model.onnx").rename(tmp_path / "model.bin")
+    assert verify_export(tmp_path / "model.bin", model, format="onnx").passed
+    with pytest.raises(ValueError, match="format"):
+        verify_export(tmp_path / "model.bin", model)
+    with pytest.raises(FileNotFoundError, match="other.bin"):
+        verify_export(tmp_path / "other.bin", model, format="keras")
