@@ -7,6 +7,8 @@ import tempfile
 
 import click
 
+BACKENDS = ("tensorflow", "jax", "torch")
+
 
 def start_keras() -> None:
     """Imports Keras and holds back what its backend writes to standard error meanwhile.
@@ -27,6 +29,8 @@ def start_keras() -> None:
         try:
             import keras
 
+            if keras.backend.backend() not in BACKENDS:
+                raise ValueError(f"it trains no networks here; take one of {', '.join(BACKENDS)}")
             beside = keras.backend.backend() != "tensorflow"
             if beside and importlib.util.find_spec("tensorflow") is not None:
                 import tensorflow as tf

@@ -12,11 +12,10 @@ from typing import Any
 import click
 
 from keras_selectscale.cli import options
-from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.backend import BACKENDS, start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
 
-BACKENDS = ("tensorflow", "jax", "torch")
 WHAT = ("layers", "steps", "growth", "all")
 # Starts the command line in a process of its own, however this one was started.
 START = (
@@ -110,16 +109,31 @@ def command(
     with input_errors():
         for path in (json_file, out_dir / "bench.md", figure_file):
             path.parent.mkdir(parents=True, exist_ok=True)
-    if backends == (keras.backend.backend(),):
-        results = {backends[0]: _measure(wanted)}
-    else:
-        results = {}
+            # What cannot be written is said before the minutes of measuring.
+            tempfile.TemporaryFile(dir=path.parent).close()
+    content: dict[str, Any] = {"options": wanted.as_json(), "load_average_before": busy}
+    results: dict[str, Any] = {}
+    broken: list[str] = []
+    try:
         for backend in backends:
-            status, results[backend] = _measure_in_process(backend)
-            if status:
-                return status
-    content = {"options": wanted.as_json(), "load_average_before": busy, "backends": results}
-    write_json(json_file, content)
+            if backends == (keras.backend.backend(),):
+                results[backend] = _measure(wanted)
+            else:
+                status, found = _measure_in_process(backend)
+                if status == 2:  # It has said why.
+                    return status
+                if status:
+                    broken.append(f"{backend} its process ended with status {status}")
+                    continue
+                results[backend] = found
+            write_json(json_file, {**content, "backends": results})
+    except KeyboardInterrupt:
+        kept = f"; {json_file} has {', '.join(results)}" if results else ""
+        click.echo(f"keras-selectscale: interrupted{kept}", err=True)
+        return 130
+    if not results:
+        click.echo(f"keras-selectscale: {'; '.join(broken)}", err=True)
+        return 1
     written = [json_file, out_dir / "bench.md"]
     details = map(result_tables.as_markdown, result_tables.detailed_tables(results))
     summary = map(result_tables.as_markdown, result_tables.summary_tables(results))
@@ -134,7 +148,9 @@ def command(
             f"{os.cpu_count()} cores at the start. Ratios of PyTorch suffer most."
         )
     click.echo(f"Written: {', '.join(map(str, written))}")
-    failed = [f"{name} {line}" for name, result in results.items() for line in result["failed"]]
+    failed = broken + [
+        f"{name} {line}" for name, result in results.items() for line in result["failed"]
+    ]
     for line in failed:
         click.echo(f"Failed: {line}", err=True)
     return 1 if failed else 0

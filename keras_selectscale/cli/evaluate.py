@@ -35,6 +35,13 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
         model = load_checkpoint(folder)
         epochs = len(folder.read_history())
         images = data.load(recipe.dataset, data_dir=data_dir, image_size=recipe.image_size)
+        made_for = (tuple(model.input_shape[1:]), model.output_shape[-1])
+        if made_for != (tuple(images.input_shape), images.classes):
+            raise ValueError(
+                f"{recipe.dataset} is another dataset than {folder.path} was trained on: a network "
+                f"for images of {made_for[0]} in {made_for[1]} classes, images of "
+                f"{tuple(images.input_shape)} in {images.classes}"
+            )
     found = evaluate(model, images)
     top5 = f", top-5 {found['top5_error']:.2f}%" if "top5_error" in found else ""
     click.echo(

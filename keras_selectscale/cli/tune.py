@@ -145,19 +145,18 @@ def _tune(
         load_for_search,
         run_search,
     )
-    from keras_selectscale.tuning.chief import is_chief, is_worker
+    from keras_selectscale.tuning.chief import check_environment, is_chief, is_worker
 
     with input_errors():
+        check_environment()
         if values["batch_size"] is None:
             values["batch_size"] = (64,) if dataset == "digits" else (128,)
         searched = {field: values.pop(field) for field in SEARCHED}
         for field, given in searched.items():
             if not given:
                 raise ValueError(f"Argument `{field}` must have a value. Received: none")
-        if workers < 0 or workers > 1000:
-            raise ValueError(
-                f"Argument `workers` must be from 0 to 1000. Received: workers={workers}"
-            )
+        if not 0 <= workers <= 1000:
+            raise ValueError(f"Argument `workers` must be 0 to 1000. Received: workers={workers}")
         if not 1 <= wait <= 1e6:
             raise ValueError(f"Argument `wait` must be from 1 to 1e6. Received: wait={wait}")
         recipe = Recipe(
@@ -185,7 +184,7 @@ def _tune(
         images = load_for_search(search, data_dir)
         if not resume and not is_worker():
             folder.remove()
-        folder.open(search, environment.describe(), data_dir)
+        folder.open(search, environment.describe(), data_dir, for_worker=is_worker())
     # It warns of retracing: each trial traces a network of its own.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if is_worker():

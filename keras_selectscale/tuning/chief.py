@@ -30,6 +30,25 @@ def is_worker() -> bool:
     return bool(os.environ.get(ADDRESS_VARIABLE)) and not is_chief()
 
 
+def check_environment() -> None:
+    """Raises a `ValueError` where KerasTuner's variables say a part of what they must."""
+    given = {
+        name: os.environ.get(name, "") for name in (ADDRESS_VARIABLE, PORT_VARIABLE, ID_VARIABLE)
+    }
+    if not given[ADDRESS_VARIABLE]:
+        return
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise ValueError(
+            f"With {ADDRESS_VARIABLE} in the environment {' and '.join(missing)} must be there too"
+        )
+    if not given[PORT_VARIABLE].isascii() or not given[PORT_VARIABLE].isdigit():
+        raise ValueError(
+            f"{PORT_VARIABLE} in the environment must be a number. "
+            f"Received: {given[PORT_VARIABLE]!r}"
+        )
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Holds back what KerasTuner prints of itself on standard output."""

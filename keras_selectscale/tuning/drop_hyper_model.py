@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -129,18 +130,46 @@ class DropHyperModel(keras_tuner.HyperModel):
             hp: The trial's.
             model: What `build` returned.
             *args: As of `model.fit`; or images, whose test images are the held-out ones.
-            **kwargs: As of `model.fit`; with images `epochs`, `initial_epoch`, `callbacks` and
-                `seed`, which decides the order and the augmentation.
+            **kwargs: As of `model.fit`, of which a recipe gives `epochs` and, for arrays,
+                `batch_size` where they are left out; with images `epochs`, `initial_epoch`,
+                `callbacks` and `seed`, which decides the order and the augmentation.
 
         Returns:
             The history; with images `validation_error` and `train_error` in percent,
             `validation_loss`, and the number of `epochs`.
+
+        Raises:
+            ValueError: Where the data do not tell how many steps the recipe's schedule has.
         """
         if args and isinstance(args[0], (ImageData, StreamedImages)):
             return self._fit_images(hp, model, *args, **kwargs)
-        if "batch_size" in self.tune:
-            kwargs.setdefault("batch_size", hp.get("recipe/batch_size"))
+        if self.compiles:
+            kwargs = self._as_recipe_says(hp, model, args[0] if args else kwargs.get("x"), kwargs)
         return super().fit(hp, model, *args, **kwargs)
+
+    def _as_recipe_says(
+        self, hp: keras_tuner.HyperParameters, model: keras.Model, x: Any, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Returns the arguments of `model.fit` with what the recipe says of them."""
+        recipe = self.recipe(hp.values)
+        # Of the paper's recipe, which stands in where none is given, no more than what is tuned.
+        if not self.plain:
+            given = {"epochs": recipe.epochs, **given}
+        is_array = hasattr(x, "shape")
+        if is_array and (not self.plain or "batch_size" in self.tune):
+            given = {"batch_size": recipe.batch_size, **given}
+        if not self.plain or {"schedule", "decay_factor"} & set(self.tune):
+            if not is_array and given.get("steps_per_epoch") is None:
+                raise ValueError(
+                    "Argument `steps_per_epoch` must be given for data that are no array: the "
+                    f"schedule of the recipe needs it. Received: x={type(x).__name__}"
+                )
+            steps = given.get("steps_per_epoch")
+            if steps is None:
+                size = math.floor(len(x) * (1 - given.get("validation_split", 0.0)))
+                steps = math.ceil(size / given.get("batch_size", 32))
+            self._compile(model, recipe.make_optimizer(steps))
+        return given
 
     def recipe(self, values: Mapping[str, Any]) -> Recipe:
         """Returns the recipe of a trial's hyperparameter values."""

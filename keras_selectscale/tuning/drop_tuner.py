@@ -86,11 +86,18 @@ class DropTuner(keras_tuner.Tuner):
         tensorboard: bool = True,
         listener: Any = None,
     ):
-        for name, value in (("seeds", seeds), ("seed", seed), ("max_epochs", max_epochs)):
+        counts = {"seeds": seeds, "seed": seed, "max_epochs": max_epochs}
+        may_be_none = {"trials": trials, "early_stopping": early_stopping}
+        counts |= {name: value for name, value in may_be_none.items() if value is not None}
+        for name, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(
                     f"Argument `{name}` must be an integer from 1 on. Received: {name}={value!r}"
                 )
+        if not wait_seconds > 0:
+            raise ValueError(
+                f"Argument `wait_seconds` must be positive. Received: wait_seconds={wait_seconds!r}"
+            )
         if objective is None:
             objective = keras_tuner.Objective(OBJECTIVE, "min")
         oracle = make_oracle(

@@ -85,11 +85,17 @@ class SearchFolder:
         return self.path / "winner"
 
     def open(
-        self, search: Search, environment: dict[str, Any], data_dir: str | None = None
+        self,
+        search: Search,
+        environment: dict[str, Any],
+        data_dir: str | None = None,
+        *,
+        for_worker: bool = False,
     ) -> None:
         """Makes the folder for a search, or takes up the one that is there.
 
-        Only the number of trials may have changed. Environment and data folder are recorded.
+        Only the number of trials and the data folder may have changed; that of a worker, which may
+        be on another machine, is not recorded.
 
         Raises:
             ValueError: Where the folder holds another search, or is no search's.
@@ -113,25 +119,42 @@ class SearchFolder:
                     f"{self.path} holds another search ({changed}): choose another folder, or "
                     "begin anew with --no-resume"
                 )
-            if theirs == ours:
+            if theirs == ours and (for_worker or self.read_data_dir() == data_dir):
                 return
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        elif self.path.exists() and (not self.path.is_dir() or self._entries()):
             raise ValueError(
                 f"{self.path} exists and is no folder of a search (no search.json in it)"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"search": search.as_json(), "environment": environment, "data_dir": data_dir}
-        write_json(self.config_path, content)
+        with self.lock():
+            write_json(self.config_path, content)
 
-    def remove(self) -> None:
+    def remove(self, seconds: float = LOCK_SECONDS) -> None:
         """Removes a search that is there, to begin anew.
 
+        Args:
+            seconds: How long to wait for one that is running there to end.
+
         Raises:
-            ValueError: Where the folder is no search's.
+            ValueError: Where the folder is no search's, or one is running there.
         """
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and self._entries():
             self.read_search()
-            shutil.rmtree(self.path)
+            with self.lock(seconds):
+                for entry in self._entries():
+                    if entry.is_dir() and not entry.is_symlink():
+                        shutil.rmtree(entry)
+                    else:
+                        entry.unlink()
+
+    def _entries(self) -> list[pathlib.Path]:
+        """Returns what the folder holds, but for the lock, which another process may hold."""
+        return [entry for entry in self.path.iterdir() if entry != self._lock_path]
+
+    @property
+    def _lock_path(self) -> pathlib.Path:
+        return self.path / ".lock"
 
     def read_search(self) -> Search:
         """Returns the search of `search.json`.
@@ -191,7 +214,7 @@ class SearchFolder:
         except ImportError:  # There is none on Windows.
             yield
             return
-        with (self.path / ".lock").open("w") as file:
+        with self._lock_path.open("w") as file:
             end = time.monotonic() + seconds
             while True:
                 try:

@@ -6,6 +6,7 @@ import pytest
 
 from keras_selectscale.benchmarking import growth, layer_table
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
+from keras_selectscale.cli import bench
 
 TINY = ("--quick", "--shapes", "2x4x4x8", "--methods", "selectscale", "--rounds", 2)
 FAST = ("--seconds", 1e-6)
@@ -95,6 +96,37 @@ def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, w
     assert status == 2 and out == "" and err.count("\n") == 1
     assert all(word in err for word in words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_measured(command, tmp_path):
+    status, out, err = command("bench", *TINY, "--json", "/proc/bench.json", "--out-dir", "out")
+    assert status == 2 and out == "" and err.count("\n") == 1 and "/proc" in err
+
+
+def test_a_process_that_dies_is_told_and_the_others_are_kept(command, tmp_path, monkeypatch):
+    result = {"environment": {}, "device": "cpu", "failed": [], "rows": {"layers": []}}
+    answers = {"jax": (0, result), "torch": (-9, {})}
+    monkeypatch.setattr(bench, "_backends", lambda names, active: ("jax", "torch"))
+    monkeypatch.setattr(bench, "_measure_in_process", answers.get)
+    status, _, err = command("bench", "layers", "--quick", "--out-dir", "out")
+    assert status == 1 and "torch its process ended with status -9" in err
+    content = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert list(content["backends"]) == ["jax"]
+
+
+def test_an_interruption_keeps_what_is_done_and_promises_nothing(command, tmp_path, monkeypatch):
+    result = {"environment": {}, "device": "cpu", "failed": [], "rows": {"layers": []}}
+
+    def measure(backend):
+        if backend == "torch":
+            raise KeyboardInterrupt
+        return 0, result
+
+    monkeypatch.setattr(bench, "_backends", lambda names, active: ("jax", "torch"))
+    monkeypatch.setattr(bench, "_measure_in_process", measure)
+    status, _, err = command("bench", "layers", "--quick", "--out-dir", "out")
+    assert status == 130 and "interrupted" in err and "goes on" not in err
+    assert "jax" in json.loads((tmp_path / "out" / "bench.json").read_text())["backends"]
 
 
 def test_a_mode_of_another_backend_is_bad_input(command):

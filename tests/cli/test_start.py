@@ -54,8 +54,9 @@ def test_outside_the_command_line_an_import_registers_the_layers(tmp_path):
     assert done.returncode == 0 and "select_scale.SelectScale" in done.stdout
 
 
-def test_a_backend_that_is_not_there_is_one_line(tmp_path):
-    code = "import os; os.environ['KERAS_BACKEND'] = 'nonsense'\n"
+@pytest.mark.parametrize("backend", ["nonsense", "numpy"])
+def test_a_backend_that_is_not_there_or_trains_nothing_is_one_line(tmp_path, backend):
+    code = f"import os; os.environ['KERAS_BACKEND'] = '{backend}'\n"
     done = start(tmp_path, code + "from keras_selectscale.cli import main\nmain()", "list", "drops")
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.count("\n") == 1 and "KERAS_BACKEND=nonsense" in done.stderr
+    assert done.stderr.count("\n") == 1 and f"KERAS_BACKEND={backend}" in done.stderr

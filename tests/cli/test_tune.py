@@ -56,6 +56,23 @@ def test_a_search_from_end_to_end(command, tmp_path, monkeypatch):
     assert status == 2 and "epochs: 1 there, 2 here" in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"IP": "127.0.0.1", "TUNER_ID": "worker0"}, ["KERASTUNER_ORACLE_PORT"]),
+        ({"IP": "127.0.0.1", "PORT": "8000"}, ["KERASTUNER_TUNER_ID"]),
+        ({"IP": "127.0.0.1", "PORT": "http", "TUNER_ID": "chief"}, ["PORT", "'http'"]),
+    ],
+)
+def test_a_part_of_the_environment_of_a_chief_is_one_line(command, given, words, monkeypatch):
+    names = {"IP": "ORACLE_IP", "PORT": "ORACLE_PORT", "TUNER_ID": "TUNER_ID"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"KERASTUNER_{names[name]}", value)
+    status, out, err = command("tune", *TINY, "--dir", "search")
+    assert status == 2 and out == "" and err.count("\n") == 1
+    assert all(word in err for word in words)
+
+
 def test_a_search_in_which_all_fails(command, tmp_path):
     status, out, err = command(
         "tune", *TINY, "--learning-rate", "1e30,1e31", "--batch-size", 8, "--trials", 2,

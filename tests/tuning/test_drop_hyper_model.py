@@ -96,6 +96,30 @@ def test_images_are_trained_on_as_the_recipe_says_and_scored_by_those_held_out()
     assert found["validation_error"] == pytest.approx(100 * np.mean(guesses != held.test_labels))
 
 
+def test_arrays_are_trained_on_as_the_recipe_says():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(70, 8, 8, 1)).astype("float32"), rng.integers(10, size=70)
+    recipe = dataclasses.replace(RECIPE, batch_size=24, epochs=3, schedule="cosine")
+    tuned = DropHyperModel(small, recipe=recipe, tune={"learning_rate": (0.1, 0.2)})
+    hp = values(**{"recipe/learning_rate": 0.2})
+    model = tuned.build(hp)
+    history = tuned.fit(hp, model, x, y, verbose=0)
+    assert history.epoch == [0, 1, 2] and history.params["steps"] == 3
+    assert int(model.optimizer.iterations) == 9
+    np.testing.assert_allclose(float(model.optimizer.learning_rate), 0, atol=1e-6)  # At its end.
+    shorter = tuned.fit(hp, model, x, y, epochs=1, batch_size=35, verbose=0)
+    assert shorter.epoch == [0] and shorter.params["steps"] == 2
+
+
+def test_a_schedule_wants_to_know_the_steps():
+    tuned = DropHyperModel(small, tune={"schedule": ("step", "cosine")})
+    hp = values(**{"recipe/schedule": "cosine"})
+    batches = ((np.zeros((2, 8, 8, 1), "float32"), np.zeros(2, "int32")) for _ in range(2))
+    with pytest.raises(ValueError, match="`steps_per_epoch`"):
+        tuned.fit(hp, tuned.build(hp), batches, verbose=0)
+    tuned.fit(hp, tuned.build(hp), batches, steps_per_epoch=2, verbose=0)
+
+
 def test_with_early_stopping_the_best_epoch_counts():
     hypermodel = DropHyperModel(small, recipe=RECIPE)
 

@@ -201,6 +201,10 @@ def test_a_loss_that_is_nan_fails_the_trial(tmp_path):
         ({"trials": None}, "`trials`.*'random'"),
         ({"seeds": 0}, "`seeds`.*0"),
         ({"seed": 0}, "`seed`.*0"),
+        ({"trials": 0}, "`trials`.*0"),
+        ({"trials": 2.5}, "`trials`.*2.5"),
+        ({"early_stopping": -1}, "`early_stopping`.*-1"),
+        ({"wait_seconds": -1.0}, "`wait_seconds`.*-1.0"),
         ({"figure4": True}, "`figure4`.*'grid'.*'random'"),
     ],
 )

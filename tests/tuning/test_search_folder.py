@@ -52,7 +52,18 @@ def test_it_is_opened_again_by_the_same_search_alone(tmp_path):
             refused()
     assert (tmp_path / "notes" / "mine.txt").read_text() == "mine"
     folder.remove()
-    assert not folder.path.exists()
+    assert [entry.name for entry in folder.path.iterdir()] == [".lock"]
+    folder.open(search, {})
+
+
+def test_another_data_folder_is_recorded_but_a_workers(tmp_path):
+    search, folder = finished(tmp_path / "search", TRIALS)
+    folder.open(search, {}, "first")
+    assert folder.read_data_dir() == "first"
+    folder.open(search, {}, "second")
+    assert folder.read_data_dir() == "second"
+    folder.open(search, {}, "of a worker", for_worker=True)
+    assert folder.read_data_dir() == "second"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +100,9 @@ def test_a_second_search_waits_for_the_folder(tmp_path):
             SearchFolder(tmp_path).lock(0.5),
         ):
             pass
+        with pytest.raises(ValueError, match="in use"):
+            SearchFolder(tmp_path).remove(seconds=0.1)
+        assert (tmp_path / "search.json").exists()
         other.kill()
         other.wait()
         with SearchFolder(tmp_path).lock(5):
