@@ -27,7 +27,7 @@ def peak_memory(
     """Measures, in a new process, the peak memory of training steps after they are compiled.
 
     On a GPU it is what the backend's allocator says of itself; on a CPU the largest resident set
-    of the process, libraries and all, so that `before` is to be taken off for what the steps need.
+    of the process, libraries and all.
 
     Args:
         network: Name for `models.build`.
@@ -39,7 +39,8 @@ def peak_memory(
 
     Returns:
         `peak`, `before` and `idle` in bytes, `before` being the memory when the model was made and
-        `idle` that between two steps; and `of`, what they are measured of.
+        `idle` that between two steps, `None` where only peaks are known; and `of`, what they are
+        measured of.
 
     Raises:
         NetworkError: Where the network cannot be made.
@@ -88,7 +89,7 @@ def measure_here(
     for _ in range(STEPS):
         backend_modes.wait(work())
     _, peak, of = _memory()
-    return {"peak": peak, "before": before, "idle": idle, "of": of}
+    return {"peak": peak, "before": before, "idle": idle if idle < peak else None, "of": of}
 
 
 def _memory() -> tuple[int, int, str]:

@@ -73,7 +73,9 @@ def command(
     setting = f"{recipe.precision}, jit {said(jit)}"
     with input_errors(DamagedRunError), make_progress() as progress:
         if devices.is_main and not done:
-            progress.console.print(f"{path}: {setting}", highlight=False, soft_wrap=True)
+            progress.console.print(
+                f"{path}: {setting}", highlight=False, markup=False, soft_wrap=True
+            )
         result = train(
             recipe,
             run,

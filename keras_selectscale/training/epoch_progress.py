@@ -12,7 +12,7 @@ def make_progress() -> Progress:
     """Returns a progress display on standard error, which draws on a terminal alone."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -80,7 +80,7 @@ class EpochProgress(keras.callbacks.Callback):
         self.progress.update(self._task, description=state)
         if self.progress.disable and self.epoch_lines:
             seconds = time.perf_counter() - self._started
-            self.progress.console.print(f"{state}  {seconds:.1f} s", highlight=False)
+            self.progress.console.print(f"{state}  {seconds:.1f} s", highlight=False, markup=False)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Takes the bar away."""

@@ -28,9 +28,10 @@ def test_it_trains_reports_and_is_evaluated(command, tmp_path):
 
 
 def test_the_same_command_again_reports_at_once(command, tmp_path):
-    arguments = (*TINY, "--epochs", 1, "--run", "again")
-    assert command(*arguments)[0] == 0
-    checkpoint = tmp_path / "runs" / "again" / "checkpoint.keras"
+    arguments = (*TINY, "--epochs", 1, "--run", "again[a]")
+    status, _, err = command(*arguments)
+    assert status == 0 and "runs/again[a]: " in err  # And no markup.
+    checkpoint = tmp_path / "runs" / "again[a]" / "checkpoint.keras"
     before = checkpoint.stat().st_mtime_ns
     status, out, _ = command(*arguments)
     assert status == 0 and "already done" in out
