@@ -19,6 +19,17 @@ from keras_selectscale.exporting.signature import signature_of
 from keras_selectscale.exporting.verify import prove
 
 
+# What TensorFlow writes into a SavedModel's folder.
+OF_SAVED_MODELS = {
+    "saved_model.pb",
+    "fingerprint.pb",
+    "keras_metadata.pb",
+    "variables",
+    "assets",
+    "assets.extra",
+}
+
+
 def export(
     model: keras.Model,
     path: str | os.PathLike,
@@ -101,13 +112,17 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
     if not overwrite:
         raise FileExistsError(f"{path} exists: choose another path, or say overwrite=True")
     # A slip of the path must not cost a folder of other things.
-    if kind.suffix:
-        same = path.is_file()
-    else:
-        same = path.is_dir() and ((path / "saved_model.pb").exists() or not any(path.iterdir()))
-    if not same:
+    if path.is_dir() == bool(kind.suffix) or not (path.is_dir() or path.is_file()):
         raise FileExistsError(
             f"{path} exists and is no {'file' if kind.suffix else 'SavedModel'}: it is not replaced"
+        )
+    others = (
+        sorted({entry.name for entry in path.iterdir()} - OF_SAVED_MODELS) if path.is_dir() else []
+    )
+    if others:
+        raise FileExistsError(
+            f"{path} exists and holds what is of no SavedModel ({', '.join(others[:3])}): it is "
+            "not replaced"
         )
 
 

@@ -69,6 +69,15 @@ def test_other_things_than_an_export_are_never_replaced(format, name, model, tmp
     assert contents(tmp_path)[f"{name}/thesis.tex"] == b"mine"
 
 
+def test_what_lies_beside_a_saved_model_is_not_lost(model, tmp_path):
+    skip_where_it_cannot_be_written("tf_saved_model")
+    export(model, tmp_path / "saved", "tf_saved_model")
+    (tmp_path / "saved" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="notes.txt.*not replaced"):
+        export(model, tmp_path / "saved", "tf_saved_model", overwrite=True)
+    assert contents(tmp_path)["saved/notes.txt"] == b"mine"
+
+
 @every_format
 @pytest.mark.parametrize("when", ["write", "proof"])
 def test_a_failure_leaves_what_was_there_and_nothing_else(
