@@ -18,7 +18,6 @@ from keras_selectscale.exporting.formats import (
 from keras_selectscale.exporting.signature import signature_of
 from keras_selectscale.exporting.verify import prove
 
-
 # What TensorFlow writes into a SavedModel's folder.
 OF_SAVED_MODELS = {
     "saved_model.pb",

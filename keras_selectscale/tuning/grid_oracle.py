@@ -7,6 +7,7 @@ from typing import Any
 import keras_tuner
 
 from keras_selectscale.tuning.lasting_oracle import LastingOracle
+from keras_selectscale.tuning.rate_space import with_one_share
 
 # The two curves of Figure 4, for SelectScale: error against top rate at the first, and against
 # retaining rate at the second.
@@ -19,7 +20,6 @@ class GridOracle(LastingOracle, keras_tuner.oracles.GridSearchOracle):
 
     Args:
         keep: Callable from a trial's values to whether the point is to be tried; `None` tries all.
-            The point of all first values, with which the search begins, is always tried.
         **kwargs: As of `keras_tuner.oracles.GridSearchOracle`.
     """
 
@@ -28,6 +28,17 @@ class GridOracle(LastingOracle, keras_tuner.oracles.GridSearchOracle):
     def __init__(self, keep: Callable[[Mapping[str, Any]], bool] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.keep = keep
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns the next point, or that there is none."""
+        first = not self.start_order
+        response = super().populate_space(trial_id)
+        # KerasTuner begins with all first values.
+        if first and not self._is_kept(response["values"]):
+            response["values"] = self._get_next_combination(response["values"])
+            if response["values"] is None:
+                response["status"] = "STOPPED"
+        return response
 
     def reload(self) -> None:
         """Reads the state of the search, and the order of its points, which is not in the files."""
@@ -46,9 +57,14 @@ class GridOracle(LastingOracle, keras_tuner.oracles.GridSearchOracle):
 
     def _get_next_combination(self, values: dict[str, Any]) -> dict[str, Any] | None:
         following = super()._get_next_combination(values)
-        while following is not None and self.keep is not None and not self.keep(following):
+        while following is not None and not self._is_kept(following):
             following = super()._get_next_combination(following)
         return following
+
+    def _is_kept(self, values: dict[str, Any]) -> bool:
+        if with_one_share(values, self.hyperparameters.space) != values:
+            return False
+        return self.keep is None or self.keep(values)
 
 
 def on_figure4(values: Mapping[str, Any]) -> bool:

@@ -5,9 +5,11 @@ import pathlib
 from typing import Any
 
 import keras_tuner
+from keras_tuner.src.engine import trial as trial_module
 
 from keras_selectscale.training import DamagedRunError
 from keras_selectscale.training.run_folder import write_text
+from keras_selectscale.tuning.rate_space import with_one_share
 
 ENDED = ("COMPLETED", "FAILED")
 
@@ -23,6 +25,7 @@ class LastingOracle(keras_tuner.Oracle):
 
     # KerasTuner's own, which it does not annotate.
     trials: dict[str, Any]
+    ongoing_trials: dict[str, Any]
     _retry_queue: list[str]
 
     def save(self) -> None:
@@ -31,7 +34,17 @@ class LastingOracle(keras_tuner.Oracle):
 
     def reload(self) -> None:
         """Reads the state of the search, and puts what was interrupted into the queue."""
-        super().reload()
+        # KerasTuner's own globs the whole path, in which a `[` or `*` stands for other folders.
+        folder = pathlib.Path(self._project_dir)
+        for path in folder.glob("trial_*/trial.json"):
+            trial = trial_module.Trial.load(str(path))
+            self.trials[trial.trial_id] = trial
+        try:
+            self.set_state(json.loads((folder / "oracle.json").read_text(encoding="utf-8")))
+        except KeyError as error:
+            raise DamagedRunError(f"{folder} is damaged: it has no {error}") from error
+        self._retry_queue += [trial.trial_id for trial in self.ongoing_trials.values()]
+        self.ongoing_trials = {}
         for trial_id in self.start_order:
             if trial_id not in self.trials:
                 raise DamagedRunError(
@@ -58,6 +71,10 @@ class LastingOracle(keras_tuner.Oracle):
         # What came from a worker has been through 32-bit numbers.
         trial.hyperparameters.values.update(known.hyperparameters.values)
         super().end_trial(trial)
+
+    def _compute_values_hash(self, values: dict[str, Any]) -> str:
+        # What makes the same drop is the same point, and not drawn again.
+        return super()._compute_values_hash(with_one_share(values, self.hyperparameters.space))
 
     def _save_trial(self, trial: Any) -> None:
         path = pathlib.Path(self._get_trial_dir(trial.trial_id)) / "trial.json"

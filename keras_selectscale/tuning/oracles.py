@@ -1,12 +1,13 @@
 """KerasTuner's oracles by the names of the command line."""
 
+import math
 from typing import Any
 
 import keras_tuner
 
 from keras_selectscale.tuning.bayesian_oracle import BayesianOracle
 from keras_selectscale.tuning.grid_oracle import GridOracle, on_figure4
-from keras_selectscale.tuning.lasting_oracle import LastingOracle
+from keras_selectscale.tuning.lasting_oracle import ENDED, LastingOracle
 
 MOST_COLLISIONS = 1000
 TUNERS = ("random", "bayesian", "hyperband", "grid")
@@ -17,7 +18,88 @@ class _Random(LastingOracle, keras_tuner.oracles.RandomSearchOracle):
 
 
 class _Hyperband(LastingOracle, keras_tuner.oracles.HyperbandOracle):
-    pass
+    """KerasTuner's, but the better trials also go on where the space or failures leave few.
+
+    KerasTuner ends where no new point is left for a first round, and lets nothing go on from a
+    round in which too many trials failed. Here a bracket whose first round cannot be filled is
+    closed at what it has, and of a round that has ended the better third goes on.
+    """
+
+    # KerasTuner's own, which it does not annotate.
+    _brackets: list[dict[str, Any]]
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Returns values for a trial: a new point, or one of the better that goes on."""
+        for bracket in self._brackets:
+            values = self._new_point(bracket, trial_id) or self._going_on(bracket, trial_id)
+            if values is not None:
+                return {"status": "RUNNING", "values": values}
+        last_sweep = self._current_iteration + 1 == self.hyperband_iterations
+        no_bracket_left = self._current_bracket == 0 and last_sweep
+        if not no_bracket_left and all(self._is_filled(bracket) for bracket in self._brackets):
+            self._increment_bracket_num()
+            self._start_new_bracket()
+            values = self._new_point(self._brackets[-1], trial_id)
+            if values is not None:
+                return {"status": "RUNNING", "values": values}
+        return {"status": "IDLE" if self.ongoing_trials else "STOPPED"}
+
+    def _is_filled(self, bracket: dict[str, Any]) -> bool:
+        return len(bracket["rounds"][0]) >= self._get_size(bracket["bracket_num"], 0)
+
+    def _new_point(self, bracket: dict[str, Any], trial_id: str) -> dict[str, Any] | None:
+        """Returns values of the first round, or closes the bracket where no point is left."""
+        if self._is_filled(bracket) or bracket.get("closed"):
+            return None
+        values = self._random_values()
+        if values is None:
+            # A trial that is running may still bring hyperparameters, and with them new points.
+            bracket["closed"] = not self.ongoing_trials
+            return None
+        return self._enter(bracket, 0, values, None, trial_id)
+
+    def _going_on(self, bracket: dict[str, Any], trial_id: str) -> dict[str, Any] | None:
+        """Returns the values of the best trial that is to go on and has not, or `None`."""
+        if not self._is_filled(bracket) and not bracket.get("closed"):
+            return None
+        rounds = bracket["rounds"]
+        for number in range(1, len(rounds)):
+            past = [self.trials[info["id"]] for info in rounds[number - 1]]
+            if any(trial.status not in ENDED for trial in past):
+                return None
+            ranked = sorted(
+                (trial for trial in past if trial.status == "COMPLETED"),
+                key=lambda trial: trial.score,
+                reverse=self.objective.direction == "max",
+            )
+            size = self._get_size(bracket["bracket_num"], number)
+            if bracket.get("closed"):
+                size = math.ceil(len(past) / self.factor)
+            gone = {info["past_id"] for info in rounds[number]}
+            for best in ranked[:size]:
+                if best.trial_id not in gone:
+                    values = {**best.hyperparameters.values, "tuner/trial_id": best.trial_id}
+                    return self._enter(bracket, number, values, best.trial_id, trial_id)
+        return None
+
+    def _enter(
+        self,
+        bracket: dict[str, Any],
+        number: int,
+        values: dict[str, Any],
+        past_id: str | None,
+        trial_id: str,
+    ) -> dict[str, Any]:
+        """Notes a trial in a round, and returns its values with those of the round."""
+        kind = bracket["bracket_num"]
+        bracket["rounds"][number].append({"past_id": past_id, "id": trial_id})
+        return {
+            **values,
+            "tuner/epochs": self._get_epochs(kind, number),
+            "tuner/initial_epoch": self._get_epochs(kind, number - 1) if number else 0,
+            "tuner/bracket": kind,
+            "tuner/round": number,
+        }
 
 
 def make_oracle(

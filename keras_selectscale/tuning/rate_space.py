@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_selectscale.layers.methods import METHODS, get_method
@@ -18,6 +18,10 @@ DROPOUT_RATES = tuple(tenth / 10 for tenth in range(5, 10))
 # of the maps, which "can be enough for some networks" (Section 2.1).
 SELECTOUT_RANGE = (0.5, 1.0)
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
+# With a top rate t and a highest retaining rate of 1 - t every share is the same drop, and this one
+# stands for them. Where there is such a top rate it is the default, by which an oracle knows. A
+# condition on the top rate would not do: a worker gets 32 bits of it, which are equal to no value.
+ONE_SHARE = 1.0
 TOLERANCE = 1e-9
 
 
@@ -31,7 +35,8 @@ class RateSpace:
         p = highest - u * (highest - max(lowest, 1 - t)),   u in (0, 1]
 
     With the default range of p, 0.5 to 1, that is p = 1 - u * min(t, 0.5). So a pair that cannot
-    be met is never drawn, and no hyperparameter's range depends on another one.
+    be met is never drawn, and no hyperparameter's range depends on another one. Where 1 - t is the
+    highest p already, all shares are the same drop, and the oracles of `DropTuner` try one.
 
     Attributes:
         methods: Names of drop methods, as `keras-selectscale list drops` prints them.
@@ -42,8 +47,8 @@ class RateSpace:
 
     Raises:
         TypeError: Where a rate is no number.
-        ValueError: Where a method is unknown, a rate is out of its range, or nothing that a method
-            could draw is feasible.
+        ValueError: Where a method is unknown, a rate is out of its range or comes twice, or nothing
+            that a method could draw is feasible.
     """
 
     methods: Sequence[str] = DEFAULT_METHODS
@@ -103,7 +108,11 @@ class RateSpace:
             # The hyperparameters of one method are inactive while another one is drawn.
             with hp.conditional_scope("drop", [method]):
                 for name, choices in self.choices(method).items():
-                    values[f"{method}/{name}"] = hp.Choice(f"{method}/{name}", list(choices))
+                    values[f"{method}/{name}"] = hp.Choice(
+                        f"{method}/{name}",
+                        list(choices),
+                        default=ONE_SHARE if name == "share" and self._repeats_shares() else None,
+                    )
         return self.rates(values)
 
     def rates(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -122,11 +131,20 @@ class RateSpace:
         return rates
 
     def size(self) -> int:
-        """Returns how many different values of the hyperparameters there are."""
-        return sum(
+        """Returns how many different drops there are."""
+        points = sum(
             math.prod(len(choices) for choices in self.choices(method).values())
             for method in self.methods
         )
+        return points - (len(SHARES) - 1 if self._repeats_shares() else 0)
+
+    def _repeats_shares(self) -> bool:
+        """Returns whether Selectout's lowest top rate leaves one retaining rate to all shares."""
+        if "selectout" not in self.methods:
+            return False
+        choices = self.choices("selectout")
+        highest = max(self._retaining_rates("selectout"))
+        return choices["share"] == SHARES and 1 - min(choices["top_rate"]) >= highest - TOLERANCE
 
     def _retaining_rates(self, method: str) -> tuple[float, ...]:
         layer = get_method(method).layer
@@ -152,6 +170,24 @@ class RateSpace:
                 )
 
 
+def with_one_share(values: Mapping[str, Any], space: Sequence[Any]) -> dict[str, Any]:
+    """Returns a trial's values, with `ONE_SHARE` where all shares make the same drop.
+
+    Args:
+        values: By the names of the hyperparameters.
+        space: The `keras_tuner.engine.hyperparameters.HyperParameter`s that were drawn from.
+    """
+    changed = dict(values)
+    choices = {hp.name: hp.values for hp in space if hp.name.endswith("selectout/top_rate")}
+    for hp in space:
+        top_rate = hp.name.removesuffix("share") + "top_rate"
+        if top_rate not in choices or hp.default != ONE_SHARE:
+            continue
+        if hp.name in values and values[top_rate] == min(choices[top_rate]):
+            changed[hp.name] = ONE_SHARE
+    return changed
+
+
 def _as_rates(name: str, values: Any) -> tuple[float, ...]:
     """Returns rates as a rising tuple, or raises naming the argument."""
     if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, range)):
@@ -166,5 +202,9 @@ def _as_rates(name: str, values: Any) -> tuple[float, ...]:
         raise ValueError(
             f"Argument `{name}` must hold values in {interval}, at least one. "
             f"Received: {name}={values!r}"
+        )
+    if len(rates) < len(values):
+        raise ValueError(
+            f"Argument `{name}` must hold each value once. Received: {name}={values!r}"
         )
     return rates

@@ -11,7 +11,11 @@ from keras_selectscale import models
 from keras_selectscale.data import AnyImages
 from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
-from keras_selectscale.tuning.grid_oracle import on_figure4
+from keras_selectscale.tuning.grid_oracle import (
+    FIGURE4_RETAINING_RATE,
+    FIGURE4_TOP_RATE,
+    on_figure4,
+)
 from keras_selectscale.tuning.oracles import TUNERS
 from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
 
@@ -43,7 +47,8 @@ class Search:
 
     Raises:
         TypeError: Where a value is of the wrong type.
-        ValueError: Where one is out of its range, or nothing that a method could draw is feasible.
+        ValueError: Where one is out of its range or comes twice in a list, nothing that a method
+            could draw is feasible, or nothing lies on the curves of Figure 4.
     """
 
     recipe: Recipe
@@ -105,6 +110,19 @@ class Search:
             self, "tune", {field: tuple(values) for field, values in self.tune.items()}
         )
         self.hypermodel(None)
+        for field, values in self.tune.items():
+            # A grid would lose the points between two of the same.
+            if len(set(values)) < len(values):
+                raise ValueError(
+                    f"Argument `{field}` must hold each value once. Received: {field}={values!r}"
+                )
+        if self.figure4 and not self.grid_size():
+            raise ValueError(
+                f"Argument `top_rates` must hold {FIGURE4_TOP_RATE}, or `retaining_rates` "
+                f"{FIGURE4_RETAINING_RATE}, with `figure4`: nothing else lies on its two curves. "
+                f"Received: figure4=True with top_rates={self.top_rates!r}, "
+                f"retaining_rates={self.retaining_rates!r}"
+            )
 
     @property
     def space(self) -> RateSpace:
@@ -133,7 +151,7 @@ class Search:
         return self.hypermodel(None).recipe(values)
 
     def grid_size(self) -> int:
-        """Returns how many points the grid has."""
+        """Returns how many points the grid has, each once."""
         further = math.prod(len(values) for values in self.tune.values())
         if not self.figure4:
             return self.space.size() * further

@@ -10,9 +10,9 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from keras_selectscale.tuning import DropTuner
+from keras_selectscale.tuning import DropTuner, RateSpace
 from keras_selectscale.tuning.oracles import TUNERS
-from tests.tuning.searches import Killed, MadeUp, killed_at, made_up_tuner, trials_of
+from tests.tuning.searches import RATES, Killed, MadeUp, killed_at, made_up_tuner, trials_of
 
 
 @pytest.mark.parametrize("kind", TUNERS)
@@ -103,14 +103,28 @@ def test_kill_9_and_go_on(tmp_path):
 def test_a_grid_has_every_point_once(tmp_path):
     made_up_tuner("grid", tmp_path, trials=None).search()
     values = [tuple(sorted(values.items())) for _, values, _, _ in trials_of(tmp_path).values()]
-    # SelectScale 2 by 2; Selectout 2 by 5, of which 0.2 is feasible with 0.8; none.
-    assert len(values) == len(set(values)) == 4 + 10 + 1
+    # SelectScale 2 by 2; Selectout's shares with 0.5, and with 0.2 the one rate of 0.8; none.
+    assert len(values) == len(set(values)) == 4 + (5 + 1) + 1
 
 
-def test_the_bayesian_search_tries_nothing_twice(tmp_path):
-    made_up_tuner("bayesian", tmp_path, trials=15).search()
-    values = [str(values) for _, values, _, _ in trials_of(tmp_path).values()]
-    assert len(values) == len(set(values)) == 15
+@pytest.mark.parametrize("kind", ["random", "bayesian"])
+def test_no_search_tries_a_drop_twice(kind, tmp_path):
+    made_up_tuner(kind, tmp_path, trials=15).search()
+    space = RateSpace(("selectscale", "selectout", "none"), **RATES)
+    drops = [str(space.rates(values)) for _, values, _, _ in trials_of(tmp_path).values()]
+    assert len(drops) == len(set(drops)) == space.size() == 11
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "what?", "[!a]"])
+def test_a_folder_may_have_any_name(name, tmp_path):
+    # What the name would stand for as a pattern is another search.
+    made_up_tuner("random", tmp_path / "run1", trials=1, seed=2).search()
+    made_up_tuner("random", tmp_path / name, trials=2).search()
+    first = trials_of(tmp_path / name)
+    tuner = made_up_tuner("random", tmp_path / name, trials=4)
+    tuner.search()
+    assert len(tuner.hypermodel.fits) == 4 and len(tuner.oracle.trials) == 4
+    assert {key: trials_of(tmp_path / name)[key] for key in first} == first
 
 
 def test_a_search_goes_further_with_more_trials(tmp_path):

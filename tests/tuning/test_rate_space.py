@@ -5,6 +5,7 @@ import pytest
 
 from keras_selectscale.layers.methods import METHODS, make_drop
 from keras_selectscale.tuning import RateSpace
+from keras_selectscale.tuning.rate_space import with_one_share
 
 
 def points(space):
@@ -14,6 +15,11 @@ def points(space):
         for values in itertools.product(*choices.values()):
             names = (f"{method}/{name}" for name in choices)
             yield {"drop": method, **dict(zip(names, values, strict=True))}
+
+
+def different(points, space):
+    """Those that make another drop than all before."""
+    return list({str(space.rates(point)): point for point in points}.values())
 
 
 def test_the_defaults_are_the_papers_tenths():
@@ -38,9 +44,10 @@ def test_the_defaults_are_the_papers_tenths():
     ],
 )
 def test_every_point_makes_a_layer(space):
-    made = [make_drop(**space.rates(point)) for point in points(space)]
-    assert len(made) == space.size()
-    for point, layer in zip(points(space), made, strict=True):
+    found = list(points(space))
+    made = [make_drop(**space.rates(point)) for point in found]
+    assert len(different(found, space)) == space.size()
+    for point, layer in zip(found, made, strict=True):
         if point["drop"] == "selectout":
             assert 0 < layer.retaining_rate <= 1
             assert 1 - layer.retaining_rate <= layer.top_rate + 1e-9
@@ -62,6 +69,24 @@ def test_the_rate_of_selectout(top_rate, share, rates, expected):
     found = RateSpace("selectout", None, rates).rates(values)
     assert found["top_rate"] == top_rate
     assert found["retaining_rate"] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "top_rates, retaining_rates, size",
+    [
+        ((0.2, 0.5), (0.5, 0.8), 1 + 5),
+        ((0.7,), (0.1, 0.3), 1),
+        ((0.3, 0.5), (0.5, 0.8), 5 + 5),
+        ((0.2, 0.5), (0.8,), 1 + 1),
+        (None, (0.5, 0.9), 1 + 9 * 5),
+    ],
+)
+def test_shares_that_make_the_same_drop_are_one_point(top_rates, retaining_rates, size):
+    space = RateSpace("selectout", top_rates, retaining_rates)
+    hp = keras_tuner.HyperParameters()
+    space.draw(hp)
+    found = {str(with_one_share(point, hp.space)) for point in points(space)}
+    assert len(found) == len(different(points(space), space)) == space.size() == size
 
 
 def test_a_value_that_lost_digits_on_its_way_is_the_nearest():
@@ -101,6 +126,8 @@ def test_only_the_drawn_methods_hyperparameters_are_active():
         ({"methods": ("none", "none")}, ["methods", "once"]),
         ({"top_rates": ()}, ["top_rates", "(0, 1]"]),
         ({"top_rates": (0.0, 0.5)}, ["top_rates", "0.0"]),
+        ({"top_rates": (0.5, 0.2, 0.5)}, ["`top_rates`", "once", "(0.5, 0.2, 0.5)"]),
+        ({"retaining_rates": (1, 1.0)}, ["`retaining_rates`", "once"]),
         ({"retaining_rates": (0.5, 1.5)}, ["retaining_rates", "1.5"]),
         ({"retaining_rates": (float("nan"),)}, ["retaining_rates", "nan"]),
         (

@@ -58,6 +58,10 @@ def test_how_many_trials():
     # Ten top rates at retaining rate 0, ten retaining rates at top rate 0.2, one on both; no drop.
     assert Search(RECIPE, **grid, figure4=True).total() == 10 + 10 - 1 + 1
     assert Search(RECIPE, **grid, trials=9).total() == 9
+    selectout = {"tuner": "grid", "methods": ("selectout",), "tune": {"momentum": (0.0, 0.9)}}
+    # With top rate 0.2 the retaining rate is 0.8 for each of the five shares.
+    rates = {"top_rates": (0.2, 0.5), "retaining_rates": (0.5, 0.8)}
+    assert Search(RECIPE, **selectout, **rates).total() == 2 * (1 + 5)
     assert Search(RECIPE).total() == 30
     assert Search(RECIPE, tuner="hyperband").total() is None
 
@@ -75,6 +79,19 @@ def test_how_many_trials():
         ({"tune": {"epochs": (1, 2)}}, ValueError, ["`tune`", "epochs", "learning_rate"]),
         ({"tune": {"learning_rate": (0.1, -1.0)}}, ValueError, ["`learning_rate`", "-1"]),
         ({"tune": {"learning_rate": ()}}, ValueError, ["`tune`"]),
+        ({"tune": {"learning_rate": (0.1, 0.01, 0.1)}}, ValueError, ["`learning_rate`", "once"]),
+        ({"top_rates": (0.1, 0.1)}, ValueError, ["`top_rates`", "once"]),
+        (
+            {
+                "tuner": "grid",
+                "figure4": True,
+                "methods": ("selectscale",),
+                "top_rates": (0.1, 0.3),
+                "retaining_rates": (0.1, 0.2),
+            },
+            ValueError,
+            ["`top_rates`", "`retaining_rates`", "`figure4`", "curves", "(0.1, 0.3)"],
+        ),
         (
             {"methods": ("selectout",), "top_rates": (0.1,), "retaining_rates": (0.2,)},
             ValueError,
