@@ -4,7 +4,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+
+try:  # No public name tells of these.
+    from torch._C import _len_torch_dispatch_stack as dispatch_modes
+    from torch._C._functorch import peek_interpreter_stack as functorch_level
+except ImportError:
+    functorch_level = None  # type: ignore[assignment]
 
 from keras_selectscale.layers import layout
 from keras_selectscale.layers.sort_keys import INFINITY, MAGNITUDE, SMALLEST_NORMAL, sort_keys
@@ -67,8 +74,22 @@ def _mark(keys: Any, count: int) -> Any:
     # PyTorch promises no order of equal keys: with its index in it no key is like another.
     index = torch.arange(channels - 1, -1, -1, device=keys.device)
     keys_apart = torch.add(index, keys, alpha=channels)
+    if 0 < count < channels and _numpy_may_have(keys_apart):
+        # It selects in vectors, several times as fast from some 100 channels on.
+        numbers, place = keys_apart.numpy(), channels - count
+        lowest = np.partition(numbers, place, axis=1)[:, place : place + 1]
+        return torch.from_numpy(numbers >= lowest)
     chosen = torch.topk(keys_apart, min(count, channels), dim=1, sorted=False).indices
     return torch.zeros_like(keys, dtype=torch.bool).scatter_(1, chosen, True)
+
+
+def _numpy_may_have(values: Any) -> bool:
+    """Returns whether a tensor is on a CPU and stands for nothing but its numbers."""
+    if torch.compiler.is_compiling() or functorch_level is None:
+        return False
+    # Nothing is mapped or differentiated by `torch.func`, nor traced.
+    is_quiet = functorch_level() is None and dispatch_modes() == 0
+    return is_quiet and values.is_cpu and type(values) is torch.Tensor
 
 
 def _max_score(inputs: Any, channel_axis: int) -> Any:

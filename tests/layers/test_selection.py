@@ -1,6 +1,7 @@
 """The selecting function S, without a layer."""
 
 import math
+from unittest import mock
 
 import keras
 import numpy as np
@@ -99,7 +100,12 @@ def accelerated_mask(values, count):
         from keras_selectscale.layers import jax_calls
 
         return jax_calls.by_order(values, count)
-    return selection.top_k_mask(values, count)  # PyTorch's is one; for TensorFlow's see below.
+    if drawing.BACKEND == "torch":
+        from keras_selectscale.layers import torch_calls
+
+        with mock.patch.object(torch_calls, "_numpy_may_have", lambda values: False):
+            return torch_calls.top_k_mask(values, count)
+    return ranking.top_k_mask(values, count)  # For TensorFlow's see below.
 
 
 @strategies.examples(60)
