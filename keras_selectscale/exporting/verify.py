@@ -26,7 +26,8 @@ from keras_selectscale.exporting.graph_nodes import forbidden
 from keras_selectscale.exporting.inference import trace_inference
 from keras_selectscale.exporting.keras_file import run_model
 from keras_selectscale.exporting.signature import Signature, signature_of
-from keras_selectscale.surgery.drop_kinds import find_drops
+from keras_selectscale.surgery.drop_kinds import all_layers, find_drops
+from keras_selectscale.surgery.layer_copies import kept_states
 
 
 def verify_export(
@@ -206,7 +207,10 @@ def _size(path: pathlib.Path) -> int:
 @contextlib.contextmanager
 def _unchanged(model: keras.Model) -> Iterator[None]:
     """Gives a model its state back: a stateful recurrent layer goes on with every call."""
-    before = [(v, keras.ops.convert_to_numpy(v.value)) for v in model.non_trainable_variables]
+    states = [state for layer in all_layers(model) for state in kept_states(layer)]
+    variables = [*model.non_trainable_variables, *states]
+    # Values of their own: on PyTorch an array shares the memory of its tensor.
+    before = [(v, np.array(keras.ops.convert_to_numpy(v.value))) for v in variables]
     try:
         yield
     finally:

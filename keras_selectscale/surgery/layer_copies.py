@@ -131,7 +131,16 @@ def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
         _copy_what_is_no_variable(one, other)
 
 
+def kept_states(layer: keras.Layer) -> list[Any]:
+    """Returns what a stateful recurrent layer keeps from call to call, of which Keras tells not."""
+    if not getattr(layer, "stateful", False):
+        return []
+    return keras.tree.flatten(getattr(layer, "states", None) or [])
+
+
 def _copy_what_is_no_variable(original: keras.Layer, twin: keras.Layer) -> None:
+    for source, target in zip(kept_states(original), kept_states(twin), strict=False):
+        target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
     if isinstance(original, keras.layers.Discretization):
         # `finalize_state` would make the bins of data that the copy has not seen.
         twin.bin_boundaries, twin.summary = original.bin_boundaries, np.array(original.summary)

@@ -251,3 +251,15 @@ def test_a_format_that_is_given_needs_no_ending(tmp_path):
         verify_export(tmp_path / "model.bin", model)
     with pytest.raises(FileNotFoundError, match="other.bin"):
         verify_export(tmp_path / "other.bin", model, format="keras")
+
+
+def test_an_export_leaves_what_a_recurrent_layer_keeps(tmp_path):
+    inputs = keras.Input(batch_shape=(2, 5, 3))
+    kept = keras.layers.LSTM(3, stateful=True)
+    model = keras.Model(inputs, keras.layers.Dense(2)(kept(inputs)))
+    model(np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32"))
+    before = [np.array(keras.ops.convert_to_numpy(state)) for state in kept.states]
+    assert np.any(before[0] != 0)
+    assert export(model, tmp_path / "model", "tf_saved_model").passed
+    for was, state in zip(before, kept.states, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(state), was)

@@ -323,7 +323,8 @@ def test_the_compilation_is_kept():
     x, y = images(4), np.zeros((4, 3), "float32")
     expected = model.evaluate(x, y, verbose=0, return_dict=True)
     new = insert_drops(model, DROP)
-    assert type(new.optimizer) is keras.optimizers.Adam and new.optimizer is not model.optimizer
+    assert isinstance(new.optimizer, keras.optimizers.Adam)
+    assert new.optimizer is not model.optimizer
     assert float(new.optimizer.learning_rate) == 0.25 and new.optimizer.beta_1 == 0.8
     assert new.run_eagerly and not new.jit_compile
     assert new.evaluate(x, y, verbose=0, return_dict=True) == expected

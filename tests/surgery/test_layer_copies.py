@@ -103,3 +103,13 @@ def test_the_policy_of_the_moment_does_not_reach_the_copy(built, now, sequential
     assert policies == [built, built]
     x = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype("float32")
     assert difference(model, stripped, x) == 0
+
+
+def test_what_a_recurrent_layer_keeps_comes_along():
+    inputs = keras.Input(batch_shape=(2, 5, 3))
+    kept = layers.LSTM(3, stateful=True)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Dropout(0.5)(kept(inputs))))
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    model(x)
+    assert np.any(keras.ops.convert_to_numpy(kept.states[0]) != 0)
+    assert difference(model, strip_drops(model), x) == 0
