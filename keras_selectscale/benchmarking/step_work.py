@@ -10,7 +10,7 @@ from keras_selectscale import models
 from keras_selectscale.benchmarking.layer_sides import make_layer
 from keras_selectscale.benchmarking.layer_work import Work
 from keras_selectscale.benchmarking.network_error import NetworkError
-from keras_selectscale.training.building import dtype_policy
+from keras_selectscale.models.dtype_policy import dtype_policy
 
 # Precisions of the layers as the policies of a network: its weights stay float32.
 POLICIES = {

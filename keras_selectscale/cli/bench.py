@@ -123,7 +123,7 @@ def command(
                 if status == 2:  # It has said why.
                     return status
                 if status:
-                    broken.append(f"{backend} its process ended with status {status}")
+                    broken.append(f"{backend}: its process ended with status {status}")
                     continue
                 results[backend] = found
             write_json(json_file, {**content, "backends": results})

@@ -111,14 +111,12 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
     if not overwrite:
         raise FileExistsError(f"{path} exists: choose another path, or say overwrite=True")
     # A slip of the path must not cost a folder of other things.
-    if path.is_dir() == bool(kind.suffix) or not (path.is_dir() or path.is_file()):
+    if not (path.is_file() if kind.suffix else path.is_dir()):
         raise FileExistsError(
             f"{path} exists and is no {'file' if kind.suffix else 'SavedModel'}: it is not replaced"
         )
-    others = (
-        sorted({entry.name for entry in path.iterdir()} - OF_SAVED_MODELS) if path.is_dir() else []
-    )
-    if others:
+    inside = [] if kind.suffix else sorted(entry.name for entry in path.iterdir())
+    if others := [name for name in inside if name not in OF_SAVED_MODELS]:
         raise FileExistsError(
             f"{path} exists and holds what is of no SavedModel ({', '.join(others[:3])}): it is "
             "not replaced"

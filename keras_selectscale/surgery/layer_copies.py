@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_selectscale.models.dtype_policy import dtype_policy
+
 HALVES = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 
 
@@ -57,12 +59,8 @@ def policy_of(operation: Any, dtype: str | None) -> Iterator[None]:
     ):
         yield
         return
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
+    with dtype_policy(policy):
         yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _told(config: Any, dtype: str) -> Any:

@@ -1,13 +1,12 @@
 """The model of a recipe."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_selectscale import models
 from keras_selectscale.data import AnyImages
+from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.speed import decide_jit
 
@@ -48,14 +47,3 @@ def build_model(
         jit_compile=decide_jit(jit),
     )
     return model
-
-
-@contextlib.contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Lets layers that are made within have a policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -14,8 +14,8 @@ from keras_selectscale import data as datasets
 from keras_selectscale import models
 from keras_selectscale.data import AnyImages, ImageData, StreamedImages
 from keras_selectscale.layers.methods import get_method, make_drop
+from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.training import CoupledSGD, Recipe
-from keras_selectscale.training.building import dtype_policy
 from keras_selectscale.training.speed import check_jit, decide_jit
 from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
 
@@ -155,19 +155,18 @@ class DropHyperModel(keras_tuner.HyperModel):
         # Of the paper's recipe, which stands in where none is given, no more than what is tuned.
         if not self.plain:
             given = {"epochs": recipe.epochs, **given}
-        is_array = hasattr(x, "shape")
+        # One of several inputs, or what gives the batches.
+        first = keras.tree.flatten(x)[0]
+        is_array = hasattr(first, "shape")
         if is_array and (not self.plain or "batch_size" in self.tune):
             given = {"batch_size": recipe.batch_size, **given}
         if not self.plain or {"schedule", "decay_factor"} & set(self.tune):
-            if not is_array and given.get("steps_per_epoch") is None:
-                raise ValueError(
-                    "Argument `steps_per_epoch` must be given for data that are no array: the "
-                    f"schedule of the recipe needs it. Received: x={type(x).__name__}"
-                )
             steps = given.get("steps_per_epoch")
-            if steps is None:
-                size = math.floor(len(x) * (1 - given.get("validation_split", 0.0)))
-                steps = math.ceil(size / given.get("batch_size", 32))
+            if steps is None and is_array:
+                size = math.floor(len(first) * (1 - given.get("validation_split", 0.0)))
+                steps = math.ceil(size / (given.get("batch_size") or 32))
+            elif steps is None:
+                steps = _count_batches(first)
             self._compile(model, recipe.make_optimizer(steps))
         return given
 
@@ -259,6 +258,16 @@ class DropHyperModel(keras_tuner.HyperModel):
                 )
             for value in values:
                 dataclasses.replace(self.base, **{field: value})
+
+
+def _count_batches(batches: Any) -> int:
+    try:
+        return len(batches)
+    except TypeError:  # A generator, or a dataset of TensorFlow that does not know.
+        raise ValueError(
+            "Argument `steps_per_epoch` must be given for data that do not tell how many batches "
+            f"they are: the recipe's schedule needs it. Received: x={type(batches).__name__}"
+        ) from None
 
 
 def _takes_drop(build: Callable) -> bool:

@@ -109,7 +109,7 @@ def test_a_process_that_dies_is_told_and_the_others_are_kept(command, tmp_path, 
     monkeypatch.setattr(bench, "_backends", lambda names, active: ("jax", "torch"))
     monkeypatch.setattr(bench, "_measure_in_process", answers.get)
     status, _, err = command("bench", "layers", "--quick", "--out-dir", "out")
-    assert status == 1 and "torch its process ended with status -9" in err
+    assert status == 1 and "torch: its process ended with status -9" in err
     content = json.loads((tmp_path / "out" / "bench.json").read_text())
     assert list(content["backends"]) == ["jax"]
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_selectscale import Selectout, SelectScale, SpatialScale, linear_curriculum
 from keras_selectscale.models import CifarResNet
-from keras_selectscale.training.building import dtype_policy
+from keras_selectscale.models.dtype_policy import dtype_policy
 
 layers = keras.layers
 

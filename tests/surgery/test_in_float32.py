@@ -4,8 +4,8 @@ import pytest
 from keras import layers
 
 from keras_selectscale import SelectScale, models
+from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.surgery.in_float32 import in_float32
-from keras_selectscale.training.building import dtype_policy
 from tests.surgery import models as made
 
 

@@ -120,6 +120,23 @@ def test_a_schedule_wants_to_know_the_steps():
     tuned.fit(hp, tuned.build(hp), batches, steps_per_epoch=2, verbose=0)
 
 
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, number):
+        return np.zeros((2, 8, 8, 1), "float32"), np.zeros(2, "int32")
+
+
+def test_batches_that_are_counted_tell_the_steps():
+    tuned = DropHyperModel(small, recipe=dataclasses.replace(RECIPE, schedule="cosine"))
+    hp = values()
+    model = tuned.build(hp)
+    tuned.fit(hp, model, Batches(), verbose=0)
+    assert int(model.optimizer.iterations) == 6
+    np.testing.assert_allclose(float(model.optimizer.learning_rate), 0, atol=1e-6)
+
+
 def test_with_early_stopping_the_best_epoch_counts():
     hypermodel = DropHyperModel(small, recipe=RECIPE)
 

@@ -1,0 +1,22 @@
+"""The dtype policy of layers that are made without one."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+@contextlib.contextmanager
+def dtype_policy(policy: Any) -> Iterator[None]:
+    """Lets layers that are made within have a policy.
+
+    Args:
+        policy: A `keras.DTypePolicy`, or its name.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
