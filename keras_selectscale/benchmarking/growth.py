@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from keras_selectscale.benchmarking.backend_modes import device_name
 from keras_selectscale.benchmarking.bench_options import BenchOptions
 from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL
 from keras_selectscale.benchmarking.layer_table import layer_sides
@@ -26,6 +27,11 @@ QUICK_VALUES: dict[str, tuple[int, ...]] = {
     "resolution": (8, 16, 32),
 }
 
+# Where it is in a shape.
+AXES = {"batch": 0, "resolution": 1, "channels": 3}
+# Times the batch on an accelerator, which needs more than a CPU to have something to do.
+ACCELERATOR_SCALE = 8
+
 Say = Callable[[str], Any]
 
 
@@ -43,10 +49,10 @@ def measure_growth(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
     """
     cases = []
     for mode in options.modes_here("growth"):
-        for varied, values in sweep_values(options).items():
-            for value in values:
+        for varied, shapes in sweep_shapes(options).items():
+            for shape in shapes:
+                value = shape[AXES[varied]]
                 say(f"growth  {mode}  {varied}  {value}")
-                shape = SWEEPS[varied](value)
                 sides = layer_sides(
                     METHODS,
                     shape,
@@ -70,11 +76,17 @@ def measure_growth(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
     return cases
 
 
-def sweep_values(options: BenchOptions) -> dict[str, tuple[int, ...]]:
-    """Returns the values of each sweep."""
-    return QUICK_VALUES if options.quick else VALUES
+def sweep_shapes(options: BenchOptions) -> dict[str, list[tuple[int, int, int, int]]]:
+    """Returns the shapes of each sweep, `ACCELERATOR_SCALE` times the batch where it is no CPU."""
+    values = QUICK_VALUES if options.quick else VALUES
+    scale = 1 if options.quick or device_name() == "cpu" else ACCELERATOR_SCALE
+    shapes: dict[str, list[tuple[int, int, int, int]]] = {}
+    for varied, shape_of in SWEEPS.items():
+        own = map(shape_of, values[varied])
+        shapes[varied] = [(scale * batch, *rest) for batch, *rest in own]  # type: ignore[misc]
+    return shapes
 
 
 def case_count(options: BenchOptions) -> int:
     """Returns how often `measure_growth` says something."""
-    return len(options.modes_here("growth")) * sum(map(len, sweep_values(options).values()))
+    return len(options.modes_here("growth")) * sum(map(len, sweep_shapes(options).values()))

@@ -10,9 +10,9 @@ from keras_selectscale.benchmarking.layer_sides import SIDES
 COLORS = dict(zip(METHODS, ("#666666", "#33547f", "#c98a1b", "#b3342d"), strict=True))
 MARKERS = dict(zip(METHODS, ("s", "^", "v", "o"), strict=True))
 LABELS = {
-    "channels": "channels, batch 64, maps of 8x8",
-    "batch": "batch, maps of 16x16, 64 channels",
-    "resolution": "size of the maps, batch 32, 64 channels",
+    "channels": "channels, batch {batch}, maps of {edge}x{edge}",
+    "batch": "batch, maps of {edge}x{edge}, {channels} channels",
+    "resolution": "size of the maps, batch {batch}, {channels} channels",
 }
 
 
@@ -93,9 +93,10 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
         squares = varied == "resolution"
         axes.set_xticks(places, [f"{each}x{each}" if squares else f"{each:,}" for each in values])
         axes.xaxis.set_minor_locator(NullLocator())
+        batch, edge, _, channels = rows[0]["shape"]
+        axes.set_xlabel(LABELS[varied].format(batch=batch, edge=edge, channels=channels))
         axes.legend(fontsize=7, frameon=False, loc="upper left")
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_xlabel(LABELS[varied])
     axes.set_ylabel("milliseconds")
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)

@@ -38,7 +38,8 @@ def interleaved(
 
     Each side is warmed up. In each round every side is measured once, in an order that changes
     from round to round. One measurement is as many calls as take at least `seconds`. Python's
-    garbage is collected between the rounds and not within.
+    garbage is collected before each measurement and not within: Keras' layers leave cycles that
+    hold whole tensors on PyTorch, and the next side would pay for new memory.
 
     Args:
         sides: Functions without arguments, by name.
@@ -81,8 +82,8 @@ def interleaved(
     with _no_garbage_collection():
         calls = {name: _enough_calls(measure, name, seconds) for name in names}
         for number in range(rounds):
-            gc.collect()
             for name in order_of_round(names, number):
+                gc.collect()
                 times[name].append(measure(name, calls[name]) / calls[name])
     return Timings(times, calls)
 

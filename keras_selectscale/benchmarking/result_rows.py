@@ -72,16 +72,16 @@ def step_rows(
 
     Returns:
         Rows with images a second, the step's ratio to that without drops and to that with Keras'
-        SpatialDropout2D, and the same ratios of the peak memory where it was measured.
+        SpatialDropout2D, and the same ratios of the peak memory, and of what a step takes of it,
+        where they were measured.
     """
     about = ("network", "mode", "precision")
-    peaks = {(*(m[name] for name in about), m["side"]): m.get("peak") for m in memory}
+    measured = {(*(found[name] for name in about), found["side"]): found for found in memory}
     rows = []
     for case in cases:
         key = tuple(case[name] for name in about)
         for side, seconds in case["seconds"].items():
             rate = summaries.quartiles([case["batch_size"] / time for time in seconds])
-            peak = peaks.get((*key, side))
             rows.append(
                 {
                     **{name: case[name] for name in about},
@@ -90,11 +90,8 @@ def step_rows(
                     "images_per_second": rate,
                     "over_none": _ratio(case, side, NONE),
                     "over_keras_spatial_dropout": _ratio(case, side, KERAS_SPATIAL),
-                    "peak_bytes": peak,
-                    "peak_over_none": _over(peak, peaks.get((*key, NONE))),
-                    "peak_over_keras_spatial_dropout": _over(
-                        peak, peaks.get((*key, KERAS_SPATIAL))
-                    ),
+                    **_memory_entry(measured, key, side, "peak"),
+                    **_memory_entry(measured, key, side, "step"),
                 }
             )
     return rows
@@ -107,9 +104,9 @@ def growth_rows(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         cases: What `measure_growth` gave.
 
     Returns:
-        Rows with the values, the elements of the input and the median times, and the exponent of
-        the power law in the elements, over all sizes and over the larger half: 1 is linear, and
-        what a call costs whatever its size makes it less where the input is small.
+        Rows with the last shape, the values, the elements of the input and the median times, and
+        the exponent of the power law in the elements, over all sizes and over the larger half: 1 is
+        linear, and what a call costs whatever its size makes it less where the input is small.
     """
     grouped: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for case in cases:
@@ -126,6 +123,7 @@ def growth_rows(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "mode": mode,
                 "precision": precision,
                 "varied": varied,
+                "shape": own[-1]["shape"],
                 "values": [case["value"] for case in own],
                 "bytes": sizes,
                 "seconds": times,
@@ -136,6 +134,21 @@ def growth_rows(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _memory_entry(
+    measured: dict[tuple, dict[str, Any]], key: tuple, side: str, name: str
+) -> dict[str, Any]:
+    """Returns bytes and ratios of `name`, an entry of what `peak_memory` gave."""
+
+    def of(which: str) -> int | None:
+        return measured.get((*key, which), {}).get(name)
+
+    return {
+        f"{name}_bytes": of(side),
+        f"{name}_over_none": _over(of(side), of(NONE)),
+        f"{name}_over_keras_spatial_dropout": _over(of(side), of(KERAS_SPATIAL)),
+    }
 
 
 def _shape_entry(case: dict[str, Any], side: str, memory: float | None) -> dict[str, Any]:

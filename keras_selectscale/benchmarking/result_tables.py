@@ -80,14 +80,15 @@ def _layer_summary(title: str, rows: list[dict[str, Any]]) -> ResultTable:
 
 
 def _steps(title: str, rows: list[dict[str, Any]]) -> ResultTable:
-    heads = ("drop", "images/s", "over no drop", "over SD", "peak MiB (of SD)")
+    heads = ("drop", "images/s", "over no drop", "over SD", "step MiB (SD's)", "peak MiB (SD's)")
     lines = [
         (
             _title(row["side"]),
             f"{row['images_per_second'][1]:,.0f}",
             _spread(row["over_none"]),
             _spread(row["over_keras_spatial_dropout"]),
-            _memory(row),
+            _memory(row, "step"),
+            _memory(row, "peak"),
         )
         for row in rows
     ]
@@ -147,11 +148,11 @@ def _spread(values: Any, digits: int = 2) -> str:
     return f"{median} [{low}, {high}]"
 
 
-def _memory(row: dict[str, Any]) -> str:
-    if row["peak_bytes"] is None:
+def _memory(row: dict[str, Any], name: str) -> str:
+    size = row[f"{name}_bytes"]
+    if size is None:
         return "-"
-    ratio = row["peak_over_keras_spatial_dropout"]
-    return f"{row['peak_bytes'] / 2**20:,.0f} ({_number(ratio)})"
+    return f"{size / 2**20:,.0f} ({_number(row[f'{name}_over_keras_spatial_dropout'])})"
 
 
 def _grouped(rows: list[dict[str, Any]], *names: str) -> Iterator[tuple[tuple[str, ...], list]]:

@@ -1,7 +1,6 @@
 """What PyTorch does faster than `keras.ops`."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -100,8 +99,7 @@ def _max_score(inputs: Any, channel_axis: int) -> Any:
         values = torch.maximum(inputs.amax(axes), -inputs.amin(axes))
     else:
         positions = math.prod(inputs.shape[1:-1])
-        maps = inputs.reshape(inputs.shape[0], positions, inputs.shape[-1])
-        values = torch.maximum(_reduce(maps, torch.amax), -_reduce(maps, torch.amin))
+        values = _max_of_columns(inputs.reshape(inputs.shape[0], positions, inputs.shape[-1]))
     return values.to(torch.float32)
 
 
@@ -109,9 +107,10 @@ def _has_fast_norm(inputs: Any) -> bool:
     return inputs.is_cuda  # One kernel, where a CPU would go number by number.
 
 
-def _reduce(maps: Any, reduction: Callable[..., Any]) -> Any:
+def _max_of_columns(maps: Any) -> Any:
     batch, positions, channels = maps.shape
     # As many positions beside one another as make a row wide enough for vectors.
     beside = math.gcd(positions, 1 << ((WIDE - 1) // channels).bit_length())
-    rows = reduction(maps.reshape(batch, positions // beside, beside * channels), 1)
-    return rows if beside == 1 else reduction(rows.reshape(batch, beside, channels), 1)
+    rows = maps.reshape(batch, positions // beside, beside * channels)
+    values = torch.maximum(rows.amax(1), -rows.amin(1))
+    return values if beside == 1 else values.reshape(batch, beside, channels).amax(1)

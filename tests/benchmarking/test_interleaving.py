@@ -105,6 +105,21 @@ def test_python_collects_nothing_within_a_round_and_as_before_after_it(enabled):
         gc.enable()
 
 
+def test_what_a_side_leaves_behind_is_gone_before_the_next():
+    class Left:
+        pass
+
+    alive = []
+
+    def side():
+        alive.append(sum(isinstance(each, Left) for each in gc.get_objects()))
+        left = Left()
+        left.itself = left  # A cycle: counting references does not free it.
+
+    interleaved({"a": side, "b": side}, rounds=3, seconds=1e-9)
+    assert set(alive[-6:]) == {0}
+
+
 @pytest.mark.parametrize(
     "sides, rounds, seconds, word",
     [({}, 1, 1.0, "sides"), ({"a": int}, 0, 1.0, "rounds"), ({"a": int}, 1, 0.0, "seconds")],

@@ -12,7 +12,14 @@ def test_a_process_tells_its_peak():
     found = peak_memory("resnet-8", "selectscale", batch_size=64, **STEP)
     assert found["peak"] - found["before"] > 8 * 2**20
     assert 2**20 < found["before"] < found["peak"] and found["of"]
-    assert found["before"] < found["idle"] < found["peak"]
+
+
+def test_a_step_takes_memory_with_the_batch():
+    small, large = (
+        peak_memory("resnet-8", "none", batch_size=size, **STEP)["step"] for size in (32, 128)
+    )
+    # Each layer keeps its input for the gradient.
+    assert 2**20 < 2 * small < large
 
 
 def test_a_network_that_cannot_be_made_is_named():

@@ -59,15 +59,20 @@ def test_steps():
     assert row["over_none"] == (1.25, 1.5, 1.5)
     assert row["over_keras_spatial_dropout"].median == 0.6
     assert (row["peak_over_none"], row["peak_over_keras_spatial_dropout"]) == (1.5, 0.75)
+    assert row["step_bytes"] == 70 << 20
+    assert row["step_over_none"] == 3.5
+    assert row["step_over_keras_spatial_dropout"] == pytest.approx(70 / 120)
 
 
 def test_steps_without_memory():
     cases, memory = times.steps()
     memory[2] = {**memory[2], "failed": {"selectscale": "killed"}}
     del memory[2]["peak"]
+    memory[2]["step"] = None
     for rows in (result_rows.step_rows(cases, []), result_rows.step_rows(cases, memory)):
         row = row_of(rows, side="selectscale")
         assert row["peak_bytes"] is None and row["peak_over_none"] is None
+        assert row["step_bytes"] is None and row["step_over_none"] is None
 
 
 def test_growth():

@@ -26,7 +26,8 @@ def test_the_summary():
         "20",
         "1.50 [1.25, 1.50]",
         "0.60 [0.55, 0.68]",
-        "0 (0.75)",
+        "70 (0.58)",
+        "150 (0.75)",
     )
     assert growth.heads[1:] == ("channels", "batch")
     assert growth.rows[0] == ("SelectScale", "1.00 (1.00)", "0.00 (0.00)")
