@@ -60,7 +60,7 @@ def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: s
 
 
 def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
-    from matplotlib.ticker import NullLocator, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -96,9 +96,11 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
         batch, edge, _, channels = rows[0]["shape"]
         axes.set_xlabel(LABELS[varied].format(batch=batch, edge=edge, channels=channels))
         axes.legend(fontsize=7, frameon=False, loc="upper left")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
     axes.set_ylabel("milliseconds")
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 

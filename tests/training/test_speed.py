@@ -85,23 +85,12 @@ def test_on_jax_it_is_no_affair_of_the_cpu(monkeypatch, platform, capability, pr
     assert speed.fastest_precision() == precision
 
 
-@pytest.mark.parametrize(
-    ("capability", "hip", "precision"),
-    [
-        (None, None, "float32"),
-        ((9, 0), None, "mixed_bfloat16"),
-        ((7, 5), None, "float32"),
-        ((9, 4), "6.0", "float32"),
-    ],
-)
-def test_on_pytorch_it_is_the_gpu(monkeypatch, capability, hip, precision):
+def test_on_pytorch_no_gpu_is_asked(monkeypatch):
     choose_backend(monkeypatch, "torch")
-    cuda = types.SimpleNamespace(
-        is_available=lambda: capability is not None, get_device_capability=lambda: capability
-    )
-    torch = types.SimpleNamespace(cuda=cuda, version=types.SimpleNamespace(hip=hip))
+    cuda = types.SimpleNamespace(is_available=lambda: True, get_device_capability=lambda: (9, 0))
+    torch = types.SimpleNamespace(cuda=cuda, version=types.SimpleNamespace(hip=None))
     monkeypatch.setitem(sys.modules, "torch", torch)
-    assert speed.fastest_precision() == precision
+    assert speed.fastest_precision() == "float32"
 
 
 def test_the_flags_are_those_of_the_system(monkeypatch, tmp_path):
