@@ -70,25 +70,16 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
 
 def _mark(keys: Any, count: int) -> Any:
     channels = keys.shape[1]
-    # It selects in vectors, where PyTorch goes number by number.
-    in_numpy = 0 < count < channels and _numpy_may_have(keys)
-    if in_numpy:
-        mask = _that_reach_the_last(keys.numpy(), count)
-        if np.count_nonzero(mask) == count * len(mask):  # No others equal the last.
-            return torch.from_numpy(mask)
-    # No order of equal keys is promised: with its index in it no key is like another.
+    # PyTorch promises no order of equal keys: with its index in it no key is like another.
     index = torch.arange(channels - 1, -1, -1, device=keys.device)
     keys_apart = torch.add(index, keys, alpha=channels)
-    if in_numpy:
-        return torch.from_numpy(_that_reach_the_last(keys_apart.numpy(), count))
+    if 0 < count < channels and _numpy_may_have(keys_apart):
+        # It selects in vectors, several times as fast from some 100 channels on.
+        numbers, place = keys_apart.numpy(), channels - count
+        lowest = np.partition(numbers, place, axis=1)[:, place : place + 1]
+        return torch.from_numpy(numbers >= lowest)
     chosen = torch.topk(keys_apart, min(count, channels), dim=1, sorted=False).indices
     return torch.zeros_like(keys, dtype=torch.bool).scatter_(1, chosen, True)
-
-
-def _that_reach_the_last(keys: np.ndarray, count: int) -> np.ndarray:
-    """Returns the mask of the keys of each row that are not below its `count`-th highest."""
-    place = keys.shape[1] - count
-    return keys >= np.partition(keys, place, axis=1)[:, place : place + 1]
 
 
 def _numpy_may_have(values: Any) -> bool:
