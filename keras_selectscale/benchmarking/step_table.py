@@ -1,6 +1,7 @@
 """Whole training steps, over the network without drops and with Keras' own."""
 
 import itertools
+import statistics
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +13,16 @@ from keras_selectscale.benchmarking.peak_memory import peak_memory
 from keras_selectscale.benchmarking.step_work import make_batch, make_network, step_work
 
 Say = Callable[[str], Any]
+# Processes of each side: what the system counts moves by some per cent from one to the next.
+PROCESSES = 3
 
 
 def measure_memory(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
     """Measures the peak memory of each network's step; a device must not be in use already.
 
     Returns:
-        What `peak_memory` gave, or why it could not, for each network and drop.
+        For each network and drop the medians of what `peak_memory` gave in several processes, with
+        each under `processes`, or why it could not.
 
     Raises:
         NetworkError: Where a network cannot be made.
@@ -27,15 +31,29 @@ def measure_memory(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
     for about in settings(options):
         for side in sides(options):
             say(f"memory  {about['network']}  {about['mode']}  {about['precision']}  {side}")
-            found: dict[str, Any] = {"failed": {}}
+            wanted: dict[str, Any] = {
+                "batch_size": options.batch_size,
+                "seed": options.seed,
+                **about,
+            }
             try:
-                found |= peak_memory(
-                    drop=side, batch_size=options.batch_size, seed=options.seed, **about
-                )
+                processes = [
+                    peak_memory(drop=side, **wanted) for _ in range(min(PROCESSES, options.rounds))
+                ]
+                found = {"failed": {}, **medians(processes), "processes": processes}
             except (OSError, subprocess.TimeoutExpired) as error:
-                found["failed"] = {side: str(error)}
+                found = {"failed": {side: str(error)}}
             measured.append({**about, "side": side, **found})
     return measured
+
+
+def medians(processes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the median of each number of what `peak_memory` gave in several processes."""
+    found = dict(processes[0])
+    for name in ("peak", "before", "step"):
+        values = [process[name] for process in processes]
+        found[name] = None if None in values else round(statistics.median(values))
+    return found
 
 
 def measure_steps(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
