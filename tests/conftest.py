@@ -1,9 +1,15 @@
-"""What all tests share: quiet libraries, fixed seeds, both data formats."""
+"""What all tests share: quiet libraries, threads, fixed seeds, both data formats."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Workers side by side share the cores: more threads than cores wait for each other, a third of the
+# time of the tests that train.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
 
 import hypothesis  # noqa: E402
 import keras  # noqa: E402
