@@ -115,7 +115,7 @@ def main():
     steps = []
     for number in range(kills):
         following = prepare(killed)
-        kill(process, killed, early=number % 4 == 3)
+        kill(process, killed, early=number == 1 and kills > 2)
         steps.append(step(killed))
         process = following
     start(process)
