@@ -40,14 +40,14 @@ def measure_memory(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
                 processes = [
                     peak_memory(drop=side, **wanted) for _ in range(min(PROCESSES, options.rounds))
                 ]
-                found = {"failed": {}, **medians(processes), "processes": processes}
+                found = {"failed": {}, **_medians(processes), "processes": processes}
             except (OSError, subprocess.TimeoutExpired) as error:
                 found = {"failed": {side: str(error)}}
             measured.append({**about, "side": side, **found})
     return measured
 
 
-def medians(processes: list[dict[str, Any]]) -> dict[str, Any]:
+def _medians(processes: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns the median of each number of what `peak_memory` gave in several processes."""
     found = dict(processes[0])
     for name in ("peak", "before", "step"):

@@ -115,7 +115,7 @@ def main():
     steps = []
     for number in range(kills):
         following = prepare(killed)
-        kill(process, killed, early=number == 1 and kills > 2)
+        kill(process, killed, early=0 < number < kills - 1)
         steps.append(step(killed))
         process = following
     start(process)
