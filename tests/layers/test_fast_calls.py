@@ -113,13 +113,13 @@ def test_a_layer_takes_maps_that_only_have_a_shape(make):
     assert drawn.is_meta and tuple(drawn.shape) == (2, 3, 4, 8)
 
 
-@pytest.mark.skipif(drawing.BACKEND != "torch", reason="NumPy selects for PyTorch")
-def test_numpy_gets_what_is_a_tensor_and_no_more():
+@pytest.mark.skipif(drawing.BACKEND != "torch", reason="the tensors of PyTorch")
+def test_only_numbers_are_read():
     from keras_selectscale.layers import torch_calls
 
-    assert torch_calls._numpy_may_have(ops.ones((2, 3)))
+    assert torch_calls._is_readable(ops.ones((2, 3)))
     with keras.device("meta"):
-        assert not torch_calls._numpy_may_have(ops.ones((2, 3)))
+        assert not torch_calls._is_readable(ops.ones((2, 3)))
 
 
 @pytest.mark.skipif(drawing.BACKEND != "torch", reason="the transforms of PyTorch")
