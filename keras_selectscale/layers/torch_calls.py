@@ -116,16 +116,17 @@ def _max_of_columns(maps: Any) -> Any:
     # As many positions beside one another as make a row wide enough for vectors.
     beside = math.gcd(positions, 1 << ((WIDE - 1) // channels).bit_length())
     rows = maps.reshape(batch, positions // beside, beside * channels)
+    is_magnitude = _is_never_negative(maps)
     values = rows.amax(1)
-    if not _is_never_negative(maps):
+    if not is_magnitude:
         values = torch.maximum(values, -rows.amin(1))
     return values if beside == 1 else values.reshape(batch, beside, channels).amax(1)
 
 
 def _is_never_negative(maps: Any) -> bool:
     """Returns whether no number is below 0, as after a ReLU, where that is told by a look."""
-    # The lowest of all numbers takes a fraction of the time of the lowest of each column, and the
-    # first position alone tells nearly always of an input with a sign.
     if len(maps) == 0 or not _is_readable(maps):
         return False
-    return all(part.amin() >= 0 for part in (maps[:, :1], maps))
+    # The lowest of all numbers takes a fraction of the time of the lowest of each column, and a few
+    # of them tell nearly always of an input with a sign.
+    return all(part.amin().item() >= 0 for part in (maps[0, 0], maps))
