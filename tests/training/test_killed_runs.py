@@ -10,7 +10,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-STEPS_PER_EPOCH, STEPS = 7, 84
+STEPS_PER_EPOCH, STEPS = 7, 42
 FILES = ["checkpoint.keras", "config.json", "history.csv", "result.json"]
 
 
