@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_selectscale import Selectout, linear_curriculum
-from keras_selectscale.layers import factors, selection
+from keras_selectscale.layers import factors, scores, selection
 from keras_selectscale.layers.drop_seed_generator import DropSeedGenerator
 from keras_selectscale.layers.fast_calls import fast_call
 from tests.layers import drawing
@@ -146,7 +146,11 @@ def test_each_sample_has_a_gradient_of_its_own(name):
 def test_a_trace_keeps_the_selection_and_not_its_result():
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    rising = ops.convert_to_tensor([[1.0, 2.0, 3.0, 4.0]])
-    traced = make_fx(lambda values: selection.top_k_mask(values, 2))(rising)
-    falling = ops.convert_to_tensor([[4.0, 3.0, 2.0, 1.0]])
-    np.testing.assert_array_equal(drawing.as_array(traced(falling)), [[True, True, False, False]])
+    def select(maps):
+        candidates = selection.candidate_mask(maps, 3, 0.5, scores.max_score)
+        return candidates, selection.top_k_mask(maps[:, 0, 0], 2)
+
+    rising, falling = (ops.reshape(row, (1, 1, 1, 4)) for row in ([1.0, 2, 3, 4], [4.0, -3, 2, 1]))
+    traced = make_fx(select)(rising)
+    for found, expected in zip(traced(falling), ([1, 1, 0, 0], [1, 0, 1, 0]), strict=True):
+        np.testing.assert_array_equal(drawing.as_array(found), [expected])
