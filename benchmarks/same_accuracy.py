@@ -1,6 +1,6 @@
 """Whether a faster setting reaches the same accuracy, through `keras-selectscale train`.
 
-python benchmarks/same_accuracy.py --seeds 5 --setting float32:off --setting mixed_bfloat16:off \
+python benchmarks/same_accuracy.py --seeds 20 --setting float32:off --setting mixed_bfloat16:off \
     --setting float32:on --network resnet-8 --dataset digits --epochs 20 --batch-size 64
 
 Trains each drop with each setting (PRECISION:JIT) and seed through the command line, and prints the
