@@ -44,15 +44,20 @@ def inverse(retaining_rate: Any, dtype: str) -> Any:
 
 
 def uniform_around_one(
-    shape: tuple, half_width: Any, dtype: str, seed: keras.random.SeedGenerator
+    shape: tuple,
+    half_width: Any,
+    dtype: str,
+    seed: keras.random.SeedGenerator,
+    mask: Any = None,
 ) -> Any:
-    """Draws r ~ Uniform(1 - h, 1 + h), each entry by itself.
+    """Draws r ~ Uniform(1 - h, 1 + h), each entry by itself, or only where a mask says so.
 
     Args:
         shape: Shape of the result.
         half_width: h in [0, 1], a float or a scalar float32 tensor.
         dtype: Floating-point dtype of the result.
         seed: Random state, advanced by one.
+        mask: Boolean tensor of `shape`; where it is false r is 1. `None` is true everywhere.
 
     Returns:
         A tensor of `dtype` whose mean is 1 and whose every value is in the closed range.
@@ -63,6 +68,8 @@ def uniform_around_one(
     width = half_width / spacing
     furthest = float(math.floor(width)) if isinstance(width, float) else ops.floor(width)
     noise = draws.uniform(shape, -1.0, 1.0, seed)
+    if mask is not None:  # Several times as fast as a choice on PyTorch.
+        noise = noise * ops.cast(mask, "float32")
     compute = fast_call("around_one") or around_one
     return ops.cast(compute(noise, width, furthest, spacing), dtype)
 

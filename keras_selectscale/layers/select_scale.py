@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.layers import factors
 from keras_selectscale.layers.spatial_scale import SpatialScale
 from keras_selectscale.layers.top_ranked import TopRanked
 
@@ -60,4 +61,11 @@ class SelectScale(TopRanked, SpatialScale):
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r of shape (batch, 1, …, channels)."""
-        return self.on_candidates(inputs, super().draw_factor(inputs, retaining_rate))
+        factor = factors.uniform_around_one(
+            self.map_shape(inputs),
+            1.0 - retaining_rate,
+            self.dtype_of(inputs),
+            self.seed_generator,
+            mask=self.per_map(inputs, self.candidates(inputs)),
+        )
+        return factors.computed_once(factor)

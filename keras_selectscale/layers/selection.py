@@ -133,4 +133,5 @@ def random_pick(mask: Any, count: Any, seed: keras.random.SeedGenerator) -> Any:
         A boolean tensor of the same shape.
     """
     keys = draws.uniform(ops.shape(mask), 0.0, 1.0, seed)
-    return ops.logical_and(mask, top_k_mask(ops.where(mask, keys, -1.0), count))
+    keys = keys - ops.cast(ops.logical_not(mask), "float32")  # Below 0 where nothing is marked.
+    return ops.logical_and(mask, top_k_mask(keys, count))

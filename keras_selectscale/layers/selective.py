@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import drop_seed_generator, layout
+from keras_selectscale.layers import drop_seed_generator, factors, layout
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.top_ranked import TopRanked
 
@@ -101,8 +101,9 @@ class Selective(TopRanked):
         self.check_inputs(inputs)
         if not training:
             return inputs
+        selected = self.per_map(inputs, self.candidates(inputs))
         if self._has_factor:
-            return inputs * self.on_candidates(inputs, self.drop.next_factor(inputs))
+            return inputs * self._factor_on(selected, self.drop.next_factor(inputs))
         dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
         if not layout.may_be_equal(dropped.shape, inputs.shape):
             raise ValueError(
@@ -110,8 +111,13 @@ class Selective(TopRanked):
                 f"Received: drop={self.drop!r}, which makes {tuple(dropped.shape)} of "
                 f"{tuple(inputs.shape)}"
             )
-        selected = self.per_map(inputs, self.candidates(inputs))
         return ops.where(selected, dropped, inputs)
+
+    def _factor_on(self, selected: Any, factor: Any) -> Any:
+        chosen = ops.where(selected, factor, ops.ones_like(factor))
+        # A factor of the size of the maps costs more to hold than to compute again.
+        is_one_a_map = chosen.shape[1:] == selected.shape[1:]
+        return factors.computed_once(chosen) if is_one_a_map else chosen
 
     @property
     def _has_factor(self) -> bool:

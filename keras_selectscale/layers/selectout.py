@@ -77,5 +77,5 @@ class Selectout(TopRanked, FeatureDrop):
             self.seed_generator,
         )
         kept = factors.inverse(retaining_rate, self.dtype_of(inputs))
-        factor = ops.where(dropped, ops.zeros_like(kept), kept)
+        factor = kept * ops.cast(ops.logical_not(dropped), kept.dtype)
         return self.per_map(inputs, factors.computed_once(factor))

@@ -3,9 +3,8 @@
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras_selectscale.layers import factors, rates, selection
+from keras_selectscale.layers import rates, selection
 from keras_selectscale.layers.feature_maps import FeatureMaps
 
 
@@ -31,14 +30,6 @@ class TopRanked(FeatureMaps):
         return selection.candidate_mask(
             inputs, self.channel_axis(inputs), self.top_rate, self._score_function
         )
-
-    def on_candidates(self, inputs: Any, factor: Any) -> Any:
-        """Returns `factor`, which broadcasts to `inputs`, on the candidates, and 1 elsewhere."""
-        selected = self.per_map(inputs, self.candidates(inputs))
-        chosen = ops.where(selected, factor, ops.ones_like(factor))
-        # A factor of the size of the maps costs more to hold than to compute again.
-        is_one_a_map = chosen.shape[1:] == selected.shape[1:]
-        return factors.computed_once(chosen) if is_one_a_map else chosen
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument of the layer, a callable score in Keras' serialised form."""
