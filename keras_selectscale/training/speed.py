@@ -5,8 +5,9 @@ elsewhere. That is an NVIDIA GPU from Ampere on (compute capability 8.0, the fir
 cores know bfloat16) and a TPU; and a CPU with AVX512-BF16 or AMX-BF16 on TensorFlow, whose
 convolutions use them: 627 images a second against 492 for ResNet-20, 110 against 72 for WRN-14-4
 (2 cores, batch 128). On the same CPU JAX is much slower in bfloat16. On an H200 JAX takes 1.02 of
-the time of float32 for ResNet-20 and 0.68 for WRN-14-4. `float32` on PyTorch, which waits for Python on such a card: the
-casts make a step 1.12 and 1.29 times as long. docs/benchmarks.md has the tables.
+the time of float32 for ResNet-20 and 0.68 for WRN-14-4. `float32` on PyTorch, which waits for
+Python on such a card: the casts make a step 1.12 and 1.29 times as long. docs/benchmarks.md has the
+tables.
 
 **Compilation.** On TensorFlow the graph on a CPU: XLA trains slower there (ResNet-20: 344 images a
 second against 492). XLA on a GPU, where it fuses the many operations between the convolutions that
