@@ -83,7 +83,7 @@ def sweep_shapes(options: BenchOptions) -> dict[str, list[tuple[int, int, int, i
     shapes: dict[str, list[tuple[int, int, int, int]]] = {}
     for varied, shape_of in SWEEPS.items():
         own = map(shape_of, values[varied])
-        shapes[varied] = [(scale * batch, *rest) for batch, *rest in own]  # type: ignore[misc]
+        shapes[varied] = [(scale * batch, h, w, channels) for batch, h, w, channels in own]
     return shapes
 
 

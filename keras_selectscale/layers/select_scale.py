@@ -61,11 +61,5 @@ class SelectScale(TopRanked, SpatialScale):
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r of shape (batch, 1, …, channels)."""
-        factor = factors.uniform_around_one(
-            self.map_shape(inputs),
-            1.0 - retaining_rate,
-            self.dtype_of(inputs),
-            self.seed_generator,
-            mask=self.per_map(inputs, self.candidates(inputs)),
-        )
-        return factors.computed_once(factor)
+        mask = self.per_map(inputs, self.candidates(inputs))
+        return factors.computed_once(self.draw_scale(inputs, retaining_rate, mask))

@@ -51,6 +51,14 @@ class SpatialScale(FeatureDrop):
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r of shape (batch, 1, …, channels)."""
+        return self.draw_scale(inputs, retaining_rate)
+
+    def draw_scale(self, inputs: Any, retaining_rate: Any, mask: Any = None) -> Any:
+        """Draws r of shape (batch, 1, …, channels) where `mask`, of that shape, is true, else 1."""
         return factors.uniform_around_one(
-            self.map_shape(inputs), 1.0 - retaining_rate, self.dtype_of(inputs), self.seed_generator
+            self.map_shape(inputs),
+            1.0 - retaining_rate,
+            self.dtype_of(inputs),
+            self.seed_generator,
+            mask,
         )

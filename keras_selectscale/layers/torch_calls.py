@@ -73,11 +73,11 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
 
 def _mark(keys: Any, count: int) -> Any:
     channels = keys.shape[1]
+    if not 0 < count < channels:
+        return torch.full_like(keys, count > 0, dtype=torch.bool)
     # PyTorch promises no order of equal keys: with its index in it no key is like another.
     index = torch.arange(channels - 1, -1, -1, device=keys.device)
     keys_apart = torch.add(index, keys, alpha=channels)
-    if not 0 < count < channels:
-        return torch.full_like(keys, count > 0, dtype=torch.bool)
     if channels <= NUMPY_SORTS and _is_readable(keys_apart):
         numbers, place = keys_apart.numpy(), channels - count
         lowest = np.partition(numbers, place, axis=1)[:, place : place + 1]
