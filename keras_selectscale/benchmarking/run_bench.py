@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from rich.progress import Progress
 
+from keras_selectscale import environment
 from keras_selectscale.benchmarking import (
     backend_modes,
     growth,
@@ -17,7 +18,6 @@ from keras_selectscale.benchmarking import (
     step_table,
 )
 from keras_selectscale.benchmarking.bench_options import BenchOptions
-from keras_selectscale.training import environment
 
 
 def run_bench(options: BenchOptions, progress: Progress | None = None) -> dict[str, Any]:

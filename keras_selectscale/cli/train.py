@@ -44,8 +44,8 @@ def command(
     The same command goes on with a run that was interrupted, and reports one that is done.
     """
     start_keras()
-    from keras_selectscale import data, models
-    from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, environment, train
+    from keras_selectscale import data, environment, models
+    from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, train
     from keras_selectscale.training.epoch_progress import make_progress
     from keras_selectscale.training.speed import said
 

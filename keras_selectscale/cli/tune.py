@@ -135,8 +135,8 @@ def _tune(
     if network is None:
         raise click.UsageError("Missing option '--network'.", click.get_current_context())
     start_keras()
-    from keras_selectscale import models
-    from keras_selectscale.training import DamagedRunError, Recipe, environment
+    from keras_selectscale import environment, models
+    from keras_selectscale.training import DamagedRunError, Recipe
     from keras_selectscale.training.speed import decide_jit
     from keras_selectscale.tuning import (
         Search,

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import keras
 from rich.progress import Progress
 
+from keras_selectscale import environment
 from keras_selectscale.data import AnyImages
-from keras_selectscale.training import Devices, Recipe, RunFolder, environment, train
+from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.custom_gradients import forgotten_gradients
 
 

@@ -10,11 +10,12 @@ import keras
 from rich.progress import Progress
 
 from keras_selectscale import data as datasets
+from keras_selectscale import environment
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
 from keras_selectscale.exporting import ExportError, export
 from keras_selectscale.layers.methods import METHODS
-from keras_selectscale.training import DamagedRunError, Devices, Recipe, RunFolder, environment
+from keras_selectscale.training import DamagedRunError, Devices, Recipe, RunFolder
 from keras_selectscale.training.run_folder import read_json, write_json
 
 MOST_SEEDS = 1000

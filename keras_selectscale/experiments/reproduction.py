@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.progress import Progress
 
+from keras_selectscale import environment
 from keras_selectscale.data import AnyImages
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.recipes import PublishedCell
-from keras_selectscale.training import Devices, Recipe, environment
+from keras_selectscale.training import Devices, Recipe
 
 MOST_RUNS = 1000
 

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from keras_selectscale import environment
 from keras_selectscale.data import AnyImages
-from keras_selectscale.training import Devices, Recipe, RunFolder, environment, train
+from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.run_folder import write_json, write_text
 from keras_selectscale.training.speed import said
 from keras_selectscale.tuning.heatmap import draw_heatmap

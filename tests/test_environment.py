@@ -2,8 +2,7 @@ import json
 
 import keras
 
-from keras_selectscale import __version__
-from keras_selectscale.training import environment
+from keras_selectscale import __version__, environment
 
 
 def test_it_says_what_a_result_was_made_with():

@@ -1,20 +1,40 @@
-"""What a result was made with."""
+"""What is installed: optional packages, and the versions and machine behind a result."""
 
 import importlib.metadata
+import importlib.util
 import os
 import pathlib
 import platform
 import subprocess
-
-import keras
 
 from keras_selectscale.version import __version__
 
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "tensorflow-datasets")
 
 
+def require(package: str, extra: str, purpose: str) -> None:
+    """Checks that an optional package is installed.
+
+    Args:
+        package: Name to import.
+        extra: Extra of this package that installs it.
+        purpose: What needs it, as the subject of the message.
+
+    Raises:
+        ModuleNotFoundError: If it is not installed, with the command that installs it.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise ModuleNotFoundError(
+            f"{purpose} needs the package {package}: "
+            f"run `pip install 'keras-selectscale[{extra}]'`",
+            name=package,
+        )
+
+
 def describe() -> dict[str, object]:
     """Returns versions, backend, precision and machine, as a run's config records them."""
+    import keras
+
     return {
         "keras_selectscale": __version__,
         "commit": _commit(),
@@ -34,8 +54,8 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Returns the commit of the checkout that this package runs from, if it does."""
-    root = pathlib.Path(__file__).resolve().parents[2]
+    """Returns the commit of the checkout from which this package runs, or `None`."""
+    root = pathlib.Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
     try:

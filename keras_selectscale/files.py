@@ -1,0 +1,216 @@
+"""Files that are never half-written, and JSON files that are read with their types checked."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any, TypeVar, overload
+
+from keras_selectscale.checks import shown
+from keras_selectscale.environment import require
+
+T = TypeVar("T")
+
+
+class DamagedFileError(ValueError):
+    """A file that cannot be read as what it should be, or that does not fit the files beside it.
+
+    The message names the file and, if there is one, the field.
+    """
+
+
+def part_of(path: pathlib.Path) -> pathlib.Path:
+    """Returns the temporary name under which a file or folder is written before it is renamed."""
+    return path.with_name(f".{path.name}.part")
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a temporary path to write to, and renames it to `path` if no error occurs.
+
+    So `path` is either the old file or the complete new one at any moment. If an error occurs, the
+    temporary file or folder is removed.
+
+    Args:
+        path: Final path of a file, or of a folder that does not exist yet.
+
+    Raises:
+        OSError: If writing fails, with the name of the file and the reason.
+    """
+    beside = part_of(path)
+    try:
+        _remove(beside)
+        yield beside
+        if beside.is_file():
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        _remove(beside)
+        raise cannot_be_written(path, error) from None
+    except BaseException:
+        _remove(beside)
+        raise
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a UTF-8 file under a temporary name and renames it.
+
+    Raises:
+        OSError: If the file cannot be written; what was written before is kept.
+    """
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Writes a JSON file under a temporary name and renames it.
+
+    Raises:
+        OSError: If the file cannot be written; what was written before is kept.
+        ValueError: If `content` contains an infinite number or NaN.
+    """
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def cannot_be_written(path: pathlib.Path, error: OSError) -> OSError:
+    """Returns an error that names a file and states why it cannot be written."""
+    if " cannot be written: " in str(error):  # It comes from a file that this one is made of.
+        return error
+    reason = error.strerror or error
+    return OSError(f"{path} cannot be written: {reason}; what was written before is kept")
+
+
+@overload
+def read_json(path: pathlib.Path) -> dict[str, Any]: ...
+@overload
+def read_json(path: pathlib.Path, kind: type[T]) -> T: ...
+def read_json(path: pathlib.Path, kind: Any = None) -> Any:
+    """Reads a JSON file and checks its types.
+
+    Args:
+        path: The file.
+        kind: Type of the content: a dataclass, a `TypedDict` or any annotation that msgspec
+            decodes. `None` stands for a JSON object with any content.
+
+    Returns:
+        An instance of `kind`.
+
+    Raises:
+        DamagedFileError: If the content is not JSON or does not fit `kind`.
+        OSError: If the file cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise DamagedFileError(f"{path} is damaged: it is nested too deeply") from None
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
+    if kind is None:
+        if not isinstance(content, dict):
+            raise DamagedFileError(
+                f"{path} is damaged: expected a JSON object, received {shown(content)}"
+            )
+        return content
+    return convert(content, kind, path)
+
+
+def convert(content: Any, kind: type[T], path: pathlib.Path, field: str = "") -> T:
+    """Converts parsed JSON to a type, and names the file and the field if it does not fit.
+
+    Missing fields of a dataclass take their defaults. Unknown fields are errors.
+
+    Args:
+        content: Parsed JSON.
+        kind: As `read_json` takes it.
+        path: File from which the content comes.
+        field: Path of `content` within the file, such as `"state"`; empty for the whole file.
+
+    Raises:
+        DamagedFileError: If the content does not fit `kind`.
+    """
+    require("msgspec", "train", "Reading a run or search folder")
+    import msgspec
+
+    fields = getattr(kind, "__dataclass_fields__", None)
+    if fields is not None and isinstance(content, dict):
+        unknown = sorted(set(content) - set(fields))
+        if unknown:
+            name = _joined(field, unknown[0])
+            raise DamagedFileError(f"{path} is damaged: the field `{shown(name)[1:-1]}` is unknown")
+    try:
+        return msgspec.convert(content, kind)
+    except RecursionError:
+        raise DamagedFileError(f"{path} is damaged: it is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise DamagedFileError(
+            f"{path} is damaged: {_described(str(error), content, field)}"
+        ) from (None)
+
+
+@contextlib.contextmanager
+def lock(folder: pathlib.Path) -> Iterator[None]:
+    """Keeps other processes from writing a folder for as long as the context lasts.
+
+    The operating system releases the lock when the process ends, however it ends.
+
+    Args:
+        folder: The folder, which exists. The lock is the file `.lock` in it.
+
+    Raises:
+        BlockingIOError: If another process holds the lock.
+        OSError: If the folder cannot be written.
+    """
+    require("filelock", "train", "Locking a folder")
+    import filelock
+
+    held = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        raise BlockingIOError(f"{folder} is being written by another process") from None
+    except OSError as error:
+        raise cannot_be_written(folder, error) from None
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _remove(path: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _described(message: str, content: Any, field: str) -> str:
+    """Returns msgspec's message with the field's name and the received value."""
+    reason, _, place = message.partition(" - at `$")
+    place = place.rstrip("`")
+    missing = re.fullmatch(r"Object missing required field `(.*)`", reason)
+    if missing:
+        return f"the field `{_joined(field, place.lstrip('.'), missing[1])}` is missing"
+    name = _joined(field, place.lstrip("."))
+    expected = re.fullmatch(r"Expected `(.*)`, got `(.*)`", reason)
+    if expected:
+        reason = f"expected {expected[1]}, received {_received(content, place, expected[2])}"
+    return f"the field `{name}`: {reason}" if name else reason
+
+
+def _received(content: Any, place: str, kind: str) -> str:
+    """Returns the value at a place such as `.state.rows[1]`, or the name of its type."""
+    for key, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", place):
+        try:
+            content = content[key] if key else content[int(index)]
+        except (KeyError, IndexError, TypeError):
+            return kind
+    return shown(content) if "[...]" not in place else kind
+
+
+def _joined(*parts: str) -> str:
+    return ".".join(part for part in parts if part)

@@ -1,0 +1,87 @@
+import dataclasses
+import errno
+import multiprocessing
+from typing import Any
+
+import pytest
+
+from keras_selectscale import files
+
+
+@dataclasses.dataclass
+class State:
+    step: int
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "damaged: Expecting value"),
+        ("[1]", r"expected a JSON object, received \[1\]"),
+        ('{"step": "x"}', "the field `step`: expected int, received 'x'"),
+        ('{"step": null}', "the field `step`: expected int, received None"),
+        ('{"step": 1, "rows": [{}, 1]}', r"the field `rows\[1\]`: expected object, received 1"),
+        ('{"rows": []}', "the field `step` is missing"),
+        ('{"step": 1, "more": 2}', "the field `more` is unknown"),
+        ("[" * 200_000, "nested too deeply"),
+        ("\udcff", "damaged"),
+    ],
+)
+def test_a_damaged_json_file_is_named_with_its_field(tmp_path, text, expected):
+    path = tmp_path / "state.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    kind = None if text == "[1]" else State
+    with pytest.raises(files.DamagedFileError, match=expected) as caught:
+        files.read_json(path, kind)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_fields_take_their_defaults(tmp_path):
+    path = tmp_path / "state.json"
+    files.write_json(path, {"step": 3})
+    assert files.read_json(path, State) == State(3, [])
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    with pytest.raises(OSError, match="a.txt cannot be written: No space left on device"):
+        with files.replacing(path) as beside:
+            beside.write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(KeyboardInterrupt):
+        with files.replacing(path) as beside:
+            beside.write_text("half")
+            raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_json_file_holds_no_infinite_number(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float"):
+        files.write_json(tmp_path / "a.json", {"x": float("inf")})
+    assert not list(tmp_path.iterdir())
+
+
+def _hold(folder, ready, done):
+    with files.lock(folder):
+        ready.set()
+        done.wait(60)
+
+
+def test_a_folder_is_locked_by_one_process_at_a_time(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, ready, done))
+    process.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(BlockingIOError, match="is being written by another process"):
+            with files.lock(tmp_path):
+                pass
+    finally:
+        done.set()
+        process.join(60)
+    with files.lock(tmp_path):
+        pass
