@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.layers.fast_calls import fast_call
+from keras_selectscale.layers.backends import fast_call
 
 
 def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGenerator) -> Any:

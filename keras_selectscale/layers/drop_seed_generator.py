@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.layers.fast_calls import fast_call
+from keras_selectscale.layers.backends import fast_call
 
 STATE_KEY = "seed_state"
 # What the state of every backend holds: int64 on TensorFlow, uint32 on JAX, int32 on PyTorch.

@@ -12,7 +12,7 @@ import ml_dtypes
 from keras import ops
 
 from keras_selectscale.layers import draws
-from keras_selectscale.layers.fast_calls import fast_call
+from keras_selectscale.layers.backends import fast_call
 
 FLOAT32_SPACING = 2.0**-23
 

@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_selectscale.layers import draws, layout, ranking, scores
 from keras_selectscale.layers.average_pool_score import AveragePoolScore
-from keras_selectscale.layers.fast_calls import fast_call
+from keras_selectscale.layers.backends import fast_call
 
 Score = Callable[[Any, int], Any]
 

@@ -66,7 +66,8 @@ import jax
 import keras
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from keras_selectscale.layers import jax_calls, ranking
+from keras_selectscale.layers import ranking
+from keras_selectscale.layers.backends import jax as jax_calls
 
 assert len(jax.devices()) == 4
 keras.distribution.set_distribution(keras.distribution.DataParallel())

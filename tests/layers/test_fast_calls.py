@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_selectscale import Selectout, linear_curriculum
 from keras_selectscale.layers import factors, scores, selection
+from keras_selectscale.layers.backends import fast_call
 from keras_selectscale.layers.drop_seed_generator import DropSeedGenerator
-from keras_selectscale.layers.fast_calls import fast_call
 from tests.layers import drawing
 
 
@@ -115,7 +115,7 @@ def test_a_layer_takes_maps_that_only_have_a_shape(make):
 
 @pytest.mark.skipif(drawing.BACKEND != "torch", reason="the tensors of PyTorch")
 def test_only_numbers_are_read():
-    from keras_selectscale.layers import torch_calls
+    from keras_selectscale.layers.backends import torch as torch_calls
 
     assert torch_calls._is_readable(ops.ones((2, 3)))
     with keras.device("meta"):

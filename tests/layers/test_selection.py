@@ -97,11 +97,11 @@ def expected_top(values, count):
 def accelerated_mask(values, count):
     """What a backend does where it is not on a CPU."""
     if drawing.BACKEND == "jax":
-        from keras_selectscale.layers import jax_calls
+        from keras_selectscale.layers.backends import jax as jax_calls
 
         return jax_calls.by_order(values, count)
     if drawing.BACKEND == "torch":
-        from keras_selectscale.layers import torch_calls
+        from keras_selectscale.layers.backends import torch as torch_calls
 
         with mock.patch.object(torch_calls, "_is_readable", lambda values: False):
             return torch_calls.top_k_mask(values, count)
@@ -146,7 +146,7 @@ def test_a_graph_need_not_know_how_many_channels_there_are():
 def test_a_graph_takes_the_maps_of_the_ranks(on_cpus, jit_compile, monkeypatch):
     import tensorflow as tf
 
-    from keras_selectscale.layers import tensorflow_calls
+    from keras_selectscale.layers.backends import tensorflow as tensorflow_calls
 
     monkeypatch.setattr(tensorflow_calls, "_on_cpus", lambda: on_cpus)
     # Its traces hold the way that was taken before.
@@ -196,7 +196,7 @@ def test_a_graph_takes_the_candidates_of_every_precision(dtype, known, data_form
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 @pytest.mark.parametrize("channel_axis", [1, 3])
 def test_a_norm_is_the_score_of_an_accelerator(channel_axis, dtype, monkeypatch):
-    from keras_selectscale.layers import torch_calls
+    from keras_selectscale.layers.backends import torch as torch_calls
 
     choices = [0.0, -0.0, 1.0, 2.0, -3.0, math.nan, math.inf, -math.inf, 6e-8, 1e-40]
     odds = np.random.default_rng(0).choice(choices, (30, 5, 2, 6), p=[0.2, 0.2, *[0.075] * 8])

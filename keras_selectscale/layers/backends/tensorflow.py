@@ -51,8 +51,8 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
 def computed_once(factor: Any) -> Any:
     """Returns the factor by way of a branch, out of which no loop takes it.
 
-    See `jax_calls.computed_once`. Whether XLA compiles the graph around is not known here; where it
-    does not, the branch takes microseconds.
+    See `computed_once` of `backends.jax`. Whether XLA compiles the graph around is not known here;
+    if it does not, the branch takes microseconds.
     """
     if tf.executing_eagerly() or not _on_cpus():
         return factor
