@@ -60,7 +60,7 @@ def type_error(name: str, expected: str, value: object) -> ArgumentTypeError:
 
 
 def value_error(name: str, expected: str, value: object) -> ArgumentValueError:
-    """Returns the error for a value that is not allowed. The arguments are those of `type_error`."""
+    """Returns the error for a value that is not allowed; see `type_error` for the arguments."""
     return ArgumentValueError.about(
         name, f"Argument `{name}` must be {expected}. Received: {name}={shown(value)}"
     )

@@ -1,4 +1,4 @@
-"""The layers that are measured, by name."""
+"""The layers that a benchmark measures: every registered drop method and its peers in Keras."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import keras
 
 from keras_selectscale import layers
+from keras_selectscale.layers.methods import METHODS, Method
 
-# The rates of all of them: half of the maps are candidates, half of what may go goes.
-TOP_RATE = RETAINING_RATE = 0.5
+# Half of the maps are candidates, and half of what may be dropped is dropped.
+RATES = {"top_rate": 0.5, "retaining_rate": 0.5}
 NONE, KERAS_SPATIAL, COPY = "none", "keras-spatial-dropout", "copy"
 
 
@@ -16,10 +17,10 @@ class LayerSide(NamedTuple):
     """A layer that is measured.
 
     Attributes:
-        title: What it is called in tables.
-        make: Function of further arguments of the layer that gives it.
+        title: Its name in tables.
+        make: Function that returns the layer, called with `dtype` and `seed`.
         layer: Its class.
-        selects: Whether it has to read its input once more, for the score.
+        selects: Whether it reads its input once more, for the score.
     """
 
     title: str
@@ -28,38 +29,30 @@ class LayerSide(NamedTuple):
     selects: bool = False
 
 
+def _of_method(method: Method) -> LayerSide:
+    rates = {name: rate for name, rate in RATES.items() if method.takes(name)}
+    return LayerSide(
+        method.layer.__name__,
+        lambda **kwargs: method.layer(**rates, **kwargs),
+        method.layer,
+        method.takes("top_rate"),
+    )
+
+
+def _of_keras(layer: type[keras.layers.Layer]) -> LayerSide:
+    rate = 1.0 - RATES["retaining_rate"]
+    return LayerSide(f"Keras' {layer.__name__}", lambda **kwargs: layer(rate, **kwargs), layer)
+
+
 def _selective(dtype: Any, seed: int) -> keras.layers.Layer:
-    drop = layers.SpatialScale(retaining_rate=RETAINING_RATE, dtype=dtype, seed=seed)
-    return layers.Selective(drop, top_rate=TOP_RATE, dtype=dtype)
+    drop = layers.SpatialScale(retaining_rate=RATES["retaining_rate"], dtype=dtype, seed=seed)
+    return layers.Selective(drop, top_rate=RATES["top_rate"], dtype=dtype)
 
 
-def _selecting(layer: type[keras.layers.Layer]) -> Callable[..., keras.layers.Layer]:
-    return lambda **kwargs: layer(top_rate=TOP_RATE, retaining_rate=RETAINING_RATE, **kwargs)
-
-
-def _plain(layer: type[keras.layers.Layer]) -> Callable[..., keras.layers.Layer]:
-    return lambda **kwargs: layer(retaining_rate=RETAINING_RATE, **kwargs)
-
-
-def _keras(layer: type[keras.layers.Layer]) -> Callable[..., keras.layers.Layer]:
-    return lambda **kwargs: layer(1.0 - RETAINING_RATE, **kwargs)
-
-
-_KERAS = keras.layers
 SIDES: dict[str, LayerSide] = {
-    KERAS_SPATIAL: LayerSide(
-        "Keras' SpatialDropout2D", _keras(_KERAS.SpatialDropout2D), _KERAS.SpatialDropout2D
-    ),
-    "keras-dropout": LayerSide("Keras' Dropout", _keras(_KERAS.Dropout), _KERAS.Dropout),
-    "dropout": LayerSide("StandardDropout", _plain(layers.StandardDropout), layers.StandardDropout),
-    "spatial-dropout": LayerSide(
-        "SpatialDropout", _plain(layers.SpatialDropout), layers.SpatialDropout
-    ),
-    "spatial-scale": LayerSide("SpatialScale", _plain(layers.SpatialScale), layers.SpatialScale),
-    "selectout": LayerSide("Selectout", _selecting(layers.Selectout), layers.Selectout, True),
-    "selectscale": LayerSide(
-        "SelectScale", _selecting(layers.SelectScale), layers.SelectScale, True
-    ),
+    KERAS_SPATIAL: _of_keras(keras.layers.SpatialDropout2D),
+    "keras-dropout": _of_keras(keras.layers.Dropout),
+    **{name: _of_method(method) for name, method in METHODS.items() if method.layer is not None},
     "selective-spatial-scale": LayerSide(
         "Selective(SpatialScale)", _selective, layers.Selective, True
     ),
@@ -67,11 +60,11 @@ SIDES: dict[str, LayerSide] = {
 
 
 def make_layer(name: str, *, dtype: str | None, seed: int) -> keras.layers.Layer | None:
-    """Returns a layer by its name, or `None` for `"none"`.
+    """Returns the layer of a side, or `None` for `"none"`.
 
     Args:
         name: One of `SIDES`, or `"none"`.
-        dtype: Dtype or policy of the layer; `None` for the policy that is set.
+        dtype: Dtype or policy of the layer; `None` for the current policy.
         seed: Its seed.
     """
     if name == NONE:
@@ -80,10 +73,10 @@ def make_layer(name: str, *, dtype: str | None, seed: int) -> keras.layers.Layer
 
 
 def moved_bytes(name: str, tensor_bytes: int) -> int:
-    """Returns the bytes that a side must move, forward and backward, whatever computes it.
+    """Returns the bytes that a side must move, forward and backward, on any machine.
 
-    One read and one write for the product, one read and one write for its gradient, and one read
-    for the score where it selects. The factor is a (height * width)-th of that and not counted.
+    That is one read and one write for the product, one read and one write for its gradient, and one
+    read for the score if the layer selects. The factor is not counted.
 
     Args:
         name: One of `SIDES`, `"copy"` or `"none"`.

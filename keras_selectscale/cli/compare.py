@@ -10,6 +10,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.value_list import ValueList
 
 # What serves each dataset on a CPU of two cores.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -21,6 +22,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 @click.command()
 @options.dataset_options
 @click.option("--network", help="By default resnet-8 on the digits, resnet-20 elsewhere.")
+@click.option(
+    "--methods",
+    type=ValueList(str),
+    help="Drop methods between commas; by default those of the paper. See `list drops`.",
+)
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
 @click.option("--epochs", type=int, help="By default 20.")
 @click.option("--batch-size", type=int, help="By default 64 on the digits, 128 elsewhere.")
@@ -32,6 +38,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 def command(
     dataset: str,
     seeds: int,
+    methods: tuple[str, ...] | None,
     run_name: str | None,
     runs_dir: pathlib.Path,
     data_dir: str | None,
@@ -39,7 +46,7 @@ def command(
     jit: str,
     **values: Any,
 ) -> None:
-    """Train a network with no drop and with each of the five methods, over several seeds.
+    """Train a network with no drop and with each drop method, over several seeds.
 
     Prints the table of test errors, draws it, and exports the best run as a SavedModel, proved to
     hold no trace of a drop. Started again, it goes on with the runs that are missing.
@@ -48,6 +55,7 @@ def command(
     from keras_selectscale import models
     from keras_selectscale.experiments import Comparison, run_comparison
     from keras_selectscale.experiments.comparison_figure import check_drawable
+    from keras_selectscale.layers.methods import PAPER_METHODS
     from keras_selectscale.training import DamagedRunError, Devices, Recipe
     from keras_selectscale.training.epoch_progress import make_progress
 
@@ -64,10 +72,11 @@ def command(
             run_name = f"compare-{plain}{size}-{base.network}"
         path = options.run_path(runs_dir, run_name)
         devices = Devices(jit=options.as_jit(jit))
-        comparison = Comparison(base, seeds)
+        comparison = Comparison(base, seeds, methods or PAPER_METHODS)
         began = comparison.began(path)
         precision = options.decide_precision(precision, began)
-        comparison = Comparison(dataclasses.replace(base, precision=precision), seeds)
+        base = dataclasses.replace(base, precision=precision)
+        comparison = dataclasses.replace(comparison, base=base)
         images = options.load_images(
             ((dataset, seed) for seed in range(seeds)), data_dir, base.train_size, base.image_size
         )

@@ -11,10 +11,11 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import environment
+from keras_selectscale.checks import as_choices
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
 from keras_selectscale.exporting import ExportError, export
-from keras_selectscale.layers.methods import METHODS
+from keras_selectscale.layers.methods import METHODS, PAPER_METHODS
 from keras_selectscale.training import DamagedRunError, Devices, Recipe, RunFolder
 from keras_selectscale.training.run_folder import read_json, write_json
 
@@ -33,13 +34,16 @@ class Comparison:
     Attributes:
         base: Recipe of every cell but for its drop and its seed.
         seeds: How many seeds, at least 1.
+        methods: Names of the drop methods to compare.
     """
 
     base: Recipe
     seeds: int
+    methods: tuple[str, ...] = PAPER_METHODS
 
     def __post_init__(self) -> None:
-        """Checks the number of seeds."""
+        """Checks the number of seeds and the methods."""
+        object.__setattr__(self, "methods", as_choices("methods", self.methods, METHODS))
         if not 1 <= self.seeds <= MOST_SEEDS:
             raise ValueError(
                 f"Argument `seeds` must be from 1 to {MOST_SEEDS}. Received: seeds={self.seeds}"
@@ -48,7 +52,7 @@ class Comparison:
     def cells(self) -> Iterator[tuple[str, Recipe]]:
         """Yields the name and the recipe of each cell; every method has seed 0 before seed 1."""
         for seed in range(self.seeds):
-            for method in METHODS:
+            for method in self.methods:
                 recipe = dataclasses.replace(self.base, drop=method, seed=seed)
                 yield f"{method}-seed{seed}", recipe
 
@@ -108,7 +112,7 @@ def run_comparison(
         return finished
     check_drawable()
     done = run_cells(cells, images, progress, devices)
-    results: dict[str, list[dict[str, Any]]] = {method: [] for method in METHODS}
+    results: dict[str, list[dict[str, Any]]] = {method: [] for method in comparison.methods}
     for cell, result in zip(cells, done, strict=True):
         results[cell.recipe.drop].append(result)
     summary = _summarise(comparison, results, images[comparison.base.dataset, 0])
@@ -135,7 +139,10 @@ def _read_finished(
         summary = read_json(folder / "comparison.json")
     except DamagedRunError:  # It is made again from the runs.
         return None
-    return summary if summary.get("seeds") == list(range(comparison.seeds)) else None
+    same = summary.get("seeds") == list(range(comparison.seeds)) and list(
+        summary.get("methods", ())
+    ) == list(comparison.methods)
+    return summary if same else None
 
 
 def _summarise(
@@ -161,7 +168,7 @@ def _summarise(
     return {
         "recipe": base,
         "seeds": list(range(comparison.seeds)),
-        "parameters": results["none"][0]["parameters"],
+        "parameters": next(iter(results.values()))[0]["parameters"],
         "train_images": images.train_count,
         "test_images": images.test_count,
         "methods": methods,

@@ -2,6 +2,8 @@
 
 from keras_selectscale.layers.average_pool_score import AveragePoolScore
 from keras_selectscale.layers.curriculum import exponential_curriculum, linear_curriculum
+from keras_selectscale.layers.drop_block import DropBlock
+from keras_selectscale.layers.drop_path import DropPath
 from keras_selectscale.layers.exponential_curriculum import ExponentialCurriculum
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate
@@ -14,6 +16,8 @@ from keras_selectscale.layers.standard_dropout import StandardDropout
 
 __all__ = [
     "AveragePoolScore",
+    "DropBlock",
+    "DropPath",
     "ExponentialCurriculum",
     "FeatureDrop",
     "ScaledDropRate",

@@ -52,7 +52,7 @@ class FeatureMaps(keras.layers.Layer):
 
     def check_inputs(self, inputs: Any) -> None:
         """Raises where `inputs`, a tensor or its spec, is no batch of feature maps."""
-        layout.check_feature_maps(inputs.shape, self.data_format, type(self).__name__)
+        self.check_shape(inputs.shape)
         dtype = self.dtype_of(inputs)
         if not keras.backend.is_float_dtype(dtype):
             raise ValueError(
@@ -60,13 +60,17 @@ class FeatureMaps(keras.layers.Layer):
                 f"Received: inputs.dtype={dtype}"
             )
 
+    def check_shape(self, shape: tuple[int | None, ...]) -> None:
+        """Raises a `ValueError` if `shape` is not that of a batch of feature maps."""
+        layout.check_feature_maps(shape, self.data_format, type(self).__name__)
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Checks the shape; a layer with state makes it here."""
-        layout.check_feature_maps(input_shape, self.data_format, type(self).__name__)
+        self.check_shape(input_shape)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input's shape."""
-        layout.check_feature_maps(input_shape, self.data_format, type(self).__name__)
+        self.check_shape(input_shape)
         return tuple(input_shape)
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> keras.KerasTensor:

@@ -1,88 +1,221 @@
-"""The drop methods by the names of the command line, in the order of the paper's tables."""
+"""The registry of drop methods.
 
-from typing import Any, NamedTuple
+A method registers itself where its layer is defined, with everything that the command line, the
+recipes, the search, the comparison and the benchmark need to know about it.
+"""
 
-from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.select_scale import SelectScale
-from keras_selectscale.layers.selectout import Selectout
-from keras_selectscale.layers.spatial_dropout import SpatialDropout
-from keras_selectscale.layers.spatial_scale import SpatialScale
-from keras_selectscale.layers.standard_dropout import StandardDropout
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import keras
+
+from keras_selectscale.checks import ArgumentValueError, as_choice, shown
+
+T = TypeVar("T", bound=type)
+
+PACKAGE = "keras_selectscale"
+# The paper's tables, in their order. Other methods follow in the order of their names.
+PAPER_METHODS = (
+    "none",
+    "dropout",
+    "spatial-dropout",
+    "spatial-scale",
+    "selectout",
+    "selectscale",
+)
+# Values that a search draws from by default. The paper's rates are tenths (Tables 1 and 2, Figure
+# 4). A retaining rate of 1 means no drop; search "none" for that.
+TOP_RATES = tuple(tenth / 10 for tenth in range(1, 11))
+SCALE_RATES = tuple(tenth / 10 for tenth in range(10))
+DROPOUT_RATES = tuple(tenth / 10 for tenth in range(5, 10))
 
 
-class Method(NamedTuple):
-    """A drop method: its title in tables, its layer, and the rates of the paper's first table."""
+@dataclasses.dataclass(frozen=True)
+class SearchSpace:
+    """The values that a search draws for a method, one hyperparameter per layer argument.
 
+    A method whose arguments depend on each other subclasses this and draws other hyperparameters.
+
+    Attributes:
+        values: Values by argument name.
+    """
+
+    values: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
+
+    def choices(self, given: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+        """Returns the values of each hyperparameter.
+
+        Args:
+            given: Values that replace the defaults, by argument name. Arguments that the method
+                does not have are ignored.
+
+        Returns:
+            Values by hyperparameter name. An empty tuple means that nothing is feasible.
+        """
+        return {name: tuple(given.get(name, values)) for name, values in self.values.items()}
+
+    def arguments(
+        self, drawn: Mapping[str, Any], given: Mapping[str, Sequence[Any]]
+    ) -> dict[str, Any]:
+        """Returns the layer's arguments for drawn hyperparameters.
+
+        Args:
+            drawn: One value for each hyperparameter of `choices(given)`.
+            given: As `choices` takes it.
+        """
+        return dict(drawn)
+
+    def infeasible(self) -> str:
+        """Returns the reason why `choices` may be empty, to end an error message."""
+        return "the method divides by the retaining rate, which must be above 0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A drop method.
+
+    Attributes:
+        name: Its name on the command line and in recipes.
+        title: Its name in tables.
+        layer: Its layer class; `None` for no drop.
+        defaults: Arguments of the layer if the user gives none, by name.
+        space: What a search draws.
+    """
+
+    name: str
     title: str
-    layer: type[FeatureDrop] | None
-    retaining_rate: float | None = None
-    top_rate: float | None = None
+    layer: Any = None
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    space: SearchSpace = SearchSpace()
+
+    @property
+    def divides(self) -> bool:
+        """Whether the method divides by its retaining rate, so that the rate must be above 0."""
+        return getattr(self.layer, "divides_by_retaining_rate", False)
+
+    def takes(self, argument: str) -> bool:
+        """Returns whether the layer has a keyword argument of this name."""
+        return self.layer is not None and any(
+            argument in inspect.signature(base.__init__).parameters
+            for base in self.layer.__mro__
+            if "__init__" in vars(base) and base is not object
+        )
+
+    @property
+    def retaining_rate(self) -> float | None:
+        """Default retaining rate, or `None` for no drop."""
+        return self.defaults.get("retaining_rate")
+
+    @property
+    def top_rate(self) -> float | None:
+        """Default top rate, or `None` if the method does not select."""
+        return self.defaults.get("top_rate")
+
+    def choices(self, given: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+        """Returns `space.choices`, without retaining rates that the method cannot divide by.
+
+        Args:
+            given: Values that replace the defaults, by argument name.
+        """
+        return self.space.choices(self._divisible(given))
+
+    def arguments(
+        self, drawn: Mapping[str, Any], given: Mapping[str, Sequence[Any]]
+    ) -> dict[str, Any]:
+        """Returns `space.arguments`. The arguments are those of `SearchSpace.arguments`."""
+        return self.space.arguments(drawn, self._divisible(given))
+
+    def _divisible(self, given: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        if not self.divides or "retaining_rate" not in given:
+            return dict(given)
+        return {**given, "retaining_rate": [rate for rate in given["retaining_rate"] if rate > 0]}
 
 
-METHODS: dict[str, Method] = {
-    "none": Method("without data drop", None),
-    "dropout": Method("standard dropout", StandardDropout, 0.9),
-    "spatial-dropout": Method("SpatialDropout", SpatialDropout, 0.9),
-    "spatial-scale": Method("SpatialScale", SpatialScale, 0.4),
-    # The paper tables no Selectout: Section 2.1's example.
-    "selectout": Method("Selectout", Selectout, 0.9, 0.2),
-    # Top rate as for WRN-20-4 and WRN-20-8, retaining rate as for ResNet-110.
-    "selectscale": Method("SelectScale", SelectScale, 0.4, 0.2),
-}
+class _Registry(Mapping[str, Method]):
+    """The registered methods by name: the paper's in its order, then the others."""
+
+    def __init__(self) -> None:
+        self._methods = {"none": Method("none", "without data drop")}
+
+    def add(self, method: Method) -> None:
+        self._methods[method.name] = method
+
+    def __getitem__(self, name: str) -> Method:
+        return self._methods[name]
+
+    def __iter__(self) -> Iterator[str]:
+        paper = [name for name in PAPER_METHODS if name in self._methods]
+        return iter([*paper, *sorted(set(self._methods) - set(paper))])
+
+    def __len__(self) -> int:
+        return len(self._methods)
+
+
+METHODS = _Registry()
+
+
+def drop_method(
+    name: str, *, title: str, defaults: Mapping[str, Any], space: SearchSpace
+) -> Callable[[T], T]:
+    """Registers a layer class as a drop method, and with Keras under this package's name.
+
+    Args:
+        name: Name on the command line and in recipes.
+        title: Name in tables.
+        defaults: Arguments of the layer if the user gives none, in the order of the tables.
+        space: What a search draws.
+
+    Example:
+
+    ```python
+    @drop_method(
+        "spatial-scale",
+        title="SpatialScale",
+        defaults={"retaining_rate": 0.4},
+        space=SearchSpace({"retaining_rate": SCALE_RATES}),
+    )
+    class SpatialScale(FeatureDrop): ...
+    ```
+    """
+
+    def register(layer: T) -> T:
+        METHODS.add(Method(name, title, layer, defaults, space))
+        return keras.saving.register_keras_serializable(package=PACKAGE)(layer)
+
+    return register
 
 
 def get_method(name: str) -> Method:
-    """Returns the method called `name`, or raises a `ValueError` that lists the names."""
-    if name not in METHODS:
-        raise ValueError(f"Argument `drop` must be one of {list(METHODS)}. Received: drop={name!r}")
-    return METHODS[name]
+    """Returns the method called `name`.
+
+    Raises:
+        TypeError: If `name` is not a string.
+        ValueError: If no method has this name.
+    """
+    return METHODS[as_choice("drop", name, METHODS)]
 
 
-def make_drop(
-    drop: str,
-    *,
-    top_rate: float | None = None,
-    retaining_rate: Any = None,
-    score: Any = None,
-    **kwargs: Any,
-) -> FeatureDrop | None:
+def make_drop(drop: str, **arguments: Any) -> Any:
     """Returns the drop layer of a method, or `None` for `"none"`.
 
     Args:
-        drop: One of `METHODS`.
-        top_rate: As the layer takes it; `None` for the method's own default.
-        retaining_rate: As the layer takes it; `None` for the method's own default.
-        score: As the layer takes it; `None` for the maximum.
-        **kwargs: Further arguments of the layer.
+        drop: Name of a method.
+        **arguments: Arguments of the layer. `None` stands for the method's default.
 
     Raises:
-        ValueError: Where the method is unknown or does not take an argument that is given.
-        TypeError: Where a rate is no number.
+        TypeError: If `drop` is not a string or an argument has the wrong type.
+        ValueError: If the method is unknown, has no such argument, or a value is out of range.
     """
     method = get_method(drop)
-    given = {"top_rate": top_rate, "retaining_rate": retaining_rate, "score": score}
-    allowed = {
-        "top_rate": method.top_rate is not None,
-        "retaining_rate": method.layer is not None,
-        "score": method.top_rate is not None,
-    }
-    for argument, value in given.items():
-        if value is not None and not allowed[argument]:
-            takers = [
-                key
-                for key, other in METHODS.items()
-                if (other.layer if argument == "retaining_rate" else other.top_rate) is not None
-            ]
-            raise ValueError(
-                f"Argument `{argument}` goes with the drops {takers}. "
-                f"Received: {argument}={value!r} with drop={drop!r}"
+    given = {name: value for name, value in arguments.items() if value is not None}
+    for name, value in given.items():
+        if not method.takes(name):
+            takers = [key for key, other in METHODS.items() if other.takes(name)]
+            raise ArgumentValueError.about(
+                name,
+                f"Argument `{name}` goes with the drops {takers}. "
+                f"Received: {name}={shown(value)} with drop={drop!r}",
             )
-    if method.layer is None:
-        return None
-    rates: dict[str, Any] = {
-        "retaining_rate": method.retaining_rate if retaining_rate is None else retaining_rate
-    }
-    if method.top_rate is not None:
-        rates["top_rate"] = method.top_rate if top_rate is None else top_rate
-        rates["score"] = "max" if score is None else score
-    return method.layer(**rates, **kwargs)
+    return None if method.layer is None else method.layer(**{**method.defaults, **given})

@@ -2,14 +2,18 @@
 
 from typing import Any
 
-import keras
-
 from keras_selectscale.layers import factors
+from keras_selectscale.layers.methods import SCALE_RATES, TOP_RATES, SearchSpace, drop_method
 from keras_selectscale.layers.spatial_scale import SpatialScale
 from keras_selectscale.layers.top_ranked import TopRanked
 
 
-@keras.saving.register_keras_serializable(package="keras_selectscale")
+@drop_method(
+    "selectscale",
+    title="SelectScale",
+    defaults={"top_rate": 0.2, "retaining_rate": 0.4},
+    space=SearchSpace({"top_rate": TOP_RATES, "retaining_rate": SCALE_RATES}),
+)
 class SelectScale(TopRanked, SpatialScale):
     """Scales the most important feature maps by random weights and leaves the others alone.
 

@@ -1,16 +1,63 @@
 """Selectout, Eq. (4)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_selectscale.layers import factors, rates, selection
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.methods import TOP_RATES, SearchSpace, drop_method
 from keras_selectscale.layers.top_ranked import TopRanked
 
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
+TOLERANCE = 1e-9
 
-@keras.saving.register_keras_serializable(package="keras_selectscale")
+
+class _ShareSpace(SearchSpace):
+    """Top rates t and shares u, because 1 - p <= t must hold.
+
+        p = highest - u * (highest - max(lowest, 1 - t)),   u in (0, 1]
+
+    With the default range of p, 0.5 to 1, that is p = 1 - u * min(t, 0.5). So a pair that is not
+    feasible is never drawn, and no hyperparameter's range depends on another one.
+    """
+
+    def choices(self, given: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Any, ...]]:
+        """Returns the top rates that some retaining rate allows, and the shares."""
+        values = super().choices(given)
+        bounds = values["retaining_rate"]
+        if not bounds:
+            return {"top_rate": (), "share": ()}
+        return {
+            "top_rate": tuple(
+                top for top in values["top_rate"] if 1 - max(bounds) <= top + TOLERANCE
+            ),
+            "share": SHARES if min(bounds) < max(bounds) else (1.0,),
+        }
+
+    def arguments(
+        self, drawn: Mapping[str, Any], given: Mapping[str, Sequence[Any]]
+    ) -> dict[str, Any]:
+        """Returns the top rate and the retaining rate of a share."""
+        bounds, top_rate = super().choices(given)["retaining_rate"], drawn["top_rate"]
+        highest, lowest = max(bounds), max(min(bounds), 1 - top_rate)
+        rate = round(highest - drawn["share"] * (highest - lowest), 9)
+        return {"top_rate": top_rate, "retaining_rate": rate}
+
+    def infeasible(self) -> str:
+        """Returns the reason why `choices` may be empty."""
+        return "1 - retaining_rate <= top_rate must hold and the retaining rate be above 0"
+
+
+# The paper's tables have no Selectout: these are the rates of the example in Section 2.1. With top
+# rate 0.1, the lowest share drops 2% of the maps, which "can be enough for some networks".
+@drop_method(
+    "selectout",
+    title="Selectout",
+    defaults={"top_rate": 0.2, "retaining_rate": 0.9},
+    space=_ShareSpace({"top_rate": TOP_RATES, "retaining_rate": (0.5, 1.0)}),
+)
 class Selectout(TopRanked, FeatureDrop):
     """Drops feature maps that are picked at random from the most important ones.
 

@@ -2,13 +2,17 @@
 
 from typing import Any
 
-import keras
-
 from keras_selectscale.layers import factors
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_method
 
 
-@keras.saving.register_keras_serializable(package="keras_selectscale")
+@drop_method(
+    "spatial-dropout",
+    title="SpatialDropout",
+    defaults={"retaining_rate": 0.9},
+    space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
+)
 class SpatialDropout(FeatureDrop):
     """Drops whole feature maps at random, and scales the rest up.
 

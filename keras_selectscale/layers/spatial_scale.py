@@ -2,13 +2,17 @@
 
 from typing import Any
 
-import keras
-
 from keras_selectscale.layers import factors
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.methods import SCALE_RATES, SearchSpace, drop_method
 
 
-@keras.saving.register_keras_serializable(package="keras_selectscale")
+@drop_method(
+    "spatial-scale",
+    title="SpatialScale",
+    defaults={"retaining_rate": 0.4},
+    space=SearchSpace({"retaining_rate": SCALE_RATES}),
+)
 class SpatialScale(FeatureDrop):
     """Scales whole feature maps by random weights instead of dropping them.
 

@@ -2,14 +2,19 @@
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_selectscale.layers import factors
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_method
 
 
-@keras.saving.register_keras_serializable(package="keras_selectscale")
+@drop_method(
+    "dropout",
+    title="standard dropout",
+    defaults={"retaining_rate": 0.9},
+    space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
+)
 class StandardDropout(FeatureDrop):
     """Drops single units at random, and scales the rest up.
 

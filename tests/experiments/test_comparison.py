@@ -15,7 +15,7 @@ from keras_selectscale.training.epoch_progress import make_progress
 
 BASE = Recipe(network="resnet-8", dataset="digits", epochs=1, batch_size=64, train_size=100)
 ORDER = ["none", "dropout", "spatial-dropout", "spatial-scale", "selectout", "selectscale"]
-FEW = ["none", "dropout", "selectscale"]
+FEW = ("none", "selectscale", "drop-block")
 
 
 def compare(comparison, folder):
@@ -37,27 +37,13 @@ def custom_gradients():
     return sum(name.startswith("CustomGradient-") for name in ops.gradient_registry.list())
 
 
-def with_few_methods(monkeypatch):
-    """Half of the methods tell what all do, in half of the time."""
-    few = {method: METHODS[method] for method in FEW}
-    monkeypatch.setattr("keras_selectscale.experiments.comparison.METHODS", few)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "comparison"
     before = custom_gradients()
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        with_few_methods(monkeypatch)
-        summary = compare(Comparison(BASE, seeds=2), folder)
+    summary = compare(Comparison(BASE, seeds=2, methods=FEW), folder)
     assert custom_gradients() == before
     return folder, summary
-
-
-@pytest.fixture
-def done(trained, monkeypatch):
-    with_few_methods(monkeypatch)
-    return trained
 
 
 def test_the_cells_are_every_method_with_every_seed_in_the_papers_order():
@@ -73,10 +59,10 @@ def test_the_cells_are_every_method_with_every_seed_in_the_papers_order():
     assert rates["selectscale"] == (0.2, 0.4) and rates["spatial-dropout"] == (None, 0.9)
 
 
-def test_the_summary_is_that_of_the_runs(done):
-    folder, summary = done
+def test_the_summary_is_that_of_the_runs(trained):
+    folder, summary = trained
     assert json.loads((folder / "comparison.json").read_text()) == summary
-    assert list(summary["methods"]) == FEW
+    assert tuple(summary["methods"]) == FEW
     assert (summary["train_images"], summary["test_images"]) == (100, 899)
     for method, row in summary["methods"].items():
         errors = [
@@ -91,8 +77,8 @@ def test_the_summary_is_that_of_the_runs(done):
         assert row["title"] == METHODS[method].title
 
 
-def test_it_says_the_spread_and_what_it_does_not_show(done):
-    _, summary = done
+def test_it_says_the_spread_and_what_it_does_not_show(trained):
+    _, summary = trained
     rows = summary["methods"].values()
     means = [row["mean"] for row in rows]
     pooled = statistics.fmean(row["standard_deviation"] ** 2 for row in rows) ** 0.5
@@ -101,8 +87,8 @@ def test_it_says_the_spread_and_what_it_does_not_show(done):
     assert "does not show" in summary["limits"]
 
 
-def test_the_best_run_is_exported_and_proved(done):
-    folder, summary = done
+def test_the_best_run_is_exported_and_proved(trained):
+    folder, summary = trained
     errors = {
         f"{method}-seed{seed}": error
         for method, row in summary["methods"].items()
@@ -117,17 +103,17 @@ def test_the_best_run_is_exported_and_proved(done):
     assert not list(folder.glob(".*"))
 
 
-def test_when_complete_it_reports_without_training(done, monkeypatch):
-    folder, summary = done
+def test_when_complete_it_reports_without_training(trained, monkeypatch):
+    folder, summary = trained
     monkeypatch.setattr(keras.Model, "fit", lambda *a, **k: pytest.fail("trained again"))
-    again = compare(Comparison(BASE, seeds=2), folder)
+    again = compare(Comparison(BASE, seeds=2, methods=FEW), folder)
     assert again == summary
 
 
-def test_when_interrupted_it_trains_the_cells_that_are_missing(done, tmp_path, monkeypatch):
-    folder, summary = done
+def test_when_interrupted_it_trains_the_cells_that_are_missing(trained, tmp_path, monkeypatch):
+    folder, summary = trained
     shutil.copytree(folder, tmp_path / "again")
-    for name in ("dropout-seed1", "selectscale-seed0"):
+    for name in ("drop-block-seed1", "selectscale-seed0"):
         shutil.rmtree(tmp_path / "again" / "cells" / name)
     (tmp_path / "again" / "comparison.json").unlink()
     fits = []
@@ -135,14 +121,14 @@ def test_when_interrupted_it_trains_the_cells_that_are_missing(done, tmp_path, m
     monkeypatch.setattr(
         keras.Model, "fit", lambda self, *a, **k: (fits.append(1), fit(self, *a, **k))[1]
     )
-    again = compare(Comparison(BASE, seeds=2), tmp_path / "again")
+    again = compare(Comparison(BASE, seeds=2, methods=FEW), tmp_path / "again")
     assert len(fits) == 2
     assert again["methods"] == summary["methods"]  # The seeds decide the cells.
 
 
-def test_another_recipe_in_its_folder_is_refused_before_anything_is_trained(done):
-    folder, _ = done
-    other = Comparison(dataclasses.replace(BASE, epochs=2), seeds=2)
+def test_another_recipe_in_its_folder_is_refused_before_anything_is_trained(trained):
+    folder, _ = trained
+    other = Comparison(dataclasses.replace(BASE, epochs=2), seeds=2, methods=FEW)
     with pytest.raises(ValueError, match="epochs: 1 there, 2 here"):
         other.open(folder)
 

@@ -13,6 +13,7 @@ from keras_selectscale import (
     StandardDropout,
     linear_curriculum,
 )
+from keras_selectscale.layers.methods import METHODS, PAPER_METHODS
 
 SHAPES = [(2, 3, 6), (2, 3, 5, 6), (2, 3, 1, 4, 6)]
 RATE = {"retaining_rate": 0.6, "seed": 1}
@@ -27,6 +28,11 @@ ALL = [
     (SelectScale, {**TOP, "score": "average_pool", "data_format": "channels_first"}, 0),
     (Selectout, SCHEDULED, 1),
     (SelectScale, SCHEDULED, 1),
+    *(
+        (method.layer, {**method.defaults, "seed": 1}, 0)
+        for name, method in METHODS.items()
+        if name not in PAPER_METHODS
+    ),
 ]
 
 
