@@ -1,70 +1,68 @@
 """Selective and soft dropout for Keras: the drop layers of "SelectScale" (IJCAI 2020)."""
 
-import importlib
-import pathlib
-import sys
-from typing import TYPE_CHECKING, Any
+import importlib as _importlib
+import typing as _typing
 
+from keras_selectscale.registration import register_with_keras as _register_with_keras
 from keras_selectscale.version import __version__
 
-if TYPE_CHECKING:
-    from keras_selectscale import models
-    from keras_selectscale.exporting import export, verify_export
-    from keras_selectscale.layers import (
-        FeatureDrop,
-        Selective,
-        Selectout,
-        SelectScale,
-        SpatialDropout,
-        SpatialScale,
-        StandardDropout,
-        exponential_curriculum,
-        linear_curriculum,
+if _typing.TYPE_CHECKING:
+    from keras_selectscale import (
+        benchmarking,
+        data,
+        experiments,
+        exporting,
+        layers,
+        models,
+        recipes,
+        surgery,
+        training,
+        tuning,
     )
+    from keras_selectscale.exporting import export, verify_export
+    from keras_selectscale.layers import *  # noqa: F403
     from keras_selectscale.surgery import drops_active, insert_drops, mc_predict, strip_drops
 
-__all__ = [
-    "FeatureDrop",
-    "SelectScale",
-    "Selective",
-    "Selectout",
-    "SpatialDropout",
-    "SpatialScale",
-    "StandardDropout",
-    "__version__",
-    "drops_active",
-    "export",
-    "exponential_curriculum",
-    "insert_drops",
-    "linear_curriculum",
-    "mc_predict",
+_PACKAGES = (
+    "benchmarking",
+    "data",
+    "experiments",
+    "exporting",
+    "layers",
     "models",
-    "strip_drops",
-    "verify_export",
-]
-EXPORTING = ("export", "verify_export")
-SURGERY = ("drops_active", "insert_drops", "mc_predict", "strip_drops")
+    "recipes",
+    "surgery",
+    "training",
+    "tuning",
+)
+_FUNCTIONS = {
+    "drops_active": "surgery",
+    "export": "exporting",
+    "insert_drops": "surgery",
+    "mc_predict": "surgery",
+    "strip_drops": "surgery",
+    "verify_export": "exporting",
+}
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name on its first use."""
-    if name == "tuning":  # Not in `__all__`: it loads KerasTuner.
-        return importlib.import_module("keras_selectscale.tuning")
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "models":
-        return importlib.import_module("keras_selectscale.models")
-    room = "surgery" if name in SURGERY else "exporting" if name in EXPORTING else "layers"
-    return getattr(importlib.import_module(f"keras_selectscale.{room}"), name)
+def __getattr__(name: str) -> _typing.Any:
+    """Imports a public name on its first use: a package, a function, or a layer."""
+    if name == "__all__":
+        return __dir__()
+    if name in _PACKAGES:
+        return _importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(_importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+    if not name.startswith("_"):
+        layers = _importlib.import_module(f"{__name__}.layers")
+        if name in layers.__all__:
+            return getattr(layers, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__) | {"tuning"})
+    layers = _importlib.import_module(f"{__name__}.layers")
+    return sorted({*_PACKAGES, *_FUNCTIONS, *layers.__all__, "__version__"})
 
 
-# An import registers the layers and the optimizer with Keras, so that files with them load. The
-# command line goes without: its help must not wait for the seconds that a backend takes to start.
-if pathlib.Path(sys.argv[0] if sys.argv else "").stem != "keras-selectscale":
-    importlib.import_module("keras_selectscale.models")
-    importlib.import_module("keras_selectscale.layers")
-    importlib.import_module("keras_selectscale.optimizers")
+_register_with_keras()

@@ -35,7 +35,7 @@ ROOMS = {
     },
 }
 # The ground floor, which every room may use.
-GROUND = {"checks", "environment", "files", "version"}
+GROUND = {"checks", "environment", "files", "registration", "version"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -14,7 +14,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The helps of all commands one after the other, and what each has loaded by then.
 HELPS = """
 import sys
-sys.argv[0] = "keras-selectscale"
 from keras_selectscale.cli.group import COMMANDS, cli, run
 kept = sys.stdout
 for arguments in ([], *([name] for name in COMMANDS), ["tune", "report"]):
@@ -42,12 +41,61 @@ def test_the_helps_of_all_commands_load_no_heavy_package():
     assert lines == wanted
 
 
+def test_the_package_alone_loads_no_other_package():
+    loaded = set(eval(output(IMPORT.format("keras_selectscale"))))
+    bare = set(eval(output("import sys; print(sorted(sys.modules))")))
+    assert loaded - bare - set(sys.stdlib_module_names) == {"keras_selectscale"}
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_the_package_loads_nothing_beside_itself_that_keras_does_not(backend):
+@pytest.mark.parametrize("order", ["keras_selectscale, keras", "keras, keras_selectscale"])
+def test_the_classes_are_registered_whichever_is_imported_first(order, backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    keras, ours = (
-        set(eval(output(IMPORT.format(name), backend))) for name in ("keras", "keras_selectscale")
+    registered = (
+        f"import {order}\n"
+        "for name in ('SelectScale', 'DropPath', 'CoupledSGD'):\n"
+        "    assert keras.saving.get_registered_object('keras_selectscale>' + name), name\n"
     )
-    assert "keras_selectscale" in ours and "numpy" in keras
+    ours = set(eval(output(registered + IMPORT.format("keras"), backend)))
+    keras = set(eval(output(IMPORT.format("keras"), backend)))
     assert ours - keras - set(sys.stdlib_module_names) == {"keras_selectscale"}
+
+
+@pytest.mark.parametrize("name", ["layers.feature_drop", "optimizers", "training"])
+def test_any_part_may_be_imported_first(name):
+    code = f"import keras_selectscale.{name} as part, keras_selectscale, keras; print(part)"
+    code += "; assert keras.saving.get_registered_object('keras_selectscale>SelectScale')"
+    code += "; assert keras.saving.get_registered_object('keras_selectscale>CoupledSGD')"
+    assert "module" in output(code)
+
+
+def test_the_public_names_are_those_of_dir_and_nothing_else():
+    code = """
+import keras_selectscale as ks
+names = dir(ks)
+assert all(not name.startswith("_") for name in names if name != "__version__"), names
+for name in names:
+    getattr(ks, name)
+assert {"data", "exporting", "SelectScale", "DropBlock", "insert_drops"} <= set(names)
+assert not {"importlib", "sys", "typing", "keras", "registration"} & set(names), names
+scope = {}
+exec("from keras_selectscale import *", scope)
+assert set(names) <= set(scope) and scope["SelectScale"] is ks.layers.SelectScale
+try:
+    ks.nothing
+except AttributeError as error:
+    print(error)
+"""
+    assert "module 'keras_selectscale' has no attribute 'nothing'" in output(code)
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "keras_selectscale", "--version"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and done.stdout.startswith("keras-selectscale, version")

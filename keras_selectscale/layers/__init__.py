@@ -1,32 +1,31 @@
-"""The drop layers, and what they are made of."""
+"""The drop layers.
 
-from keras_selectscale.layers.average_pool_score import AveragePoolScore
-from keras_selectscale.layers.curriculum import exponential_curriculum, linear_curriculum
-from keras_selectscale.layers.drop_block import DropBlock
-from keras_selectscale.layers.drop_path import DropPath
-from keras_selectscale.layers.exponential_curriculum import ExponentialCurriculum
-from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate
-from keras_selectscale.layers.select_scale import SelectScale
-from keras_selectscale.layers.selective import Selective
-from keras_selectscale.layers.selectout import Selectout
-from keras_selectscale.layers.spatial_dropout import SpatialDropout
-from keras_selectscale.layers.spatial_scale import SpatialScale
-from keras_selectscale.layers.standard_dropout import StandardDropout
+The import of a layer's file registers it as a drop method.
+"""
 
-__all__ = [
-    "AveragePoolScore",
-    "DropBlock",
-    "DropPath",
-    "ExponentialCurriculum",
-    "FeatureDrop",
-    "ScaledDropRate",
-    "SelectScale",
-    "Selective",
-    "Selectout",
-    "SpatialDropout",
-    "SpatialScale",
-    "StandardDropout",
-    "exponential_curriculum",
-    "linear_curriculum",
-]
+import types as _types
+
+import keras as _keras  # First, because Keras imports this package when it is imported itself.
+
+from keras_selectscale.layers.average_pool_score import AveragePoolScore as AveragePoolScore
+from keras_selectscale.layers.curriculum import exponential_curriculum as exponential_curriculum
+from keras_selectscale.layers.curriculum import linear_curriculum as linear_curriculum
+from keras_selectscale.layers.drop_block import DropBlock as DropBlock
+from keras_selectscale.layers.drop_path import DropPath as DropPath
+from keras_selectscale.layers.exponential_curriculum import (
+    ExponentialCurriculum as ExponentialCurriculum,
+)
+from keras_selectscale.layers.feature_drop import FeatureDrop as FeatureDrop
+from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate as ScaledDropRate
+from keras_selectscale.layers.select_scale import SelectScale as SelectScale
+from keras_selectscale.layers.selective import Selective as Selective
+from keras_selectscale.layers.selectout import Selectout as Selectout
+from keras_selectscale.layers.spatial_dropout import SpatialDropout as SpatialDropout
+from keras_selectscale.layers.spatial_scale import SpatialScale as SpatialScale
+from keras_selectscale.layers.standard_dropout import StandardDropout as StandardDropout
+
+__all__ = sorted(
+    name
+    for name, value in globals().items()
+    if not name.startswith("_") and not isinstance(value, _types.ModuleType)
+)
