@@ -49,7 +49,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         _say(f"{where}: {error.format_message()}")
         return 2
     except ModuleNotFoundError as error:
-        _say(f"keras-selectscale: this needs the package {error.name}, which is not installed")
+        _say(f"keras-selectscale: {error}")
         return 2
     except MemoryError as error:
         _say(f"keras-selectscale: not enough memory: {error}")

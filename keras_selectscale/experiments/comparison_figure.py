@@ -1,9 +1,10 @@
 """The picture of a comparison."""
 
-import importlib.util
 import os
 import pathlib
 from typing import Any
+
+from keras_selectscale.environment import require
 
 
 def check_drawable() -> None:
@@ -12,8 +13,7 @@ def check_drawable() -> None:
     Raises:
         ModuleNotFoundError: Where matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ModuleNotFoundError("No module named 'matplotlib'", name="matplotlib")
+    require("matplotlib", "cli", "A picture")
 
 
 def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:

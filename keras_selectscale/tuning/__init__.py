@@ -1,5 +1,9 @@
 """The search for top rate and retaining rate, with KerasTuner."""
 
+from keras_selectscale.environment import require
+
+require("keras_tuner", "tune", "A search")
+
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.drop_tuner import DropTuner
 from keras_selectscale.tuning.rate_space import RateSpace
