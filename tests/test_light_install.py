@@ -26,8 +26,9 @@ while waiting:
         required = importlib.metadata.requires(name) or ()
     except importlib.metadata.PackageNotFoundError:
         continue
+    none = {"extra": ""}
     needed = map(Requirement, required)
-    waiting += [each.name for each in needed if not each.marker or each.marker.evaluate({"extra": ""})]
+    waiting += [each.name for each in needed if not each.marker or each.marker.evaluate(none)]
 for module, owners in importlib.metadata.packages_distributions().items():
     if not {re.sub("[-_.]+", "-", owner).lower() for owner in owners} & allowed:
         if module not in ("keras_selectscale", "_distutils_hack", "pkg_resources"):

@@ -34,7 +34,7 @@ def test_without_matplotlib_it_ends_before_anything_is_trained(command, tmp_path
         importlib.util, "find_spec", lambda name: None if name == "matplotlib" else found(name)
     )
     status, out, err = command(*TINY)
-    assert (status, out) == (2, "") and "matplotlib, which is not installed" in err
+    assert (status, out) == (2, "") and "keras-selectscale[cli]" in err
     assert err.count("\n") == 1 and list(tmp_path.iterdir()) == []
 
 
