@@ -58,10 +58,8 @@ def message(call):
     except ModuleNotFoundError as error:
         return str(error)
 
-recipe = lambda: ks.training.Recipe(network="resnet-8", dataset="digits")
 for call, extra in (
     (lambda: ks.tuning.RateSpace, "tune"),
-    (lambda: ks.data.load("digits"), "data"),
     (lambda: __import__("keras_selectscale.cli").cli.main(), "cli"),
 ):
     said = message(call)

@@ -43,21 +43,7 @@ class DropBlock(FeatureDrop):
             is the identity.
         shared: Whether all feature maps of a sample share one mask. By default each map has its
             own, which the paper found to work better.
-        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
-
-    Call arguments:
-        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
-        training: Whether to draw. If `False` or omitted, `inputs` is returned unchanged.
-
-    Input shape:
-        (batch, ..., channels) or (batch, channels, ...), depending on `data_format`.
-
-    Output shape:
-        Same as the input shape.
-
-    Raises:
-        TypeError: If an argument has the wrong type.
-        ValueError: If an argument is out of range, or the input is not a batch of feature maps.
+        {shared}
 
     Example:
 

@@ -15,6 +15,31 @@ from keras_selectscale.checks import ArgumentValueError, as_choice, shown
 
 T = TypeVar("T", bound=type)
 
+# Stands for `SHARED` in the docstring of a layer.
+MARK = "{shared}"
+# What the docstrings of all layers have in common, below their own arguments.
+SHARED = """\
+        data_format: `"channels_last"` or `"channels_first"`; `None` means
+            `keras.config.image_data_format()`.
+        seed: Integer in [0, 2**31), or `None` for a seed drawn at random.
+        **kwargs: `name`, `dtype` and `trainable`, as in `keras.layers.Layer`. `dtype` must compute
+            in floating point.
+
+    Call arguments:
+        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
+        training: Whether to draw. If `False` or omitted, `inputs` is returned unchanged.
+
+    Input shape:
+        (batch, ..., channels) or (batch, channels, ...), depending on `data_format`, with one to
+        three spatial axes.
+
+    Output shape:
+        Same as the input shape.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, or the input is not a batch of feature maps."""
+
 PACKAGE = "keras_selectscale"
 # The paper's tables, in their order. Other methods follow in the order of their names.
 PAPER_METHODS = (
@@ -181,10 +206,16 @@ def drop_method(
     """
 
     def register(layer: T) -> T:
+        layer.__doc__ = with_shared_text(layer.__doc__)
         METHODS.add(Method(name, title, layer, defaults, space))
         return keras.saving.register_keras_serializable(package=PACKAGE)(layer)
 
     return register
+
+
+def with_shared_text(docstring: str | None) -> str | None:
+    """Returns a docstring in which `SHARED` replaces the line `{shared}`."""
+    return docstring and docstring.replace(f"        {MARK}", SHARED)
 
 
 def get_method(name: str) -> Method:

@@ -1,4 +1,4 @@
-"""SelectScale, Eq. (6)."""
+"""Random weights for the most important feature maps, Eq. (6) of the paper."""
 
 from typing import Any
 
@@ -17,38 +17,24 @@ from keras_selectscale.layers.top_ranked import TopRanked
 class SelectScale(TopRanked, SpatialScale):
     """Scales the most important feature maps by random weights and leaves the others alone.
 
-    The paper's main method. A network stops learning when the patterns that it has suffice; to
-    weaken or strengthen just the maps on which it leans makes it look for further ones, with less
-    needless noise than a drop that hits every map.
+    This is the paper's main method. A network stops learning when the patterns that it has found
+    suffice. Weakening or strengthening at random only the maps on which it relies makes it look for
+    more patterns, with less noise than a drop that affects every map.
 
         y = r * x,   r ~ Uniform(q, 2 - q) for the top t feature maps of each sample, 1 elsewhere
 
     The k = max(1, round half up of t * c) maps with the highest scores are scaled, all of them.
     Here q is the *retaining rate*, as in the paper's tables, its Figure 4 and its text: 0 is the
-    strongest, Uniform(0, 2), and 1 the identity. Eq. (6) prints Uniform(1 - q, 1 + q) with another
-    q, the *half-width* of the noise; that q is `1 - retaining_rate`.
+    strongest, Uniform(0, 2), and 1 is the identity. Eq. (6) prints Uniform(1 - q, 1 + q), in which
+    q is the *half-width* of the noise, `1 - retaining_rate`.
 
     Args:
         top_rate: t in (0, 1], the share of the feature maps of each sample that is scaled. Section
-            4 suggests 0.1 or 0.2 to whoever does not want to tune it.
+            4 suggests 0.1 or 0.2 if it is not tuned.
         retaining_rate: q in [0, 1], or a schedule of it.
         score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
             `(inputs, channel_axis) -> (batch, channels)`.
-        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
-
-    Call arguments:
-        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
-        training: Whether to draw. `False` and absent give `inputs` itself.
-
-    Input shape:
-        (batch, …, channels) or (batch, channels, …) by `data_format`.
-
-    Output shape:
-        That of the input.
-
-    Raises:
-        TypeError: Where a rate is no number.
-        ValueError: Where an argument is out of its range, or the input is no batch of feature maps.
+        {shared}
 
     Example:
 

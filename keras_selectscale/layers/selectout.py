@@ -1,4 +1,4 @@
-"""Selectout, Eq. (4)."""
+"""Dropout of some of the most important feature maps, Eq. (4) of the paper."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,8 +61,8 @@ class _ShareSpace(SearchSpace):
 class Selectout(TopRanked, FeatureDrop):
     """Drops feature maps that are picked at random from the most important ones.
 
-    Very strong: in the paper's Figure 3, dropping about 6% of the maps all but disables a trained
-    network. `SelectScale` is the mild one.
+    It is very strong: in the paper's Figure 3, dropping about 6% of the maps almost disables a
+    trained network. `SelectScale` is the mild version.
 
         y = r * x / p,   r = S(x, t, p) in {0, 1} for each feature map of each sample
 
@@ -77,22 +77,9 @@ class Selectout(TopRanked, FeatureDrop):
             of it. 1 is the identity.
         score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
             `(inputs, channel_axis) -> (batch, channels)`.
-        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
+        {shared}
 
-    Call arguments:
-        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
-        training: Whether to draw. `False` and absent give `inputs` itself.
-
-    Input shape:
-        (batch, …, channels) or (batch, channels, …) by `data_format`.
-
-    Output shape:
-        That of the input.
-
-    Raises:
-        TypeError: Where a rate is no number.
-        ValueError: Where an argument is out of its range, `1 - retaining_rate > top_rate`, or the
-            input is no batch of feature maps.
+    A `ValueError` is also raised if `1 - retaining_rate > top_rate`.
 
     Example:
 

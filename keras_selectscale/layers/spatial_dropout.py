@@ -1,4 +1,4 @@
-"""SpatialDropout, Eq. (3)."""
+"""Dropout of whole feature maps, Eq. (3) of the paper."""
 
 from typing import Any
 
@@ -14,31 +14,18 @@ from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_me
     space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
 )
 class SpatialDropout(FeatureDrop):
-    """Drops whole feature maps at random, and scales the rest up.
+    """Drops whole feature maps at random and scales the others up.
 
     The units of one map are strongly correlated, so that dropping some of them hides little from
-    the next layer; this drops the map. One layer for every rank, where Keras has three.
+    the next layer. This layer drops the whole map. One layer serves every rank, where Keras has
+    three.
 
         y = r * x / p,   r ~ Bernoulli(p) for each feature map of each sample
 
     Args:
         retaining_rate: p in (0, 1], the share of maps that is kept, or a schedule of it. Keras'
             `rate` is 1 - p. 1 is the identity.
-        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
-
-    Call arguments:
-        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
-        training: Whether to draw. `False` and absent give `inputs` itself.
-
-    Input shape:
-        (batch, …, channels) or (batch, channels, …) by `data_format`.
-
-    Output shape:
-        That of the input.
-
-    Raises:
-        TypeError: Where `retaining_rate` is neither number nor schedule.
-        ValueError: Where an argument is out of its range, or the input is no batch of feature maps.
+        {shared}
 
     Example:
 

@@ -1,4 +1,4 @@
-"""SpatialScale, Eq. (5)."""
+"""Random weights for all feature maps, Eq. (5) of the paper."""
 
 from typing import Any
 
@@ -16,32 +16,18 @@ from keras_selectscale.layers.methods import SCALE_RATES, SearchSpace, drop_meth
 class SpatialScale(FeatureDrop):
     """Scales whole feature maps by random weights instead of dropping them.
 
-    Milder and easier to tune than SpatialDropout: no map is lost, and the mean is kept without a
-    division.
+    It is milder than `SpatialDropout` and easier to tune: no map is lost, and the mean is kept
+    without a division.
 
         y = r * x,   r ~ Uniform(q, 2 - q) for each feature map of each sample
 
     Here q is the *retaining rate*, as in the paper's tables, its Figure 4 and its text: 0 is the
-    strongest, Uniform(0, 2), and 1 the identity. Eq. (5) prints Uniform(1 - q, 1 + q) with another
-    q, the *half-width* of the noise; that q is `1 - retaining_rate`.
+    strongest, Uniform(0, 2), and 1 is the identity. Eq. (5) prints Uniform(1 - q, 1 + q), in which
+    q is the *half-width* of the noise, `1 - retaining_rate`.
 
     Args:
         retaining_rate: q in [0, 1], or a schedule of it.
-        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
-
-    Call arguments:
-        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
-        training: Whether to draw. `False` and absent give `inputs` itself.
-
-    Input shape:
-        (batch, …, channels) or (batch, channels, …) by `data_format`.
-
-    Output shape:
-        That of the input.
-
-    Raises:
-        TypeError: Where `retaining_rate` is neither number nor schedule.
-        ValueError: Where an argument is out of its range, or the input is no batch of feature maps.
+        {shared}
 
     Example:
 

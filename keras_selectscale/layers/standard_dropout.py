@@ -1,4 +1,4 @@
-"""Standard dropout, Eq. (2)."""
+"""Standard dropout, Eq. (2) of the paper."""
 
 from typing import Any
 
@@ -16,30 +16,17 @@ from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_me
     space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
 )
 class StandardDropout(FeatureDrop):
-    """Drops single units at random, and scales the rest up.
+    """Drops single units at random and scales the others up.
 
-    The baseline of the paper's tables: `keras.layers.Dropout` said by its retaining rate.
+    This is the baseline of the paper's tables: `keras.layers.Dropout`, with its retaining rate as
+    the argument.
 
-        y = r * x / p,   r ~ Bernoulli(p) for each unit by itself
+        y = r * x / p,   r ~ Bernoulli(p) for each unit
 
     Args:
         retaining_rate: p in (0, 1], the share of units that is kept, or a schedule of it. Keras'
             `rate` is 1 - p. 1 is the identity.
-        **kwargs: `data_format`, `seed`, `name`, `dtype` and `trainable`, as in `FeatureDrop`.
-
-    Call arguments:
-        inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
-        training: Whether to draw. `False` and absent give `inputs` itself.
-
-    Input shape:
-        (batch, …, channels) or (batch, channels, …) by `data_format`.
-
-    Output shape:
-        That of the input.
-
-    Raises:
-        TypeError: Where `retaining_rate` is neither number nor schedule.
-        ValueError: Where an argument is out of its range, or the input is no batch of feature maps.
+        {shared}
 
     Example:
 
