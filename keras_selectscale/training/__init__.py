@@ -1,13 +1,14 @@
 """Training runs: a recipe, its folder, and the function that trains."""
 
+from keras_selectscale import environment
 from keras_selectscale.optimizers import CoupledSGD
 from keras_selectscale.training.building import build_model
 from keras_selectscale.training.checkpoints import load_checkpoint
 from keras_selectscale.training.damaged_run_error import DamagedRunError
 from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.evaluation import evaluate
-from keras_selectscale.training.fit import train
 from keras_selectscale.training.recipe import Recipe
+from keras_selectscale.training.run import train
 from keras_selectscale.training.run_folder import RunFolder
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Recipe",
     "RunFolder",
     "build_model",
+    "environment",
     "evaluate",
     "load_checkpoint",
     "train",

@@ -16,6 +16,7 @@ from keras_selectscale.data import AnyImages, ImageData, StreamedImages
 from keras_selectscale.layers.methods import get_method, make_drop
 from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.training import CoupledSGD, Recipe
+from keras_selectscale.training.fit import fit
 from keras_selectscale.training.speed import check_jit, decide_jit
 from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
 
@@ -205,22 +206,16 @@ class DropHyperModel(keras_tuner.HyperModel):
         steps = datasets.steps_per_epoch(images, recipe.batch_size)
         if self.compiles:
             self._compile(model, recipe.make_optimizer(steps))
-        with datasets.image_errors():
-            history = model.fit(
-                datasets.training_batches(
-                    images,
-                    batch_size=recipe.batch_size,
-                    seed=seed,
-                    first_step=initial_epoch * steps,
-                ),
-                validation_data=datasets.evaluation_batches(images, batch_size=recipe.batch_size),
-                steps_per_epoch=steps,
-                initial_epoch=initial_epoch,
-                epochs=recipe.epochs if epochs is None else epochs,
-                callbacks=list(callbacks),
-                shuffle=False,  # The batches are.
-                verbose=0,
-            ).history
+        history = fit(
+            model,
+            images,
+            batch_size=recipe.batch_size,
+            epochs=recipe.epochs if epochs is None else epochs,
+            seed=seed,
+            first_step=initial_epoch * steps,
+            validate=True,
+            callbacks=callbacks,
+        )
         stops = any(isinstance(each, keras.callbacks.EarlyStopping) for each in callbacks)
         accuracies = history["val_accuracy"]
         epoch = accuracies.index(max(accuracies)) if stops else len(accuracies) - 1

@@ -1,216 +1,106 @@
-import dataclasses
+"""The one training path: the same steps for every caller, from any step."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
-from keras_selectscale import FeatureDrop, data
-from keras_selectscale.training import (
-    DamagedRunError,
-    Recipe,
-    RunFolder,
-    build_model,
-    evaluate,
-    train,
-)
+from keras_selectscale import data
+from keras_selectscale.training import device_loop
+from keras_selectscale.training.fit import fit
+from tests.training.one_path import build
 
-RECIPE = Recipe(
-    network="resnet-8",
-    dataset="digits",
-    drop="selectout",
-    curriculum="linear",
-    epochs=3,
-    batch_size=64,
-    train_size=200,
-    seed=3,
-)
+ROOT = pathlib.Path(__file__).parents[2]
 
 
-class Killed(Exception):
-    """Stands for a run that ends in the middle."""
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_a_trial_of_a_search_trains_as_a_run_does(tmp_path, backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"the package {backend} is not installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.training.one_path", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["weights"] == 0 and found["loss"] == 0 and found["epochs"] == 3
+    # The two evaluate with different batch sizes.
+    assert found["test_error"] < 0.2
+
+
+def trained(images, first_step=0, weights=None, **options):
+    keras.utils.set_random_seed(1)
+    model = build()
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    if weights is not None:
+        model.set_weights(weights)
+    options = {"batch_size": 20, "epochs": 2, "seed": 5, **options}
+    return model, fit(model, images, first_step=first_step, **options)
+
+
+class Steps(keras.callbacks.Callback):
+    """Keeps the weights after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        if hasattr(self.model, "jax_state_sync"):
+            self.model.jax_state_sync()
+        self.weights.append(self.model.get_weights())
 
 
 @pytest.fixture(scope="module")
 def images():
-    return data.load("digits", train_size=200, seed=3)
+    return data.load("digits", train_size=50)
 
 
-def run(recipe, path, images, **options):
-    folder = RunFolder(path)
-    folder.open(recipe.as_json(), {})
-    return folder, train(recipe, folder, images, tensorboard=False, **options)
-
-
-def states(path):
-    """Returns everything that a checkpoint holds, the random states of the drops included."""
-    model = keras.models.load_model(path)
-    values = [keras.ops.convert_to_numpy(w.value) for w in model.weights]
-    values += [keras.ops.convert_to_numpy(v.value) for v in model.optimizer.variables]
-    drops = [layer for layer in model.layers if isinstance(layer, FeatureDrop)]
-    assert len(drops) == 7
-    return values + [keras.ops.convert_to_numpy(d.seed_generator.state.value) for d in drops]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, images):
-    return run(RECIPE, tmp_path_factory.mktemp("runs") / "whole", images)
-
-
-def test_a_run_leaves_its_folder_complete(whole):
-    folder, result = whole
-    rows = folder.read_history()
-    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert all(0 <= float(row["accuracy"]) <= 1 for row in rows)
-    assert folder.read_result() == result
-    assert set(result) == {
-        "test_error",
-        "test_loss",
-        "train_error",
-        "parameters",
-        "epochs",
-        "seconds",
-        "images_per_second",
-    }
-    assert 0 <= result["test_error"] <= 100 and result["epochs"] == 3
-    assert not [path for path in folder.path.iterdir() if path.name.startswith(".")]
-
-
-def test_it_learns(tmp_path, images):
-    recipe = dataclasses.replace(
-        RECIPE,
-        drop="none",
-        curriculum="none",
-        top_rate=None,
-        retaining_rate=None,
-        score=None,
-        epochs=8,
-        batch_size=32,
-    )
-    result = run(recipe, tmp_path / "run", images)[1]
-    assert result["train_error"] < 20 < 90
-    assert result["test_error"] < 40
-
-
-def test_the_checkpoint_is_the_model_that_was_tested(whole, images):
-    folder, result = whole
-    found = evaluate(keras.models.load_model(folder.checkpoint_path), images)
-    assert found["error"] == result["test_error"]
-    assert found["loss"] == pytest.approx(result["test_loss"], rel=1e-6)
-
-
-def test_one_recipe_is_one_run(whole, tmp_path, images):
-    again, _ = run(RECIPE, tmp_path / "again", images)
-    for ours, theirs in zip(
-        states(again.checkpoint_path), states(whole[0].checkpoint_path), strict=True
-    ):
+@pytest.mark.parametrize("first_step", [1, 3, 5])
+def test_it_starts_at_any_step(images, first_step):
+    steps = Steps()
+    whole, history = trained(images, callbacks=[steps])
+    assert len(steps.weights) == 6 and len(history["loss"]) == 2
+    rest, logs = trained(images, first_step, steps.weights[first_step - 1])
+    for ours, theirs in zip(rest.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert again.read_history() == whole[0].read_history()
+    assert len(logs["loss"]) == 2 - first_step // 3
 
 
-def test_another_seed_is_another_run(whole, tmp_path, images):
-    other, _ = run(dataclasses.replace(RECIPE, seed=4, epochs=1), tmp_path / "other", images)
-    assert other.read_history()[0] != whole[0].read_history()[0]
+def test_a_training_that_is_done_takes_no_step(images):
+    start, logs = trained(images, first_step=6)
+    assert logs == {}
 
 
-class Kill(keras.callbacks.Callback):
-    """Ends the run in the middle of its second epoch."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        if (self.epoch, batch) == (1, 1):
-            raise Killed
-
-
-def test_an_interrupted_run_goes_on_to_the_same_end(whole, tmp_path, images):
-    with pytest.raises(Killed):
-        run(RECIPE, tmp_path / "run", images, checkpoint_seconds=0.0, callbacks=[Kill()])
-    folder = RunFolder(tmp_path / "run")
-    assert len(folder.read_history()) == 1 and folder.read_result() is None
-    run(RECIPE, tmp_path / "run", images)
-    assert folder.read_history() == whole[0].read_history()
-    for ours, theirs in zip(
-        states(folder.checkpoint_path), states(whole[0].checkpoint_path), strict=True
-    ):
+def test_it_validates_after_each_epoch_without_changing_the_training(images):
+    plain, _ = trained(images)
+    model, history = trained(images, validate=True)
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert len(history["val_loss"]) == 2
+    for ours, theirs in zip(model.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    found = model.evaluate(data.evaluation_batches(images, batch_size=20), verbose=0)
+    np.testing.assert_allclose(found[0], history["val_loss"][-1], rtol=1e-5)
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_again(whole, tmp_path, images):
-    with pytest.raises(Killed):
-        run(RECIPE, tmp_path / "run", images, checkpoint_seconds=1e9, callbacks=[Kill()])
-    assert not (tmp_path / "run" / "checkpoint.keras").exists()
-    folder, _ = run(RECIPE, tmp_path / "run", images)
-    assert folder.read_history() == whole[0].read_history()
-
-
-def test_a_run_that_is_done_reports_at_once(whole, images, monkeypatch):
-    folder, result = whole
-    monkeypatch.setattr(keras.Model, "fit", lambda *a, **k: pytest.fail("trained again"))
-    assert train(RECIPE, folder, images) == result
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_path, images):
-    recipe = dataclasses.replace(RECIPE, learning_rate=1e30)
-    with pytest.raises(FloatingPointError, match="loss is .* after step"):
-        run(recipe, tmp_path / "run", images, checkpoint_seconds=1e9)
-    assert not (tmp_path / "run" / "checkpoint.keras").exists()
-    assert not (tmp_path / "run" / "result.json").exists()
-
-
-def test_the_seed_decides_the_initial_weights(images):
-    def first_kernel(seed):
-        model = build_model(dataclasses.replace(RECIPE, seed=seed), images, 4)
-        return keras.ops.convert_to_numpy(model.get_layer("stem_conv").kernel.value)
-
-    np.testing.assert_array_equal(first_kernel(3), first_kernel(3))
-    assert not np.array_equal(first_kernel(3), first_kernel(4))
-
-
-def test_tensorboard_logs_are_written(tmp_path, images):
-    folder = RunFolder(tmp_path / "run")
-    recipe = dataclasses.replace(RECIPE, epochs=1)
-    folder.open(recipe.as_json(), {})
-    train(recipe, folder, images)
-    assert list(folder.log_path.rglob("events.out.tfevents.*"))
-
-
-def test_group_factors_place_and_scale_the_drops(images):
-    recipe = dataclasses.replace(
-        RECIPE, drop="spatial-scale", curriculum="none", top_rate=None, retaining_rate=0.2,
-        score=None, group_factors=((2, 0.5), (3, 1.0)),
-    )  # fmt: skip
-    model = build_model(recipe, images, 4)
-    rates = {la.name: la.retaining_rate for la in model.layers if isinstance(la, FeatureDrop)}
-    assert rates == {
-        f"group{group}_block1_{conv}_drop": pytest.approx(rate)
-        for group, rate in ((2, 0.6), (3, 0.2))
-        for conv in (1, 2)
-    }
-
-
-def test_a_test_loss_that_is_not_finite_is_no_result(tmp_path, images):
-    # One step an epoch: the loss is taken before the step that ruins the weights.
-    recipe = dataclasses.replace(RECIPE, learning_rate=1e30, batch_size=200, epochs=1)
-    with pytest.raises(FloatingPointError, match="loss"):
-        run(recipe, tmp_path / "run", images)
-    assert RunFolder(tmp_path / "run").read_result() is None
-
-
-def test_a_run_that_a_callback_stops_is_done_there(tmp_path, images):
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.stop_training = True
-
-    folder, result = run(RECIPE, tmp_path / "run", images, callbacks=[Stop()])
-    assert result["epochs"] == 1 and len(folder.read_history()) == 1
-    assert folder.checkpoint_path.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"not a model"])
-def test_a_damaged_checkpoint_is_named(tmp_path, images, content):
-    folder = RunFolder(tmp_path / "run")
-    folder.open(RECIPE.as_json(), {})
-    folder.checkpoint_path.write_bytes(content)
-    with pytest.raises(DamagedRunError, match="checkpoint.keras is damaged"):
-        train(RECIPE, folder, images)
+@pytest.mark.parametrize("begin", [0, 3, 7, 9, 10])
+def test_dispatches_cover_an_epoch(begin):
+    found = list(device_loop.dispatches(begin, images=205, batch_size=20, most=4))
+    steps = [number for first, count, _ in found for number in range(first, first + count)]
+    assert steps == list(range(begin, 11))
+    assert [size for *_, size in found] == [20] * (len(found) - 1) + [5]
+    assert all((first % 4 == 0 or first in (begin, 10)) and count <= 4 for first, count, _ in found)

@@ -1,0 +1,186 @@
+"""Training on JAX with the images on the device and many steps per dispatch."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_selectscale.data import ImageData, device_batches, steps_per_epoch
+from keras_selectscale.data.evaluation_sequence import EvaluationSequence
+from keras_selectscale.training.devices import Devices
+
+
+def fit(
+    model: keras.Model,
+    images: ImageData,
+    *,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    first_step: int,
+    validate: bool,
+    devices: Devices,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> dict[str, list[float]]:
+    """Trains as Keras' `fit` does, on images that never leave the device.
+
+    Keras' `fit` asks the host for every batch. Here one dispatch is a compiled loop over many
+    steps. Each step selects, augments and normalizes its images and then is Keras' own
+    `train_step`. The loop follows the protocol of Keras' JAX trainer, with its private names (they
+    occur only here): the state lives outside of the model during an epoch, and a callback that
+    needs the variables calls `jax_state_sync`. Keras has no public way to train with a custom loop
+    and its own callbacks.
+
+    The arguments are those of `training.fit.fit`; the metrics of `model` are built.
+    """
+    steps = steps_per_epoch(images, batch_size)
+    run = _Steps(model, images, batch_size, seed, devices)
+    held_out = EvaluationSequence(images, batch_size, "test") if validate else None
+    listeners = keras.callbacks.CallbackList(
+        callbacks, add_history=True, model=model, epochs=epochs, steps=steps
+    )
+    logs: dict[str, float] = {}
+    model.stop_training = False
+    listeners.on_train_begin()
+    try:
+        for epoch in range(first_step // steps, epochs):
+            begin = max(first_step - epoch * steps, 0)
+            model.reset_metrics()
+            listeners.on_epoch_begin(epoch)
+            order = run.shuffle(epoch)
+            model._jax_state_synced = True
+            for first, count, size in dispatches(
+                begin, images.train_count, batch_size, devices.steps_at_a_time()
+            ):
+                listeners.on_train_batch_begin(first - begin)
+                if model._jax_state_synced:
+                    state = model._get_jax_state(
+                        trainable_variables=True,
+                        non_trainable_variables=True,
+                        optimizer_variables=True,
+                        metrics_variables=True,
+                        purge_model_variables=True,
+                    )
+                    model._jax_state_synced = False
+                state, rows = run.dispatch(state, order, epoch, first, count, size)
+                names = ("trainable", "non_trainable", "optimizer", "metrics")
+                model._jax_state = {
+                    f"{name}_variables": values for name, values in zip(names, state, strict=True)
+                }
+                last = _last_row(rows)
+                listeners.on_train_batch_end(
+                    first - begin + last,
+                    {name: float(values[last]) for name, values in rows.items()},
+                )
+                if model.stop_training:
+                    break
+            model.jax_state_sync()
+            logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+            if held_out is not None:
+                found = model.evaluate(held_out, callbacks=listeners, return_dict=True, verbose=0)
+                logs |= {f"val_{name}": float(value) for name, value in found.items()}
+            listeners.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        model.optimizer.finalize_variable_values(model.trainable_weights)
+        listeners.on_train_end(logs)
+    finally:
+        model.jax_state_sync()
+        model._jax_state = None
+    return model.history.history
+
+
+class _Steps:
+    """The compiled functions of a training: an epoch's order, one step, and many steps."""
+
+    def __init__(
+        self, model: keras.Model, images: ImageData, batch_size: int, seed: int, devices: Devices
+    ):
+        import jax
+        import jax.numpy as jnp
+
+        batch_sharding, whole_sharding = devices.shardings()
+        self.source = device_batches.on_device(images, whole_sharding)
+
+        def make(source: Any, order: Any, epoch: Any, number: Any, size: int) -> Any:
+            chosen = jax.lax.dynamic_slice(order, (number * batch_size,), (size,))
+            step = epoch * steps_per_epoch(images, batch_size) + number
+            batch = device_batches.make_batch(source, chosen, images.augmentation, seed, step)
+            if batch_sharding is None:
+                return batch
+            return jax.lax.with_sharding_constraint(batch, batch_sharding)
+
+        def whole(state: Any, logs: Any) -> tuple[Any, Any]:
+            if whole_sharding is None:
+                return state, logs
+            return jax.lax.with_sharding_constraint((state, logs), whole_sharding)
+
+        def train_step(state: Any, batch: Any) -> tuple[Any, Any]:
+            logs, state = model.train_step(state, batch)
+            return whole(state, jax.tree.map(lambda value: value[None], logs))
+
+        def train_steps(
+            state: Any, source: Any, order: Any, epoch: Any, first: Any, count: int, size: int
+        ) -> tuple[Any, Any]:
+            def one(state: Any, number: Any) -> tuple[Any, Any]:
+                logs, state = model.train_step(state, make(source, order, epoch, number, size))
+                return state, logs
+
+            return whole(*jax.lax.scan(one, state, first + jnp.arange(count)))
+
+        self._many = jax.jit(train_steps, static_argnames=("count", "size"), donate_argnums=0)
+        # A single step is faster on a finished batch than on one that it makes itself.
+        self._ready = jax.jit(make, static_argnames="size")
+        self._single = jax.jit(train_step, donate_argnums=0)
+        self.shuffle = jax.jit(
+            functools.partial(device_batches.epoch_order, images.train_count, seed),
+            out_shardings=whole_sharding,
+        )
+
+    def dispatch(
+        self, state: Any, order: Any, epoch: int, first: int, count: int, size: int
+    ) -> tuple[Any, dict[str, np.ndarray]]:
+        """Takes `count` steps and returns the state and the logs of each step."""
+        if count > 1:
+            state, logs = self._many(
+                state, self.source, order, epoch, first, count=count, size=size
+            )
+        else:
+            batch = self._ready(self.source, order, epoch, first, size=size)
+            state, logs = self._single(state, batch)
+        return state, {name: np.asarray(values) for name, values in logs.items()}
+
+
+def _last_row(rows: dict[str, np.ndarray]) -> int:
+    """Returns the number of the row to report: the diverging step if there is one.
+
+    Once NaN, the running mean of the loss stays NaN; the first such row is the diverging step.
+    """
+    bad = np.flatnonzero(~np.isfinite(rows["loss"]))
+    return int(bad[0]) if bad.size else len(rows["loss"]) - 1
+
+
+def dispatches(
+    begin: int, images: int, batch_size: int, most: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yields the first step, the number of steps and the batch size of each dispatch of an epoch.
+
+    Dispatches start at multiples of `most`, wherever a run continues, so that it uses the same
+    compiled loops as before. A smaller last batch has a dispatch of its own.
+
+    Args:
+        begin: First step within the epoch.
+        images: Number of training images.
+        batch_size: Images per step.
+        most: Largest number of steps per dispatch.
+    """
+    whole, rest = divmod(images, batch_size)
+    first = begin
+    while first < whole:
+        count = min(most - first % most, whole - first)
+        yield first, count, batch_size
+        first += count
+    if rest and first == whole:
+        yield whole, 1, rest
