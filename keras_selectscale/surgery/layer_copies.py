@@ -11,6 +11,11 @@ import keras
 import numpy as np
 
 from keras_selectscale.models.dtype_policy import dtype_policy
+from keras_selectscale.surgery.variables import (
+    before_calibration,
+    follow_changes,
+    variable_pairs,
+)
 
 HALVES = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 
@@ -34,7 +39,7 @@ def copy_operation(operation: Any, dtype: str | None = None) -> Any:
         return _copy_lambda(operation, dtype or operation.dtype_policy)
     try:
         with keras.saving.custom_object_scope(_objects_of(operation)), policy_of(operation, dtype):
-            config = operation.get_config()
+            config = before_calibration(operation, operation.get_config())
             return type(operation).from_config(config if dtype is None else _told(config, dtype))
     except Exception as error:
         raise ValueError(
@@ -108,14 +113,8 @@ def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
     Raises:
         ValueError: Where their variables differ.
     """
-    theirs, ours = original.variables, twin.variables
-    if [tuple(v.shape) for v in theirs] != [tuple(v.shape) for v in ours]:
-        raise ValueError(
-            f"The layer {original.name!r} (of type {type(original).__name__}) cannot be copied: "
-            f"its copy has variables of the shapes {[tuple(v.shape) for v in ours]}, not "
-            f"{[tuple(v.shape) for v in theirs]}"
-        )
-    for source, target in zip(theirs, ours, strict=True):
+    follow_changes(original, twin)
+    for source, target in variable_pairs(original, twin):
         # Values of its own: on JAX a shared array is deleted once a step has donated it.
         target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
     pairs = list(zip(original._flatten_layers(), twin._flatten_layers(), strict=False))
@@ -159,6 +158,6 @@ def copy_trainable(original: keras.Layer, twin: keras.Layer) -> None:
     """Gives a layer, its sublayers and its variables the flags of `original`."""
     for one, other in zip(original._flatten_layers(), twin._flatten_layers(), strict=False):
         other.trainable = one.trainable
-    for source, target in zip(original.variables, twin.variables, strict=True):
+    for source, target in variable_pairs(original, twin):
         if target.trainable != source.trainable:
             target.trainable = source.trainable
