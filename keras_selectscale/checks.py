@@ -153,17 +153,9 @@ def as_string(name: str, value: Any) -> str:
 
 
 def as_choice(name: str, value: Any, choices: Collection[str]) -> str:
-    """Returns `value`, one of some strings.
-
-    Raises:
-        TypeError: If `value` is not a string.
-        ValueError: If it is not one of `choices`.
-    """
-    expected = f"one of {', '.join(map(repr, choices))}"
-    if not isinstance(value, str):
-        raise type_error(name, expected, value)
-    if value not in choices:
-        raise value_error(name, expected, value)
+    """Returns `value`, or raises a `ValueError` if it is not one of some strings."""
+    if not isinstance(value, str) or value not in choices:
+        raise value_error(name, f"one of {', '.join(map(repr, choices))}", value)
     return value
 
 
@@ -171,8 +163,8 @@ def as_choices(name: str, value: Any, choices: Collection[str]) -> tuple[str, ..
     """Returns `value`, a sequence of one or more different strings of `choices`, as a tuple.
 
     Raises:
-        TypeError: If `value` is not a sequence of strings.
-        ValueError: If one is not among `choices` or occurs twice, or there is none.
+        TypeError: If `value` is not a sequence.
+        ValueError: If an item is not among `choices` or occurs twice, or there is none.
     """
     values = as_sequence(name, value)
     for one in values:

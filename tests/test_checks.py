@@ -64,7 +64,7 @@ def test_as_number_rejects(value, kind, expected):
 
 @pytest.mark.parametrize("value", [["a"], np.array(["a", "b"]), {"a": 1}, None, 1, b"a"])
 def test_as_choice_rejects_what_is_not_a_string(value):
-    with pytest.raises(TypeError, match="Argument `c` must be one of 'a', 'b'. Received: c="):
+    with pytest.raises(ValueError, match="Argument `c` must be one of 'a', 'b'. Received: c="):
         checks.as_choice("c", value, ("a", "b"))
 
 

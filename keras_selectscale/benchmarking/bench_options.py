@@ -2,13 +2,12 @@
 
 import dataclasses
 import itertools
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
 from keras_selectscale.benchmarking.layer_sides import SIDES
-from keras_selectscale.models.names import FAMILIES
+from keras_selectscale.models.names import find_family
 
 SECTIONS = ("layers", "steps", "growth")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -104,11 +103,7 @@ class BenchOptions:
         if not self.networks:
             raise ValueError("Argument `networks` must hold a name. Received: networks=()")
         for network in self.networks:
-            if not any(re.fullmatch(f.pattern, network, re.ASCII) for f in FAMILIES):
-                raise ValueError(
-                    f"Argument `networks` must hold names of the form "
-                    f"{' or '.join(f.form for f in FAMILIES)}. Received: {network!r}"
-                )
+            find_family("networks", network)
 
     def modes_here(self, section: str) -> tuple[str, ...]:
         """Returns the modes in which a section is measured on the active backend."""

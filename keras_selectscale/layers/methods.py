@@ -222,7 +222,6 @@ def get_method(name: str) -> Method:
     """Returns the method called `name`.
 
     Raises:
-        TypeError: If `name` is not a string.
         ValueError: If no method has this name.
     """
     return METHODS[as_choice("drop", name, METHODS)]
@@ -236,7 +235,7 @@ def make_drop(drop: str, **arguments: Any) -> Any:
         **arguments: Arguments of the layer. `None` stands for the method's default.
 
     Raises:
-        TypeError: If `drop` is not a string or an argument has the wrong type.
+        TypeError: If an argument has the wrong type.
         ValueError: If the method is unknown, has no such argument, or a value is out of range.
     """
     method = get_method(drop)

@@ -1,11 +1,14 @@
-"""Functional builders of the paper's networks; each takes `drop=`."""
+"""Functional builders of the paper's networks, each with `drop=`.
 
-from keras_selectscale.models.cifar_resnet import CifarResNet
-from keras_selectscale.models.cifar_resnext import CifarResNeXt
-from keras_selectscale.models.drop_groups import by_group
-from keras_selectscale.models.drop_sites import DropSite
-from keras_selectscale.models.names import build
-from keras_selectscale.models.resnet50 import ResNet50
-from keras_selectscale.models.vgg import VGG
+The import of a network's file registers its names.
+"""
+
+from keras_selectscale.models.cifar_resnet import CifarResNet as CifarResNet
+from keras_selectscale.models.cifar_resnext import CifarResNeXt as CifarResNeXt
+from keras_selectscale.models.drop_sites import DropSite as DropSite
+from keras_selectscale.models.drop_sites import by_group as by_group
+from keras_selectscale.models.names import build as build
+from keras_selectscale.models.resnet50 import ResNet50 as ResNet50
+from keras_selectscale.models.vgg import VGG as VGG
 
 __all__ = ["VGG", "CifarResNeXt", "CifarResNet", "DropSite", "ResNet50", "build", "by_group"]

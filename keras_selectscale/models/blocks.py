@@ -1,16 +1,63 @@
-"""The pieces that the networks share. Each takes `x` and passes it along."""
+"""The parts that the networks share: checks of the builders' arguments, and blocks.
 
-from collections.abc import Collection
-from typing import Any
+Each block takes `x` and passes it along.
+"""
+
+import numbers
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
 
+from keras_selectscale.checks import as_choice, as_integer, value_error
 from keras_selectscale.models.drop_sites import DropSites
 
-# The papers' batch normalisation: PyTorch's momentum 0.1, which is 0.9 in Keras' sense.
+# Sizes beyond these cannot be built on any machine, and only take minutes to fail.
+LARGEST_DEPTH = 10_000
+LARGEST_WIDTH = 1_000
+LARGEST_SIZE = 2**16
+
+# The papers' batch normalization: PyTorch's momentum 0.1, which Keras calls 0.9.
 BN_MOMENTUM = 0.9
 BN_EPSILON = 1e-5
+
+
+class ImageArguments(NamedTuple):
+    """Checked arguments of a builder."""
+
+    input_shape: tuple[int | None, ...]
+    classes: int
+    data_format: str
+
+
+def check_image_arguments(input_shape: Any, classes: Any, data_format: Any) -> ImageArguments:
+    """Checks the arguments that all builders take.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range.
+    """
+    if data_format is None:
+        data_format = keras.config.image_data_format()
+    as_choice("data_format", data_format, ("channels_last", "channels_first"))
+    classes = as_integer("classes", classes, 1, 2**31 - 1)
+    return ImageArguments(_input_shape(input_shape, data_format), classes, data_format)
+
+
+def _input_shape(value: Sequence[int | None], data_format: str) -> tuple[int | None, ...]:
+    expected = (
+        "three sizes, those of an image without the batch axis, with a known number of channels"
+    )
+    sizes = tuple(value) if isinstance(value, (tuple, list)) else ()
+    for size in sizes:
+        if size is not None:
+            if isinstance(size, bool) or not isinstance(size, numbers.Integral) or size < 1:
+                raise value_error("input_shape", expected, value)
+            as_integer("input_shape", size, 1, LARGEST_SIZE)
+    if len(sizes) != 3 or sizes[channel_axis(data_format) - 1] is None:
+        raise value_error("input_shape", expected, value)
+    return tuple(None if size is None else int(size) for size in sizes)
 
 
 def channel_axis(data_format: str) -> int:
@@ -28,7 +75,7 @@ def conv_bn(
     groups: int = 1,
     data_format: str,
 ) -> Any:
-    """Returns a convolution without bias, initialised after He, with batch normalisation."""
+    """Returns a convolution without bias, with He initialization, and batch normalization."""
     if strides > 1:
         x = symmetric_padding(x, kernel_size, name, data_format=data_format)
     x = _conv(
@@ -52,15 +99,15 @@ def conv_bn(
 
 
 def conv_bn_relu(x: Any, filters: int, name: str, **kwargs: Any) -> Any:
-    """Returns `conv_bn`, whose arguments these are, behind a ReLU."""
+    """Returns `conv_bn` followed by a ReLU. The arguments are those of `conv_bn`."""
     return layers.ReLU(name=f"{name}_relu")(conv_bn(x, filters, name, **kwargs))
 
 
 def symmetric_padding(x: Any, kernel_size: int, name: str, *, data_format: str) -> Any:
-    """Returns `x` with as many zeros on one side as on the other, as the papers pad.
+    """Returns `x` with the same number of zeros on both sides, as the papers pad.
 
-    Under `padding="same"` a window of stride 2 sees one position further to the right instead,
-    while a shortcut of stride 2 does not.
+    With `padding="same"`, a window of stride 2 is shifted by one position, while a shortcut of
+    stride 2 is not.
     """
     if kernel_size == 1:
         return x
@@ -68,11 +115,11 @@ def symmetric_padding(x: Any, kernel_size: int, name: str, *, data_format: str) 
 
 
 def _conv(x: Any, filters: int, name: str, groups: int, **kwargs: Any) -> Any:
-    """Returns a convolution in `groups` groups, each a layer of its own where there are more.
+    """Returns a grouped convolution, built from one layer per group.
 
-    The numbers and the parameters are those of one `Conv2D(filters, …, groups=groups)`, which on a
-    CPU takes TensorFlow and JAX some 30 times as long. Every backend has the same layers, so that
-    a file from one loads on another.
+    It has the outputs and parameters of one `Conv2D(filters, ..., groups=groups)`, which takes
+    about 30 times as long with TensorFlow and JAX on a CPU. All backends build the same layers, so
+    that a file from one loads on another.
     """
     if groups == 1:
         return layers.Conv2D(filters, name=name, **kwargs)(x)
@@ -87,16 +134,16 @@ def _conv(x: Any, filters: int, name: str, groups: int, **kwargs: Any) -> Any:
 def shortcut_without_parameters(
     x: Any, filters: int, name: str, *, strides: int, data_format: str
 ) -> Any:
-    """Returns option A of He et al. 2016a: every other position, and zeros for new channels."""
+    """Returns option A of He et al. 2016a: a strided identity with zeros for new channels."""
     if strides > 1:
-        # A window of one position takes what a strided 1x1 convolution would see.
+        # A window of one position samples what a strided 1x1 convolution would see.
         x = layers.AveragePooling2D(
             1, strides=strides, data_format=data_format, name=f"{name}_shortcut_stride"
         )(x)
     missing = filters - x.shape[channel_axis(data_format)]
     if missing:
         # A layer of Keras, so that a saved network loads without this package. It pads two
-        # neighbouring axes; under the other data format the channels are one of them.
+        # adjacent axes; with the other data format, the channels are one of them.
         last = data_format == "channels_last"
         x = layers.ZeroPadding2D(
             ((0, 0), (0, missing)) if last else ((0, missing), (0, 0)),
@@ -118,22 +165,22 @@ def bottlenecks(
     drop_behind: Collection[str],
     data_format: str,
 ) -> Any:
-    """Returns a group of bottleneck blocks; the first of group 2 and up halves the resolution.
+    """Returns a group of bottleneck blocks. From group 2 on, the first one halves the resolution.
 
-    A block is 1x1-BN-ReLU, 3x3-BN-ReLU, 1x1-BN, add, ReLU, with the stride in the 3x3. The
-    shortcut is a 1x1 convolution with BN (a projection) where the shape changes.
+    A block is 1x1-BN-ReLU, 3x3-BN-ReLU, 1x1-BN, add, ReLU, with the stride in the 3x3 convolution.
+    If the shape changes, the shortcut is a projection: a 1x1 convolution with BN.
 
     Args:
         x: The images or feature maps.
         count: Number of blocks.
         group: Number of the group, from 1.
         width: Filters of the first two convolutions of a block.
-        filters: Filters that a block gives.
+        filters: Filters of the output of a block.
         cardinality: Groups of the 3x3 convolution.
-        drops: What puts a drop at a site.
-        drop_behind: Parts of a block behind which there is a site: "1" and "2", behind the ReLU of
-            these convolutions; "3" and "shortcut", behind the BN and before the addition.
-        data_format: Of Keras.
+        drops: Inserts the drops.
+        drop_behind: Parts of a block that a site follows: "1" and "2", after the ReLU of these
+            convolutions; "3" and "shortcut", after the BN and before the addition.
+        data_format: `"channels_last"` or `"channels_first"`.
     """
 
     def drop(x: Any, block: str, part: str, channels: int) -> Any:
@@ -167,7 +214,7 @@ def bottlenecks(
 
 
 def classifier(x: Any, classes: int, *, data_format: str) -> Any:
-    """Returns logits of shape (batch, classes), in float32 under a mixed policy too."""
+    """Returns logits of shape (batch, classes), which are float32 under a mixed policy too."""
     x = layers.GlobalAveragePooling2D(data_format=data_format, name="pool")(x)
     half = keras.config.dtype_policy().compute_dtype in ("float16", "bfloat16")
     return layers.Dense(classes, dtype="float32" if half else None, name="logits")(x)

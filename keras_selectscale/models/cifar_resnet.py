@@ -1,4 +1,4 @@
-"""The residual networks for small images, thin and wide."""
+"""Residual networks for small images, thin and wide."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,24 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_selectscale.models import arguments, blocks
+from keras_selectscale.checks import as_integer, value_error
+from keras_selectscale.models import blocks
 from keras_selectscale.models.drop_sites import Drop, DropSites
+from keras_selectscale.models.names import network_family
 
 GROUP_FILTERS = (16, 32, 64)
 
 
+@network_family(
+    "wrn-D-K",
+    r"wrn-(\d+)-(\d+)",
+    "the same with K times the filters in each layer (wrn-20-4, wrn-20-8)",
+)
+@network_family(
+    "resnet-D",
+    r"resnet-(?!50$)(\d+)",
+    "residual network for small images, depth D = 6n + 2 (resnet-20, resnet-110; not 50)",
+)
 def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
     depth: int,
     width: int = 1,
@@ -24,47 +36,33 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
 ) -> keras.Model:
     """Returns a ResNet or wide ResNet (WRN) for CIFAR.
 
-    A 3x3 stem of 16 filters, then three groups of n blocks, depth = 6n + 2, at 16, 32 and 64
-    filters, the last two at half the resolution each; post-activation blocks
-    conv-BN-ReLU-conv-BN-add-ReLU, shortcuts without parameters (option A), global average pooling
-    and a dense layer. WRN-20-k is ResNet-20 with every width times k, the stem included.
+    The network has a 3x3 stem of 16 filters, three groups of n blocks (depth = 6n + 2) with 16, 32
+    and 64 filters, each of the last two at half the resolution, global average pooling and a dense
+    layer. Blocks are post-activation, conv-BN-ReLU-conv-BN-add-ReLU, with shortcuts without
+    parameters (option A). WRN-20-k is ResNet-20 with every width multiplied by k, the stem
+    included.
 
-    The drops follow every convolution: the stem and the first one of a block behind their ReLU,
-    the second one of a block behind its BN, on the residual branch before the addition. A network
-    of depth d has d - 1 of these sites: `stem`, then `group1_block1_1`, `group1_block1_2` and so
-    on; the drop layer of a site is called `<site>_drop`.
+    A drop follows every convolution: after the ReLU of the stem and of a block's first convolution,
+    and after the BN of a block's second convolution, on the residual branch before the addition. A
+    network of depth d has d - 1 sites: `stem`, then `group1_block1_1`, `group1_block1_2` and so on.
+    The drop layer of a site is called `<site>_drop`.
 
     Args:
-        depth: Number of weight layers, 6n + 2: 8, 14, 20, 32, 44, 56, 110, …
-        width: Factor of every number of filters, k of WRN-20-k.
-        drop: A drop layer as a template, copied to every site with a seed of its own; a callable
-            from the `DropSite` (name, group, channels) to a layer or `None`; or `None`.
-        input_shape: Shape of an image, (height, width, channels) or by `data_format`.
-        classes: Number of classes.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
-        name: Name of the model; by default `resnet_20`, `wrn_20_4` and so on.
-
-    Returns:
-        A functional `keras.Model` from images to logits of shape (batch, classes).
-
-    Raises:
-        TypeError: Where an argument is of the wrong type.
-        ValueError: Where one is out of its range, such as a depth that is not 6n + 2.
+        depth: Number of weight layers, 6n + 2: 8, 14, 20, 32, 44, 56, 110, ...
+        width: Factor by which every number of filters is multiplied, k in WRN-20-k.
+        {shared}
 
     Reference:
         He et al., CVPR 2016, Section 4.2; Zagoruyko & Komodakis, BMVC 2016; the sites: Section 3.1
         of Chen et al., IJCAI 2020.
     """
-    depth = arguments.as_positive_integer("depth", depth)
+    depth = as_integer("depth", depth, 1, blocks.LARGEST_DEPTH)
     if depth < 8 or (depth - 2) % 6:
-        raise ValueError(
-            f"Argument `depth` must be 6n + 2: 8, 14, 20, 26, 32, … Received: depth={depth}"
-        )
-    width = arguments.as_positive_integer("width", width)
-    classes = arguments.as_positive_integer("classes", classes)
-    data_format = arguments.as_data_format(data_format)
-    input_shape = arguments.as_input_shape(input_shape, blocks.channel_axis(data_format))
+        raise value_error("depth", "6n + 2: 8, 14, 20, 26, 32, ...", depth)
+    width = as_integer("width", width, 1, blocks.LARGEST_WIDTH)
+    input_shape, classes, data_format = blocks.check_image_arguments(
+        input_shape, classes, data_format
+    )
     if name is None:
         name = f"resnet_{depth}" if width == 1 else f"wrn_{depth}_{width}"
     drops = DropSites(drop)

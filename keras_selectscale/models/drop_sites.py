@@ -1,22 +1,24 @@
-"""Where a network has its drops, and which drop stands at each place."""
+"""Where a network has its drops, and which drop each site gets."""
 
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
+from keras_selectscale.checks import as_instance, as_number, type_error, value_error
 from keras_selectscale.models.drop_copies import copy_for_site
 
 
 class DropSite(NamedTuple):
-    """One place of a network at which a drop may stand.
+    """A place in a network at which a drop may be inserted.
 
     Attributes:
         name: Name of the site; its drop layer is called `<name>_drop`.
         group: Number of the group of blocks, from 1; 0 for the stem.
         channels: Number of feature maps.
-        data_format: `"channels_last"` or `"channels_first"`; `None` where the drop's own holds.
-        dtype: Name of the dtype of the feature maps; `None` where the drop's own holds.
+        data_format: `"channels_last"` or `"channels_first"`; `None` keeps that of the drop.
+        dtype: Name of the dtype of the feature maps; `None` keeps that of the drop.
     """
 
     name: str
@@ -30,27 +32,25 @@ Drop: TypeAlias = keras.layers.Layer | Callable[[DropSite], keras.layers.Layer |
 
 
 class DropSites:
-    """Puts drops into a network while it is built.
+    """Inserts drops into a network while it is built.
 
     Args:
-        drop: `None` for a network without drops; a drop layer as a template, copied to every site
-            with a seed of its own; or a callable from the `DropSite` to a layer, or to `None` for
-            a site without one.
+        drop: `None` for a network without drops; a drop layer as a template, which is copied to
+            every site with its own seed; or a callable that takes the `DropSite` and returns a
+            layer, or `None` for a site without a drop.
 
     Raises:
-        TypeError: Where `drop` is none of these.
+        TypeError: If `drop` is none of these.
     """
 
     def __init__(self, drop: Drop):
         if drop is not None and not callable(drop) or isinstance(drop, type):
-            raise TypeError(
-                "Argument `drop` must be a drop layer, a callable from a DropSite to a layer or "
-                f"None, or None. Received: drop={drop!r} (of type {type(drop).__name__})"
-            )
+            expected = "a drop layer, a callable from a DropSite to a layer or None, or None"
+            raise type_error("drop", expected, drop)
         self.drop = drop
 
     def __call__(self, x: Any, name: str, group: int, channels: int) -> Any:
-        """Returns `x` behind the drop of the site, or `x` itself where there is none."""
+        """Returns the output of the site's drop, or `x` itself if the site has none."""
         layer = self.layer(DropSite(name, group, channels))
         return x if layer is None else layer(x)
 
@@ -58,7 +58,7 @@ class DropSites:
         """Returns the drop of a site, or `None`.
 
         Raises:
-            TypeError: Where a callable gives something else.
+            TypeError: If a callable returns something else.
         """
         if self.drop is None:
             return None
@@ -69,7 +69,67 @@ class DropSites:
         layer = self.drop(site)
         if layer is not None and not isinstance(layer, keras.layers.Layer):
             raise TypeError(
-                f"Argument `drop` must give a layer or None for each site. Received: {layer!r} "
+                f"Argument `drop` must return a layer or None for each site. Received: {layer!r} "
                 f"(of type {type(layer).__name__}) for {site}"
             )
         return layer
+
+
+def by_group(
+    drop: keras.layers.Layer, factors: Mapping[int, float]
+) -> Callable[[DropSite], keras.layers.Layer | None]:
+    """Returns a `drop=` that inserts a drop into some groups, with a scaled drop rate in each.
+
+    In a group with factor f, the retaining rate p of the template becomes
+
+        1 - f * (1 - p)
+
+    at every step if it is a schedule. The `rate` of a Keras layer is multiplied by f. Each site
+    gets a copy of the template with the same name and seed as for `drop=template`. Groups that are
+    not named get none.
+
+    Args:
+        drop: The drop layer as a template.
+        factors: Factor of the drop rate by the number of the group; 0 is the stem. Factors are in
+            [0, 1], so the template is the strongest.
+
+    Raises:
+        TypeError: If `drop` is not a layer, or `factors` does not map integers to numbers.
+        ValueError: If `factors` is empty or a factor is not in [0, 1].
+
+    Example:
+
+    ```python
+    # Retaining rate 0.6 in the third group and 0.2 in the fourth: the paper's ResNet-50.
+    drop = SelectScale(top_rate=0.1, retaining_rate=0.2)
+    models.ResNet50(drop=models.by_group(drop, {3: 0.5, 4: 1.0}))
+    ```
+
+    Reference:
+        Section 3.5 of Chen et al., IJCAI 2020, after Ghiasi et al., NeurIPS 2018.
+    """
+    as_instance("drop", drop, keras.layers.Layer, "a drop layer")
+    checked = _as_factors(factors)
+
+    def drop_of(site: DropSite) -> keras.layers.Layer | None:
+        if site.group not in checked:
+            return None
+        return copy_for_site(
+            drop, site.name, checked[site.group], data_format=site.data_format, dtype=site.dtype
+        )
+
+    return drop_of
+
+
+def _as_factors(value: Mapping[int, float]) -> dict[int, float]:
+    expected = "a mapping from group numbers to factors, such as {3: 0.5, 4: 1.0}"
+    as_instance("factors", value, Mapping, expected)
+    if not value:
+        raise value_error("factors", expected, value)
+    for group in value:
+        if isinstance(group, bool) or not isinstance(group, numbers.Integral) or group < 0:
+            raise type_error("factors", expected, value)
+    checked = {int(group): as_number(f"factors[{group}]", each) for group, each in value.items()}
+    if not all(0 <= factor <= 1 for factor in checked.values()):
+        raise value_error("factors", "in [0, 1]", value)
+    return checked

@@ -1,24 +1,45 @@
-"""Networks by the names that the paper uses."""
+"""The registry of networks, and `build`, which makes one by the name that the paper uses."""
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 
-from keras_selectscale.models.cifar_resnet import CifarResNet
-from keras_selectscale.models.cifar_resnext import CifarResNeXt
-from keras_selectscale.models.resnet50 import ResNet50
-from keras_selectscale.models.vgg import VGG
+from keras_selectscale.checks import value_error
+
+T = TypeVar("T", bound=Callable[..., keras.Model])
+
+# Stands for `SHARED` in the docstring of a builder.
+MARK = "{shared}"
+# What the docstrings of all builders have in common, below their own arguments.
+SHARED = """\
+        drop: A drop layer as a template, which is copied to every site with its own seed; a
+            callable that takes the `DropSite` (name, group, channels) and returns a layer or
+            `None`; or `None` for no drops.
+        input_shape: Shape of an image, (height, width, channels), or (channels, height, width) for
+            `data_format="channels_first"`. Height and width may be `None`.
+        classes: Number of classes.
+        data_format: `"channels_last"` or `"channels_first"`; `None` means
+            `keras.config.image_data_format()`.
+        name: Name of the model; `None` derives it from the arguments, such as `resnet_20`.
+
+    Returns:
+        A functional `keras.Model` from images to logits of shape (batch, classes).
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range."""
 
 
 class NetworkFamily(NamedTuple):
-    """Networks that one pattern of names stands for.
+    """Networks that share a pattern of names.
 
     Attributes:
-        form: The names, as one writes them.
-        pattern: Regular expression over the name; its groups are the builder's first arguments.
-        builder: Function that gives the model.
+        form: The names as users write them, such as `"wrn-D-K"`.
+        pattern: Regular expression that matches a name; its groups are the builder's first
+            arguments.
+        builder: Function that returns the model.
         description: One line.
     """
 
@@ -28,38 +49,26 @@ class NetworkFamily(NamedTuple):
     description: str
 
 
-FAMILIES = (
-    NetworkFamily(
-        "resnet-D",
-        r"resnet-(?!50$)(\d+)",
-        CifarResNet,
-        "residual network for small images, depth D = 6n + 2 (resnet-20, resnet-110; not 50)",
-    ),
-    NetworkFamily(
-        "wrn-D-K",
-        r"wrn-(\d+)-(\d+)",
-        CifarResNet,
-        "the same with K times the filters in each layer (wrn-20-4, wrn-20-8)",
-    ),
-    NetworkFamily(
-        "resnext-D-CxWd",
-        r"resnext-(\d+)-(\d+)x(\d+)d",
-        CifarResNeXt,
-        "bottlenecks of C grouped convolutions for small images, D = 9n + 2 (resnext-29-8x64d)",
-    ),
-    NetworkFamily(
-        "resnet-50",
-        r"resnet-50",
-        ResNet50,
-        "bottleneck residual network for ImageNet (CifarResNet(50) is the one for small images)",
-    ),
-    NetworkFamily(
-        "vgg-D",
-        r"vgg-(\d+)",
-        VGG,
-        "network without shortcuts, depth D = 11, 13, 16 or 19 (vgg-16)",
-    ),
-)
+FAMILIES: list[NetworkFamily] = []
+
+
+def network_family(form: str, pattern: str, description: str) -> Callable[[T], T]:
+    r"""Registers a builder under a pattern of names. The arguments are those of `NetworkFamily`.
+
+    Example:
+
+    ```python
+    @network_family("vgg-D", r"vgg-(\d+)", "network without shortcuts, depth D (vgg-16)")
+    def VGG(depth, *, drop=None, ...): ...
+    ```
+    """
+
+    def register(builder: T) -> T:
+        builder.__doc__ = (builder.__doc__ or "").replace(f"        {MARK}", SHARED)
+        FAMILIES.append(NetworkFamily(form, pattern, builder, description))
+        return builder
+
+    return register
 
 
 def build(name: str, **kwargs: Any) -> keras.Model:
@@ -67,19 +76,31 @@ def build(name: str, **kwargs: Any) -> keras.Model:
 
     Args:
         name: `"resnet-20"`, `"resnet-110"`, `"wrn-20-4"`, `"resnext-29-8x64d"`, `"vgg-16"` and so
-            on: any valid depth and width; `"resnet-50"` is `ResNet50`, the bottleneck network.
+            on, with any valid depth and width; `"resnet-50"` is `ResNet50`, the bottleneck network.
         **kwargs: Further arguments of the builder: `drop`, `input_shape`, `classes`,
-            `data_format`. What is left out is the builder's own default: images of 32x32 and ten
-            classes, or 224x224 and 1,000 for `"resnet-50"`.
+            `data_format`. The defaults are those of the builder: images of 32x32 and ten classes,
+            or 224x224 and 1,000 classes for `"resnet-50"`.
 
     Raises:
-        ValueError: Where the name is unknown, or its depth or width invalid.
+        ValueError: If the name is unknown, or its depth or width is invalid.
+    """
+    family, numbers = find_family("network", name)
+    return family.builder(*numbers, **kwargs)
+
+
+def find_family(argument: str, name: str) -> tuple[NetworkFamily, list[int]]:
+    """Returns the family of a network's name and the numbers in the name.
+
+    Args:
+        argument: Name of the argument, for the error message.
+        name: Name of the network.
+
+    Raises:
+        ValueError: If no family matches it.
     """
     for family in FAMILIES:
         match = re.fullmatch(family.pattern, name, re.ASCII) if isinstance(name, str) else None
-        if match:
-            return family.builder(*(int(number) for number in match.groups()), **kwargs)
-    raise ValueError(
-        f"Argument `network` must be of the form {' or '.join(f.form for f in FAMILIES)}, such as "
-        f"'resnet-20' or 'wrn-20-4'. Received: network={name!r}"
-    )
+        if match and all(len(number) < 10 for number in match.groups()):
+            return family, [int(number) for number in match.groups()]
+    forms = " or ".join(family.form for family in FAMILIES)
+    raise value_error(argument, f"of the form {forms}, such as 'resnet-20' or 'wrn-20-4'", name)

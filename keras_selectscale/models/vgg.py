@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from keras_selectscale.models import arguments, blocks
+from keras_selectscale.checks import as_integer, value_error
+from keras_selectscale.models import blocks
 from keras_selectscale.models.drop_sites import Drop, DropSites
+from keras_selectscale.models.names import network_family
 
 GROUP_FILTERS = (64, 128, 256, 512, 512)
 # Convolutions by group.
@@ -18,6 +20,11 @@ DEPTHS = {
 }
 
 
+@network_family(
+    "vgg-D",
+    r"vgg-(\d+)",
+    "network without shortcuts, depth D = 11, 13, 16 or 19 (vgg-16)",
+)
 def VGG(
     depth: int = 16,
     *,
@@ -27,43 +34,30 @@ def VGG(
     data_format: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
-    """Returns a VGG with batch normalisation: the non-residual network of this package.
+    """Returns a VGG with batch normalization, the non-residual network of this package.
 
-    Five groups of 3x3-BN-ReLU at 64, 128, 256, 512 and 512 filters, a 2x2 max pooling behind each;
-    then, as is usual for small images, global average pooling and one dense layer in place of
-    VGG's three (VGG-16 so has 14.7 million parameters for ten classes, not 138 million). Any size
-    of image is taken, 32x32 and 224x224 alike.
+    The network has five groups of 3x3-BN-ReLU with 64, 128, 256, 512 and 512 filters, each followed
+    by a 2x2 max pooling, then, as is usual for small images, global average pooling and one dense
+    layer instead of VGG's three. (So VGG-16 has 14.7 million parameters for ten classes instead of
+    138 million.) Images may have any size.
 
-    A drop follows every convolution, behind its ReLU. The sites are `group1_1`, `group1_2` and so
-    on: as many as convolutions, depth - 3.
+    A drop follows the ReLU of every convolution. The sites are `group1_1`, `group1_2` and so on,
+    one per convolution, depth - 3 in all.
 
     Args:
-        depth: 11, 13, 16 or 19, which counts VGG's three dense layers.
-        drop: A drop layer as a template, copied to every site with a seed of its own; a callable
-            from the `DropSite` (name, group, channels) to a layer or `None`; or `None`.
-        input_shape: Shape of an image, (height, width, channels) or by `data_format`.
-        classes: Number of classes.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
-        name: Name of the model; by default `vgg_16` and so on.
-
-    Returns:
-        A functional `keras.Model` from images to logits of shape (batch, classes).
-
-    Raises:
-        TypeError: Where an argument is of the wrong type.
-        ValueError: Where one is out of its range, such as a depth that VGG does not have.
+        depth: 11, 13, 16 or 19, including VGG's three dense layers.
+        {shared}
 
     Reference:
         Simonyan & Zisserman, ICLR 2015, Table 1, configurations A, B, D and E. Chen et al., IJCAI
-        2020, name non-residual networks in Section 1 and have none in their tables.
+        2020, name non-residual networks in Section 1 but have none in their tables.
     """
-    depth = arguments.as_positive_integer("depth", depth)
+    depth = as_integer("depth", depth, 1)
     if depth not in DEPTHS:
-        raise ValueError(f"Argument `depth` must be 11, 13, 16 or 19. Received: depth={depth}")
-    classes = arguments.as_positive_integer("classes", classes)
-    data_format = arguments.as_data_format(data_format)
-    input_shape = arguments.as_input_shape(input_shape, blocks.channel_axis(data_format))
+        raise value_error("depth", "11, 13, 16 or 19", depth)
+    input_shape, classes, data_format = blocks.check_image_arguments(
+        input_shape, classes, data_format
+    )
     drops = DropSites(drop)
 
     inputs = x = keras.Input(input_shape, name="images")
@@ -74,7 +68,7 @@ def VGG(
             site = f"group{group}_{number}"
             x = blocks.conv_bn_relu(x, filters, site, data_format=data_format)
             x = drops(x, site, group, filters)
-        # "same", for images whose sides are no multiple of 32.
+        # "same" is for images whose sides are not multiples of 32.
         x = layers.MaxPooling2D(
             2, padding="same", data_format=data_format, name=f"group{group}_pool"
         )(x)
