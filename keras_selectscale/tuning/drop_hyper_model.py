@@ -18,11 +18,11 @@ from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.training import CoupledSGD, Recipe
 from keras_selectscale.training.fit import fit
 from keras_selectscale.training.speed import check_jit, decide_jit
+from keras_selectscale.tuning.objective import OBJECTIVE, ObjectiveStopping
 from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
 
 # What a search may draw of a recipe beside the drop.
 TUNABLE = ("learning_rate", "weight_decay", "momentum", "batch_size", "schedule", "decay_factor")
-OBJECTIVE = "validation_error"
 
 
 class DropHyperModel(keras_tuner.HyperModel):
@@ -216,9 +216,13 @@ class DropHyperModel(keras_tuner.HyperModel):
             validate=True,
             callbacks=callbacks,
         )
-        stops = any(isinstance(each, keras.callbacks.EarlyStopping) for each in callbacks)
         accuracies = history["val_accuracy"]
-        epoch = accuracies.index(max(accuracies)) if stops else len(accuracies) - 1
+        epoch = len(accuracies) - 1
+        if any(isinstance(each, keras.callbacks.EarlyStopping) for each in callbacks):
+            epoch = accuracies.index(max(accuracies))
+        for each in callbacks:
+            if isinstance(each, ObjectiveStopping) and each.best_epoch is not None:
+                epoch = each.best_epoch - initial_epoch
         # By the count of images: accuracies are float32, and equal errors should be equal.
         right = round(accuracies[epoch] * images.test_count)
         return {

@@ -12,13 +12,13 @@ from typing import Any
 
 import keras
 import keras_tuner
-from keras_tuner.src.engine import tuner_utils
 
 from keras_selectscale.data import ImageData, StreamedImages
 from keras_selectscale.training.custom_gradients import forgotten_gradients
 from keras_selectscale.training.run_folder import write_text
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
-from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE, DropHyperModel
+from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
+from keras_selectscale.tuning.objective import as_metrics, check_finite, check_objective
 from keras_selectscale.tuning.oracles import make_oracle
 from keras_selectscale.tuning.trial_callbacks import trial_callbacks
 
@@ -50,13 +50,14 @@ class DropTuner(keras_tuner.Tuner):
         tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
         directory: Folder of the search. Where it holds one, the search goes on.
         trials: How many trials at most. `None` is all points of a grid, or one sweep of Hyperband.
-        objective: Name of a metric, or a `keras_tuner.Objective`; `None` is the `validation_error`
-            that a `DropHyperModel` returns for images.
+        objective: Name of a metric, a `keras_tuner.Objective`, or a list of these, of which those
+            with the direction "max" are subtracted from the sum of the others. `None` stands for
+            the `validation_error` that a `DropHyperModel` returns for images.
         seeds: Runs of each trial, at least 1.
         max_epochs: Hyperband's epochs of a trial that goes to the end; the others take `epochs` of
             `search`.
-        early_stopping: Epochs without a better `val_accuracy` (or objective of one's own) after
-            which a run ends; `None` never ends one early.
+        early_stopping: Epochs without a better objective after which a run ends; `None` never ends
+            one early.
         figure4: Whether a grid keeps to the two curves of the paper's Figure 4.
         seed: Decides what is drawn, at least 1.
         wait_seconds: How long a chief and its workers wait for each other.
@@ -98,11 +99,9 @@ class DropTuner(keras_tuner.Tuner):
             raise ValueError(
                 f"Argument `wait_seconds` must be positive. Received: wait_seconds={wait_seconds!r}"
             )
-        if objective is None:
-            objective = keras_tuner.Objective(OBJECTIVE, "min")
         oracle = make_oracle(
             tuner,
-            objective=objective,
+            objective=check_objective(objective),
             trials=trials,
             seed=seed,
             max_epochs=max_epochs,
@@ -173,11 +172,14 @@ class DropTuner(keras_tuner.Tuner):
         if images and isinstance(self.hypermodel, DropHyperModel):
             kwargs["seed"] = seed
         results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)
-        tuner_utils.validate_trial_results(results, self.oracle.objective, "HyperModel.fit()")
-        metrics = tuner_utils.convert_to_metrics_dict(results, self.oracle.objective)
+        metrics = as_metrics(results, self.oracle.objective, "HyperModel.fit()")
         losses = getattr(results, "history", {}).get("loss", [])
-        _check_finite({**metrics, **({"loss": losses[-1]} if losses else {})}, seed)
-        return {name: float(value) for name, value in metrics.items()}
+        if losses and not math.isfinite(losses[-1]):
+            raise FloatingPointError(
+                f"the loss is {losses[-1]} with seed {seed}: a lower learning rate may help"
+            )
+        check_finite(metrics, self.oracle.objective, seed)
+        return metrics
 
     @property
     def is_worker(self) -> bool:
@@ -278,14 +280,6 @@ class DropTuner(keras_tuner.Tuner):
         # One name for a process by itself and a chief, so that either goes on with the other's.
         name = self.tuner_id if self._is_worker() else "tuner"
         return str(self.project_path / f"{name}.json")
-
-
-def _check_finite(metrics: dict[str, Any], seed: int) -> None:
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{name} is {value} with seed {seed}: a lower learning rate may help"
-            )
 
 
 def _lines(path: pathlib.Path) -> int:

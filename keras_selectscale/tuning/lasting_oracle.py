@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import warnings
 from typing import Any
 
 import keras_tuner
@@ -61,6 +62,13 @@ class LastingOracle(keras_tuner.Oracle):
         # Taken from its end: the first to be interrupted is the first to run.
         queue = {each for each in self._retry_queue if self.trials[each].status not in ENDED}
         self._retry_queue = sorted(queue, reverse=True)
+
+    def update_trial(self, trial_id: str, metrics: Any, step: int = 0) -> Any:
+        """Records the metrics of one run of a trial."""
+        with warnings.catch_warnings():
+            # NumPy warns of a metric that has never been a number; only the objective must be one.
+            warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+            return super().update_trial(trial_id, metrics, step)
 
     @keras_tuner.synchronized
     def end_trial(self, trial: Any) -> None:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from keras_selectscale.training import DamagedRunError
 from keras_selectscale.training.run_folder import read_json, write_json
-from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE
 from keras_selectscale.tuning.drop_tuner import DEATHS, FAILURE
+from keras_selectscale.tuning.objective import OBJECTIVE
 from keras_selectscale.tuning.search import Search
 
 LOCK_SECONDS = 30.0

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.tuning.drop_hyper_model import OBJECTIVE
 from keras_selectscale.tuning.finite_loss import FiniteLoss
 from keras_selectscale.tuning.life_sign import LifeSign
+from keras_selectscale.tuning.objective import ObjectiveStopping
 from keras_selectscale.tuning.trial_log import TrialLog
 from keras_selectscale.tuning.trial_weights import TrialWeights
 
@@ -22,15 +22,7 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
     values = trial.hyperparameters.values
     callbacks: list[keras.callbacks.Callback] = [FiniteLoss()]
     if tuner.early_stopping is not None:
-        objective = tuner.oracle.objective
-        ours = objective.name == OBJECTIVE
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_accuracy" if ours else objective.name,
-                mode="max" if ours else objective.direction,
-                patience=tuner.early_stopping,
-            )
-        )
+        callbacks.append(ObjectiveStopping(tuner.oracle.objective, tuner.early_stopping))
     if tuner.tensorboard:
         path = tuner.project_path / "tensorboard" / trial.trial_id / f"seed{seed}"
         callbacks.append(TrialLog(path, trial.hyperparameters, f"{trial.trial_id}/seed{seed}"))

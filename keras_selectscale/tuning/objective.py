@@ -1,0 +1,206 @@
+"""What a search minimizes or maximizes: one metric, or the sum of several."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.engine.metrics_tracking import infer_metric_direction
+
+from keras_selectscale.checks import shown, type_error, value_error
+
+# What `DropHyperModel.fit` returns for images, and how Keras' logs of an epoch name it.
+OBJECTIVE = "validation_error"
+RESULTS_IN_LOGS = {
+    OBJECTIVE: ("val_accuracy", lambda accuracy: 100 * (1 - accuracy)),
+    "validation_loss": ("val_loss", float),
+    "train_error": ("accuracy", lambda accuracy: 100 * (1 - accuracy)),
+}
+Metrics = dict[str, float]
+
+
+def parts_of(objective: keras_tuner.Objective) -> list[keras_tuner.Objective]:
+    """Returns the objectives that are added up, or the objective itself."""
+    return list(getattr(objective, "objectives", [objective]))
+
+
+def check_objective(objective: Any) -> Any:
+    """Checks an objective as KerasTuner's oracles take it, and returns it.
+
+    Args:
+        objective: Name of a metric, a `keras_tuner.Objective`, a list of these, or `None` for the
+            `validation_error` that a `DropHyperModel` returns for images.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If a list is empty or repeats a metric, or a direction is not "min" or "max".
+    """
+    if objective is None:
+        return keras_tuner.Objective(OBJECTIVE, "min")
+    several = isinstance(objective, (list, tuple))
+    parts = list(objective) if several else [objective]
+    for part in parts:
+        if not isinstance(part, (str, keras_tuner.Objective)):
+            raise type_error(
+                "objective", "a metric's name, a keras_tuner.Objective or a list of these", part
+            )
+        if isinstance(part, str):
+            if infer_metric_direction(part) is None:
+                raise value_error(
+                    "objective",
+                    "a keras_tuner.Objective for a metric that Keras does not have",
+                    part,
+                )
+            continue
+        for each in parts_of(part):
+            if each.direction not in ("min", "max"):
+                raise value_error(
+                    "objective", 'an Objective with the direction "min" or "max"', str(each)
+                )
+    names = [part if isinstance(part, str) else part.name for part in parts]
+    if not names or len(set(names)) < len(names):
+        raise value_error("objective", "one metric or several different ones", objective)
+    return parts if several else objective
+
+
+def missing_in(metrics: Mapping[str, Any], objective: keras_tuner.Objective) -> list[str]:
+    """Returns the names of the metrics that an objective needs and that are missing."""
+    if objective.has_value(metrics):
+        return []
+    return [part.name for part in parts_of(objective) if part.name not in metrics]
+
+
+def as_metrics(results: Any, objective: keras_tuner.Objective, source: str) -> Metrics:
+    """Returns the metrics of one run of a trial, with the objective among them.
+
+    Of a history, the epoch with the best objective counts. Epochs in which the objective is not a
+    number are not the best.
+
+    Args:
+        results: What `HyperModel.fit` returned: a number, a dictionary, a `History`, or a list of
+            these, which is averaged.
+        objective: What is optimized.
+        source: What returned the results, to begin an error message.
+
+    Raises:
+        keras_tuner.errors.FatalTypeError: If the results are of another type.
+        keras_tuner.errors.FatalValueError: If the objective is not among them.
+    """
+    if isinstance(results, list) and results:
+        runs = [as_metrics(each, objective, source) for each in results]
+        return {name: statistics.fmean(run[name] for run in runs) for name in runs[0]}
+    if isinstance(results, keras.callbacks.History):
+        metrics = _best_epoch(results.history, objective)
+    elif isinstance(results, Mapping):
+        metrics = dict(results)
+    elif isinstance(results, (int, float)) or hasattr(results, "__float__"):
+        metrics = {objective.name: results}
+    else:
+        raise keras_tuner.errors.FatalTypeError(
+            f"{source} must return a number, a dictionary of metrics, a History or a list of them. "
+            f"Received: {shown(results)} (of type {type(results).__name__})"
+        )
+    if missing := missing_in(metrics, objective):
+        raise _not_reported(missing, metrics, source)
+    if objective.name not in metrics:
+        metrics[objective.name] = objective.get_value(metrics)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def check_finite(metrics: Mapping[str, float], objective: keras_tuner.Objective, seed: int) -> None:
+    """Checks that the objective can be compared with those of other trials.
+
+    Other metrics may be NaN, such as the F1 score of a class that was never predicted.
+
+    Raises:
+        FloatingPointError: If the objective is infinite or NaN.
+    """
+    for name in [*(part.name for part in parts_of(objective)), objective.name]:
+        value = metrics.get(name, 0.0)
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"{name} is {value} with seed {seed}: a lower learning rate may help"
+            )
+
+
+class ObjectiveStopping(keras.callbacks.Callback):
+    """Ends a run once its objective has not improved for some epochs.
+
+    `keras.callbacks.EarlyStopping` monitors a single entry of the logs. The objective may be a sum
+    of several, or a result of `DropHyperModel.fit` that the logs hold under another name.
+
+    Args:
+        objective: What is optimized.
+        patience: Epochs without a better value after which the run ends.
+
+    Raises:
+        keras_tuner.errors.FatalValueError: If the logs do not contain the objective.
+    """
+
+    def __init__(self, objective: keras_tuner.Objective, patience: int):
+        super().__init__()
+        self.objective = objective
+        self.patience = patience
+        self.best_epoch: int | None = None
+        self._best: float | None = None
+        self._metrics: dict[str, float] = {}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Forgets an earlier run."""
+        self.best_epoch = self._best = None
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Compares the epoch with the best one."""
+        metrics = self._metrics = dict(logs or {})
+        for name, (log, convert) in RESULTS_IN_LOGS.items():
+            if log in metrics:
+                metrics.setdefault(name, convert(metrics[log]))
+        if missing := missing_in(metrics, self.objective):
+            validated = any(name.startswith("val_") for name in metrics)
+            if not validated and all(name.startswith("val_") for name in missing):
+                return  # With `validation_freq`, not every epoch is validated.
+            raise _not_reported(missing, metrics, f"epoch {epoch + 1}")
+        value = self.objective.get_value(metrics)
+        if _is_better(self.objective, value, self._best):
+            self.best_epoch, self._best = epoch, value
+        elif self.best_epoch is None:
+            self.best_epoch = epoch
+        elif epoch - self.best_epoch >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Checks that the run could have ended early."""
+        if self.best_epoch is None:
+            names = [part.name for part in parts_of(self.objective)]
+            raise _not_reported(names, self._metrics, "the last epoch")
+
+
+def _is_better(objective: keras_tuner.Objective, value: float, best: float | None) -> bool:
+    if math.isnan(value):
+        return False
+    return best is None or bool(objective.better_than(value, best))
+
+
+def _best_epoch(history: Mapping[str, Sequence[float]], objective: Any) -> dict[str, float]:
+    """Returns the metrics of the best epoch that has the objective, or those of the last epoch."""
+    epochs: list[dict[str, float]] = [{} for _ in range(max(map(len, history.values()), default=0))]
+    # With `validation_freq`, some metrics have fewer values than others.
+    for name, values in history.items():
+        for metrics, value in zip(epochs, values, strict=False):
+            metrics[name] = value
+    chosen, best = epochs[-1] if epochs else {}, None
+    for metrics in epochs:
+        if objective.has_value(metrics):
+            value = objective.get_value(metrics)
+            if best is None or _is_better(objective, value, best):
+                chosen, best = metrics, None if math.isnan(value) else value
+    return chosen
+
+
+def _not_reported(missing: Sequence[str], metrics: Mapping[str, Any], source: str) -> Exception:
+    return keras_tuner.errors.FatalValueError(
+        f"Argument `objective` must name metrics that are reported: {source} reported "
+        f"{sorted(metrics)}, not {' and '.join(map(repr, missing))}"
+    )
