@@ -35,7 +35,15 @@ ROOMS = {
     },
 }
 # The ground floor, which every room may use.
-GROUND = {"checks", "environment", "files", "registration", "version"}
+GROUND = {
+    "checks",
+    "console",
+    "environment",
+    "files",
+    "registration",
+    "streams",
+    "version",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

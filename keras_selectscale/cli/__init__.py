@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Runs `keras-selectscale` and exits: 0, 2 on bad input, 1 on a failure, 130 on Ctrl-C."""
+    """Runs `keras-selectscale` and exits with 0, 2 on bad input, 1 on a failure, 130 on Ctrl-C."""
     from keras_selectscale.environment import require
 
     require("click", "cli", "The command line")

@@ -15,6 +15,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import BACKENDS, start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
+from keras_selectscale.console import Console
 
 WHAT = ("layers", "steps", "growth", "all")
 # Starts the command line in a process of its own, however this one was started.
@@ -129,10 +130,10 @@ def command(
             write_json(json_file, {**content, "backends": results})
     except KeyboardInterrupt:
         kept = f"; {json_file} has {', '.join(results)}" if results else ""
-        click.echo(f"keras-selectscale: interrupted{kept}", err=True)
+        Console(stderr=True).say(f"keras-selectscale: interrupted{kept}")
         return 130
     if not results:
-        click.echo(f"keras-selectscale: {'; '.join(broken)}", err=True)
+        Console(stderr=True).say(f"keras-selectscale: {'; '.join(broken)}")
         return 1
     written = [json_file, out_dir / "bench.md"]
     details = map(result_tables.as_markdown, result_tables.detailed_tables(results))
@@ -143,16 +144,16 @@ def command(
         written.append(figure_file)
     _print_tables(result_tables.heading(wanted), result_tables.summary_tables(results))
     if busy is not None and busy > BUSY_SHARE * (os.cpu_count() or 1):
-        click.echo(
+        Console().say(
             f"Others were at work on this machine: a load average of {busy:.1f} on "
             f"{os.cpu_count()} cores at the start. Ratios of PyTorch suffer most."
         )
-    click.echo(f"Written: {', '.join(map(str, written))}")
+    Console().say(f"Written: {', '.join(map(str, written))}")
     failed = broken + [
         f"{name} {line}" for name, result in results.items() for line in result["failed"]
     ]
     for line in failed:
-        click.echo(f"Failed: {line}", err=True)
+        Console(stderr=True).say(f"Failed: {line}")
     return 1 if failed else 0
 
 
@@ -213,11 +214,10 @@ def _as_arguments(params: dict[str, Any]) -> list[str]:
 
 
 def _print_tables(heading: str, tables: Any) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    console.print(heading, highlight=False)
+    console.print(heading)
     for table in tables:
         shown = Table(title=table.title, title_justify="left", box=None, pad_edge=False)
         shown.add_column(table.heads[0])

@@ -11,6 +11,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
+from keras_selectscale.console import Console
 
 # What serves each dataset on a CPU of two cores.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -87,7 +88,6 @@ def command(
 
 
 def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     recipe, seeds = summary["recipe"], len(summary["seeds"])
@@ -117,7 +117,9 @@ def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
             soft_wrap=True,
         )
     else:
-        console.print(f"[red]The export of {summary['best_run']} failed its check:[/] {export}")
+        console.print(
+            f"The export of {summary['best_run']} failed its check: {export}", style="red"
+        )
     console.print(
         f"Written: {path / 'comparison.json'} and {path / 'comparison.png'}", soft_wrap=True
     )

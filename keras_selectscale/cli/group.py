@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
+from keras_selectscale.console import Console
+from keras_selectscale.streams import safe_streams
 from keras_selectscale.version import __version__
 
 COMMANDS = ("compare", "train", "evaluate", "export", "tune", "reproduce", "bench", "list")
@@ -35,11 +37,25 @@ class CommandGroup(click.Group):
 def cli(ctx: click.Context) -> None:
     """Selective and soft dropout for Keras: train, compare, export."""
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        Console().say(ctx.get_help())
 
 
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
-    """Runs a group and returns the exit status; an error is one line on standard error."""
+    """Runs a group and returns the exit status; an error is one line on standard error.
+
+    Whatever becomes of the output, the work is done. If standard output fails for another reason
+    than that its reader has left, the status is 1.
+    """
+    with safe_streams() as output:
+        status = _run(group, arguments)
+        output.flush()
+        if output.error is None or isinstance(output.error, BrokenPipeError):
+            return status
+        _say(f"keras-selectscale: standard output cannot be written: {output.error}")
+        return status or 1
+
+
+def _run(group: click.Group, arguments: Sequence[str] | None) -> int:
     try:
         status = group.main(arguments, prog_name="keras-selectscale", standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -90,5 +106,4 @@ def _as_option(message: str, command: click.Command) -> str:
 
 
 def _say(message: str) -> None:
-    line = " ".join(message.split())
-    click.echo("".join(c if c.isprintable() else "?" for c in line), err=True)
+    Console(stderr=True).say(" ".join(message.split()))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.console import Console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,8 +20,6 @@ KINDS = ("networks", "drops", "datasets", "recipes")
 def command(what: str | None) -> None:
     """List the networks, drops, datasets and recipes by the names that other commands take."""
     start_keras()
-    from rich.console import Console
-
     console = Console()
     tables = {
         "networks": _networks,

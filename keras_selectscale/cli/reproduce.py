@@ -8,6 +8,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.console import Console
 
 
 @click.command()
@@ -55,11 +56,10 @@ def command(
     path = folder / f"{name.strip('/').replace('/', '-')}.json"
     write_json(path, summary)
     _print_rows(summary["rows"])
-    click.echo(f"Written: {path}")
+    Console().say(f"Written: {path}")
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -82,7 +82,7 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
     console.print(table)
     for row in rows:
         if row["note"]:
-            console.print(f"{row['name']}: {row['note']}", highlight=False)
+            console.print(f"{row['name']}: {row['note']}")
 
 
 def _error(mean: float, deviation: float | None, runs: int) -> str:

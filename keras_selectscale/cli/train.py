@@ -8,6 +8,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.console import Console
 
 
 @click.command()
@@ -73,9 +74,7 @@ def command(
     setting = f"{recipe.precision}, jit {said(jit)}"
     with input_errors(DamagedRunError), make_progress() as progress:
         if devices.is_main and not done:
-            progress.console.print(
-                f"{path}: {setting}", highlight=False, markup=False, soft_wrap=True
-            )
+            progress.console.print(f"{path}: {setting}", soft_wrap=True)
         result = train(
             recipe,
             run,
@@ -85,9 +84,9 @@ def command(
             checkpoint_seconds=checkpoint_seconds,
         )
     if not devices.is_main:
-        click.echo(f"{path}: process {devices.process} of {devices.processes} is done")
+        Console().say(f"{path}: process {devices.process} of {devices.processes} is done")
         return
-    click.echo(
+    Console().say(
         f"{path}: {'already done' if done else 'done'}, {result['epochs']} epochs, "
         f"test error {result['test_error']:.2f}%, training error {result['train_error']:.2f}%, "
         f"{result['parameters']:,} parameters, {result['images_per_second']:.0f} images/s "

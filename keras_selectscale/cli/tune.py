@@ -14,6 +14,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
+from keras_selectscale.console import Console
 
 if TYPE_CHECKING:
     from keras_selectscale.tuning import Search, SearchFolder
@@ -250,13 +251,12 @@ def _train_winner(search: "Search", folder: "SearchFolder", data_dir: str | None
 def _warn(search: "Search") -> None:
     size = search.grid_size()
     if search.tuner == "grid" and search.trials is not None and search.trials < size:
-        click.echo(
-            f"The grid has {size} points: --trials {search.trials} takes the first.", err=True
+        Console(stderr=True).say(
+            f"The grid has {size} points: --trials {search.trials} takes the first."
         )
 
 
 def _report(folder: "SearchFolder") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from keras_selectscale.tuning import make_report
@@ -267,10 +267,7 @@ def _report(folder: "SearchFolder") -> None:
     search = folder.read_search()
     recipe, best, winner = search.recipe, found["best"], found["winner"]
     console = Console()
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    say = console.say
     counts = ", ".join(f"{count} {status.lower()}" for status, count in found["counts"].items())
     say(
         f"{recipe.network} on {recipe.dataset}, {search.tuner} search, {recipe.epochs} epochs, "

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_selectscale.models.drop_sites import Drop, DropSite, DropSites
+from keras_selectscale.streams import say
 from keras_selectscale.surgery import compilation, graph, places
 from keras_selectscale.surgery.places import Depths, Groups
 from keras_selectscale.surgery.rebuild import Rebuild
@@ -100,7 +101,7 @@ def insert_drops(
     )(model)
     compilation.copy_compilation(model, inserted)
     if summary:
-        print(_table(list(drops.values()), [place for place in found if place.reason]))
+        say(_table(list(drops.values()), [place for place in found if place.reason]))
     return inserted
 
 

@@ -4,8 +4,9 @@ import time
 from typing import Any
 
 import keras
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from keras_selectscale.console import Console
 
 
 def make_progress() -> Progress:

@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
-from rich.console import Console
+import rich.console
 from rich.live import Live
 from rich.table import Table
 
+from keras_selectscale.console import Console
 from keras_selectscale.tuning.report import best_trials
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder, TrialRow
@@ -27,7 +28,9 @@ class SearchDisplay:
         console: Where to show it; by default standard error.
     """
 
-    def __init__(self, folder: SearchFolder, search: Search, console: Console | None = None):
+    def __init__(
+        self, folder: SearchFolder, search: Search, console: rich.console.Console | None = None
+    ):
         self.folder = folder
         self.search = search
         self.console = console or Console(stderr=True)
