@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 import keras
 
+from keras_selectscale import checks
 from keras_selectscale.surgery import compilation, drop_kinds, graph
 from keras_selectscale.surgery.drop_kinds import Which
 from keras_selectscale.surgery.rebuild import Rebuild
+from keras_selectscale.surgery.round_trip import check_round_trip
 
 
 def strip_drops(
@@ -15,6 +17,7 @@ def strip_drops(
     *,
     which: Which = "all",
     unreachable: Literal["raise", "warn"] = "raise",
+    check: bool = False,
 ) -> keras.Model:
     """Returns the model without its drop layers, with its weights: what one ships.
 
@@ -37,6 +40,10 @@ def strip_drops(
         unreachable: What to do about drops that are no layers of a graph: inside TimeDistributed,
             recurrent layers, attention and other composite layers. `"raise"` names each in an
             error, `"warn"` in a warning and leaves them where they are.
+        check: Whether to save the new model to a temporary `.keras` file, load it and compare
+            weights and outputs. A class that rebuilds itself from its own config loads although
+            the configs of its layers are incomplete; the stripped model, which is built from them,
+            would not. The check takes about as long as saving and loading.
 
     Returns:
         A model of its own, of the class of `model` where that is made as Keras' is, else a plain
@@ -45,15 +52,19 @@ def strip_drops(
     Raises:
         TypeError: Where `model` is no model.
         ValueError: Where it, or one inside, is a subclassed model or not built, where an argument
-            is none of its values, or where a drop cannot be reached.
+            is none of its values, or where a drop cannot be reached. If `check` is true and the new
+            model does not survive being saved and loaded; the message names the layer.
 
     Example:
 
     ```python
-    strip_drops(model).save("network.keras")
+    strip_drops(model, check=True).save("network.keras")
     ```
     """
+    checks.as_boolean("check", check)
     stripped = without_drops(model, which=which, unreachable=unreachable)
+    if check:
+        check_round_trip(stripped)
     compilation.copy_compilation(model, stripped, foreign_only=True)
     return stripped
 
