@@ -1,10 +1,9 @@
-"""Benchmarks: layers and training steps in turns, their growth, and the machine's limit."""
+"""Benchmarks of layers and training steps, measured in turns with their peers."""
 
 from keras_selectscale.benchmarking.bench_options import BenchOptions
 from keras_selectscale.benchmarking.growth_figure import draw_growth
-from keras_selectscale.benchmarking.interleaving import Timings, interleaved
+from keras_selectscale.benchmarking.interleaving import SideError, Timings, interleaved
 from keras_selectscale.benchmarking.run_bench import run_bench
-from keras_selectscale.benchmarking.side_error import SideError
 
 __all__ = [
     "BenchOptions",

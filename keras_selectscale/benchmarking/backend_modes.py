@@ -1,10 +1,10 @@
-"""How each backend compiles and how one waits for it."""
+"""How each backend compiles a step, and how to wait for its results."""
 
 from typing import Any
 
 import keras
 
-# How users train on each backend; of TensorFlow there are two ways.
+# How users train on each backend; TensorFlow has two ways.
 MODES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("graph", "xla"),
     "jax": ("jit",),
@@ -44,9 +44,9 @@ def device_name() -> str:
 
 
 def wait(result: Any) -> None:
-    """Returns when a result is there, and all the work that was asked for before it.
+    """Returns when a result is computed, and all work that was submitted before it.
 
-    To read a part of it would not do: a device may be told of much more than is done.
+    Reading a part of the result is not enough: more work may be submitted than is done.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -65,10 +65,10 @@ def wait(result: Any) -> None:
 
 
 def waits_each_call() -> bool:
-    """Returns whether to wait for each result, and not for the last of several.
+    """Returns whether to wait for each result instead of the last one of several.
 
-    JAX hands work to a CPU and goes on; two calls that do not depend on each other may then
-    overlap. TensorFlow and PyTorch return from a CPU when the work is done, and an accelerator
-    does one call after the other, as in a network.
+    On a CPU, JAX computes asynchronously, and two calls that do not depend on each other may
+    overlap. TensorFlow and PyTorch return when the work is done, and an accelerator runs one call
+    after the other, as in a network.
     """
     return keras.backend.backend() == "jax" and device_name() == "cpu"

@@ -1,4 +1,4 @@
-"""What is measured."""
+"""The options of a benchmark."""
 
 import dataclasses
 import itertools
@@ -20,7 +20,7 @@ SHAPES = (
     (32, 14, 14, 1024),
     (32, 7, 7, 2048),
 )
-# What a minute or two on two cores are enough for.
+# Takes a minute or two on two cores.
 QUICK: dict[str, Any] = {
     "methods": ("spatial-scale", "selectscale"),
     "shapes": ((128, 32, 32, 16), (128, 8, 8, 256), (32, 7, 7, 2048)),
@@ -37,28 +37,28 @@ QUICK: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class BenchOptions:
-    """Everything that decides what a benchmark measures.
+    """Everything that determines what a benchmark measures.
 
     Attributes:
-        sections: Which parts: `"layers"`, `"steps"`, `"growth"`.
-        methods: Layers that are measured beside Keras' SpatialDropout2D, names of `SIDES`.
+        sections: Parts to run: `"layers"`, `"steps"`, `"growth"`.
+        methods: Layers to measure next to Keras' SpatialDropout2D, names of `SIDES`.
         shapes: Inputs of the layers, (batch, height, width, channels).
-        precisions: Dtypes of the layers; the networks' steps take the mixed policy of a half
-            precision, the growth the first.
+        precisions: Dtypes of the layers. For a half precision, the networks take the mixed policy.
+            The growth is measured in the first.
         networks: Networks whose training step is measured, names for `models.build`.
         step_methods: Layers at the drop sites of the networks.
-        batch_size: Images a step.
-        modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow; `None` for all
-            of its modes, or, where it is quick, for the first but for the layers.
+        batch_size: Images per step.
+        modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow. `None` stands
+            for all of its modes, or, if `quick`, for the first one except for the layers.
         rounds: Measurements of each side.
-        seconds: Time of one measurement, at least about.
-        memory: Whether the peak memory of the steps is measured, in a process for each side.
-        seed: Decides data, weights and drops.
-        quick: Whether less is measured than by default: it is said with the results.
+        seconds: Approximate minimum time of one measurement.
+        memory: Whether to measure the peak memory of the steps, in one process per side.
+        seed: Determines data, weights and drops.
+        quick: Whether less is measured than by default; recorded with the results.
 
     Raises:
-        TypeError: Where a number is no number.
-        ValueError: Where a value is out of its range, or a name unknown.
+        TypeError: If a number is not a number.
+        ValueError: If a value is out of range, or a name is unknown.
     """
 
     sections: tuple[str, ...] = SECTIONS
@@ -109,11 +109,11 @@ class BenchOptions:
         """Returns the modes in which a section is measured on the active backend."""
         if self.modes is not None:
             return tuple(mode for mode in modes() if mode in self.modes)
-        # XLA is long in compiling networks.
+        # XLA takes long to compile networks.
         return modes()[:1] if self.quick and section != "layers" else modes()
 
     def check_modes(self, backends: Sequence[str]) -> None:
-        """Raises a `ValueError` where a backend has none of the modes that are wanted."""
+        """Raises a `ValueError` if a backend has none of the requested modes."""
         for backend in backends:
             if self.modes is not None and not set(self.modes) & set(MODES[backend]):
                 raise ValueError(
@@ -122,7 +122,7 @@ class BenchOptions:
                 )
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the options, as the result records them."""
+        """Returns the options as the result records them."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()

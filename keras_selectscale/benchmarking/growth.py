@@ -1,16 +1,16 @@
-"""How the cost of a layer grows with the channels, the batch and the resolution."""
+"""Times of the layers as the channels, the batch or the resolution grow."""
 
 from collections.abc import Callable
 from typing import Any
 
 from keras_selectscale.benchmarking.backend_modes import device_name
 from keras_selectscale.benchmarking.bench_options import BenchOptions
+from keras_selectscale.benchmarking.interleaving import measure_case
 from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL
 from keras_selectscale.benchmarking.layer_table import layer_sides
-from keras_selectscale.benchmarking.measured_case import measure_case
 
 METHODS = (KERAS_SPATIAL, "spatial-scale", "selectout", "selectscale")
-# What varies, and the shape (batch, height, width, channels) for a value of it.
+# What varies, and the shape (batch, height, width, channels) for each of its values.
 SWEEPS: dict[str, Callable[[int], tuple[int, int, int, int]]] = {
     "channels": lambda channels: (64, 8, 8, channels),
     "batch": lambda batch: (batch, 16, 16, 64),
@@ -27,22 +27,22 @@ QUICK_VALUES: dict[str, tuple[int, ...]] = {
     "resolution": (8, 16, 32),
 }
 
-# Where it is in a shape.
+# The axis of the shape that varies.
 AXES = {"batch": 0, "resolution": 1, "channels": 3}
-# Times the batch on an accelerator, which needs more than a CPU to have something to do.
+# Factor of the batch on an accelerator, which a CPU's batch does not keep busy.
 ACCELERATOR_SCALE = 8
 
 Say = Callable[[str], Any]
 
 
 def measure_growth(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
-    """Measures layers forward and backward over the sizes of their input, in each mode.
+    """Measures layers, forward and backward, for several sizes of the input in each mode.
 
-    The data are signed, the precision is the first of the options.
+    The input is signed; the precision is the first of the options.
 
     Args:
         options: What to measure.
-        say: Called before each case with a line about it.
+        say: Called before each case with a line that describes it.
 
     Returns:
         The cases with every raw time.
@@ -77,7 +77,7 @@ def measure_growth(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
 
 
 def sweep_shapes(options: BenchOptions) -> dict[str, list[tuple[int, int, int, int]]]:
-    """Returns the shapes of each sweep, `ACCELERATOR_SCALE` times the batch where it is no CPU."""
+    """Returns the shapes of each sweep, with a larger batch on an accelerator."""
     values = QUICK_VALUES if options.quick else VALUES
     scale = 1 if options.quick or device_name() == "cpu" else ACCELERATOR_SCALE
     shapes: dict[str, list[tuple[int, int, int, int]]] = {}
@@ -88,5 +88,5 @@ def sweep_shapes(options: BenchOptions) -> dict[str, list[tuple[int, int, int, i
 
 
 def case_count(options: BenchOptions) -> int:
-    """Returns how often `measure_growth` says something."""
+    """Returns the number of cases that `measure_growth` announces."""
     return len(options.modes_here("growth")) * sum(map(len, sweep_shapes(options).values()))

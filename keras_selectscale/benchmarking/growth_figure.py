@@ -1,11 +1,11 @@
-"""The picture of how the cost grows."""
+"""Draws how the cost of a layer grows with the size of its input."""
 
-import os
 import pathlib
 from typing import Any
 
 from keras_selectscale.benchmarking.growth import METHODS, SWEEPS
 from keras_selectscale.benchmarking.layer_sides import SIDES
+from keras_selectscale.files import replacing
 
 COLORS = dict(zip(METHODS, ("#666666", "#33547f", "#c98a1b", "#b3342d"), strict=True))
 MARKERS = dict(zip(METHODS, ("s", "^", "v", "o"), strict=True))
@@ -17,15 +17,15 @@ LABELS = {
 
 
 def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: str = "") -> None:
-    """Draws the time of each layer over channels, batch and resolution, both axes logarithmic.
+    """Draws the time of each layer against channels, batch and resolution on logarithmic axes.
 
-    A row of three panels for each backend and mode. A dashed line of slope 1 shows linear growth,
-    and the legends tell the exponents.
+    Each backend and mode has a row of three panels. A dashed line of slope 1 shows linear growth,
+    and the legends show the exponents.
 
     Args:
-        backends: What `run_bench` gave, by backend.
-        path: PNG to be written, beside its place and renamed.
-        note: What else stands in the title.
+        backends: Results of `run_bench` by backend.
+        path: PNG to write.
+        note: Text to append to the title.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -44,19 +44,18 @@ def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: s
             _draw_panel(axes, own, varied)
             precision = own[0]["precision"] if own else ""
             axes.set_title(f"{backend} {mode}, {precision}, {result['device']}", fontsize=9)
-        # One scale a row, so that its panels can be held against each other.
+        # All panels of a row share one scale.
         low = min(axes.get_ylim()[0] for axes in row_of_panels)
         high = max(axes.get_ylim()[1] for axes in row_of_panels)
         for axes in row_of_panels:
             axes.set_ylim(low, high)
     figure.suptitle(
-        "Time of a drop layer, forward and backward; in brackets the exponent in the size of the "
-        f"input over its larger half (1: linear){note}",
+        "Time of a drop layer, forward and backward; in parentheses, the exponent in the size "
+        f"of the input for the larger half of the sizes (1: linear){note}",
         fontsize=11,
     )
-    beside = path.with_name(f".{path.name}.part")
-    figure.savefig(beside, format="png")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png")
 
 
 def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
@@ -78,8 +77,8 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
     if rows:
         places, values = _places(rows[0]), rows[0]["values"]
         times = [1e3 * time for row in rows for time in row["seconds"]]
-        # Below the curves: it is a slope and no measurement. Cut off where it would lengthen the
-        # axis.
+        # Below the curves, because it is a slope and not a measurement, and cut so that it does not
+        # extend the axis.
         end = 0.5e3 * min(row["seconds"][-1] for row in rows)
         start = max(places[0], places[-1] * min(1.0, 0.3 * min(times) / end))
         axes.plot(
@@ -106,5 +105,5 @@ def _draw_panel(axes: Any, rows: list[dict[str, Any]], varied: str) -> None:
 
 
 def _places(row: dict[str, Any]) -> list[int]:
-    """Returns the values so that the elements of the input are proportional to them."""
+    """Returns values to which the number of elements of the input is proportional."""
     return [value**2 if row["varied"] == "resolution" else value for value in row["values"]]

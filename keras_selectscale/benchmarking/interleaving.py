@@ -1,4 +1,4 @@
-"""The timing core: sides that are measured in turns."""
+"""Times several functions, the sides of a measurement, in turns."""
 
 import contextlib
 import gc
@@ -7,18 +7,34 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from keras_selectscale.benchmarking.side_error import SideError
+from keras_selectscale.benchmarking import backend_modes
+from keras_selectscale.checks import as_integer, as_number, value_error
 
-# So many calls are one measurement at most, however short a call is.
+# The most calls of one measurement, however short a call is.
 MOST_CALLS = 2**20
 
 
+class SideError(RuntimeError):
+    """A side of a measurement failed.
+
+    Attributes:
+        side: Name of the side.
+        reason: What went wrong, in one line.
+    """
+
+    def __init__(self, side: str, reason: BaseException):
+        lines = str(reason).strip().splitlines()
+        self.side = side
+        self.reason = f"{type(reason).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+        super().__init__(f"the side {side!r} failed: {self.reason}")
+
+
 class Timings(NamedTuple):
-    """What `interleaved` measured.
+    """The result of `interleaved`.
 
     Attributes:
         seconds: For each side, the seconds of one call in each round.
-        calls: For each side, how many calls one measurement is the mean of.
+        calls: For each side, the number of calls that one measurement averages.
     """
 
     seconds: dict[str, list[float]]
@@ -34,35 +50,32 @@ def interleaved(
     wait_each: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timings:
-    """Times sides in turns, so that what slows the machine down for a while slows all of them.
+    """Times sides in turns, so that a machine that is slow for a while slows down all of them.
 
-    Each side is warmed up. In each round every side is measured once, in an order that changes
-    from round to round. One measurement is as many calls as take at least `seconds`. Python's
-    garbage is collected before each measurement and not within: Keras' layers leave cycles that
-    hold whole tensors on PyTorch, and the next side would pay for new memory.
+    Each side is warmed up. In each round, every side is measured once, in an order that changes
+    from round to round. One measurement consists of as many calls as take at least `seconds`.
+    Garbage is collected before each measurement and not during it: on PyTorch, Keras' layers leave
+    reference cycles that hold whole tensors, and the next side would pay for new memory.
 
     Args:
         sides: Functions without arguments, by name.
         rounds: Measurements of each side, at least 1.
-        seconds: Time of one measurement, at least about; it must be well above the clock's own
-            steps.
-        wait: Called with the last result of a measurement: it returns when the result is there.
-        wait_each: Whether to wait for every result, where the work of two calls could overlap.
-        clock: Gives the time in seconds.
+        seconds: Approximate minimum time of one measurement, well above the clock's resolution.
+        wait: Called with the last result of a measurement; returns when the result is computed.
+        wait_each: Whether to wait for every result, because two calls could overlap.
+        clock: Returns the time in seconds.
 
     Returns:
         The `Timings`.
 
     Raises:
-        SideError: Where a side fails.
-        ValueError: Where there is no side, or an argument is out of its range.
+        SideError: If a side fails.
+        ValueError: If there is no side, or an argument is out of range.
     """
     if not sides:
-        raise ValueError("Argument `sides` must hold a function. Received: sides={}")
-    if rounds < 1:
-        raise ValueError(f"Argument `rounds` must be at least 1. Received: rounds={rounds}")
-    if seconds <= 0:
-        raise ValueError(f"Argument `seconds` must be positive. Received: seconds={seconds}")
+        raise value_error("sides", "a mapping with at least one function", sides)
+    as_integer("rounds", rounds, 1)
+    as_number("seconds", seconds, 0, above=True)
 
     def measure(name: str, calls: int) -> float:
         side = sides[name]
@@ -88,20 +101,52 @@ def interleaved(
     return Timings(times, calls)
 
 
+def measure_case(
+    sides: Mapping[str, Callable[[], Any]], *, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Times sides in turns on the active backend; a side that fails is recorded and left out.
+
+    Args:
+        sides: Functions without arguments, by name.
+        rounds: Measurements of each.
+        seconds: Time of one measurement.
+
+    Returns:
+        `seconds`: the time of a call of each side in each round; `calls`: the number of calls that
+        each of these averages; `failed`: the reason for each side that fails.
+    """
+    left = dict(sides)
+    failed: dict[str, str] = {}
+    while left:
+        try:
+            seconds_of, calls = interleaved(
+                left,
+                rounds=rounds,
+                seconds=seconds,
+                wait=backend_modes.wait,
+                wait_each=backend_modes.waits_each_call(),
+            )
+            return {"seconds": seconds_of, "calls": calls, "failed": failed}
+        except SideError as error:
+            failed[error.side] = error.reason
+            del left[error.side]
+    return {"seconds": {}, "calls": {}, "failed": failed}
+
+
 def order_of_round(names: Sequence[str], number: int) -> list[str]:
-    """Returns the order of a round: it begins one further each time, and turns after a cycle."""
+    """Returns the order of a round: it is rotated each time, and reversed after a cycle."""
     cycle, start = divmod(number, len(names))
     order = [*names[start:], *names[:start]]
     return order[::-1] if cycle % 2 else order
 
 
 def _enough_calls(measure: Callable[[str, int], float], name: str, seconds: float) -> int:
-    """Warms a side up, and returns how many of its calls take `seconds`."""
+    """Warms up a side and returns how many of its calls take `seconds`."""
     for _ in range(2):  # The first call compiles.
         measure(name, 1)
     calls = 1
     while (elapsed := measure(name, calls)) < seconds and calls < MOST_CALLS:
-        # The reading of something short is mostly noise: no more than ten times as many at once.
+        # A short measurement is mostly noise, so the number grows by a factor of ten at most.
         wanted = math.ceil(1.1 * calls * seconds / elapsed) if elapsed > 0 else MOST_CALLS
         calls = min(max(wanted, calls + 1), 10 * calls, MOST_CALLS)
     return calls
@@ -109,10 +154,10 @@ def _enough_calls(measure: Callable[[str, int], float], name: str, seconds: floa
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Keeps Python from collecting by itself; what is there already is not looked at either."""
+    """Disables automatic garbage collection and ignores the objects that exist already."""
     enabled = gc.isenabled()
     gc.collect()
-    gc.freeze()  # Else a collection goes over all of the libraries.
+    gc.freeze()  # Otherwise every collection visits the objects of all libraries.
     gc.disable()
     try:
         yield

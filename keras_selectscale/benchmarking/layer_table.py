@@ -1,4 +1,4 @@
-"""The layers forward and backward, over Keras' SpatialDropout2D."""
+"""Times of the layers, forward and backward, relative to Keras' SpatialDropout2D."""
 
 import itertools
 import math
@@ -11,12 +11,12 @@ import numpy as np
 from keras import ops
 
 from keras_selectscale.benchmarking.bench_options import BenchOptions
+from keras_selectscale.benchmarking.interleaving import measure_case
 from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL, NONE, make_layer
 from keras_selectscale.benchmarking.layer_work import copy_work, layer_work
-from keras_selectscale.benchmarking.measured_case import measure_case
 
 DATA = ("signed", "non-negative")
-# Copies from what the nearest cache holds to what none does.
+# Sizes of copies, from one that fits the nearest cache to one that fits none.
 COPY_BYTES = tuple(2**power for power in (16, 18, 20, 22, 24, 26, 28))
 QUICK_COPY_BYTES = tuple(2**power for power in (18, 22, 26))
 
@@ -28,7 +28,7 @@ def measure_layers(options: BenchOptions, say: Say) -> dict[str, Any]:
 
     Args:
         options: What to measure.
-        say: Called before each case with a line about it.
+        say: Called before each case with a line that describes it.
 
     Returns:
         `cases` and `copies`, each with every raw time.
@@ -54,7 +54,7 @@ def measure_layers(options: BenchOptions, say: Say) -> dict[str, Any]:
 
 
 def case_count(options: BenchOptions) -> int:
-    """Returns how often `measure_layers` says something."""
+    """Returns the number of cases that `measure_layers` announces."""
     settings = len(options.modes_here("layers")) * len(options.precisions)
     return settings * (1 + len(DATA) * len(options.shapes))
 
@@ -75,8 +75,8 @@ def layer_sides(
         shape: Shape of the input.
         mode: One of `backend_modes.modes()`.
         precision: Dtype of input and layer.
-        data: `"signed"`, or `"non-negative"`: what a ReLU makes of it.
-        seed: Decides the data and the draws.
+        data: `"signed"`, or `"non-negative"` for the output of a ReLU.
+        seed: Determines the data and the draws.
     """
     generator = np.random.default_rng(seed)
     values = generator.standard_normal(shape, "float32")

@@ -1,4 +1,4 @@
-"""A layer forward and backward, as training runs it on each backend."""
+"""A layer, forward and backward, as training runs it on each backend."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +10,14 @@ Work = Callable[[], Any]
 
 
 def layer_work(layer: keras.layers.Layer | None, mode: str, x: Any, gradient: Any) -> Work:
-    """Returns a function that runs a layer and the product of its Jacobian with a gradient.
+    """Returns a function that runs a layer forward and backward.
 
-    That is what a layer in a network has to do: it gets its input and, later, the gradient of the
-    loss with respect to its output, and gives its output and the gradient with respect to its
-    input. Each call of the function draws anew.
+    As in a network, the layer receives its input and the gradient of the loss with respect to its
+    output, and computes its output and the gradient with respect to its input. Each call of the
+    function makes new draws.
 
     Args:
-        layer: The layer, or `None` for one that gives out its input.
+        layer: The layer, or `None` for the identity.
         mode: One of `backend_modes.modes()`.
         x: Input, a tensor on the device.
         gradient: Upstream gradient, of the shape and dtype of `x`.
@@ -32,10 +32,9 @@ def layer_work(layer: keras.layers.Layer | None, mode: str, x: Any, gradient: An
 
 
 def copy_work(mode: str, x: Any) -> Work:
-    """Returns a function that reads a tensor once and writes one like it once.
+    """Returns a function that reads a tensor once and writes a tensor of its size once.
 
-    It is the negative, elementwise like the product with a factor: a compiler may leave out `x + 0`
-    and hand on the very tensor.
+    It negates the tensor, because a compiler may optimize `x + 0` away.
     """
     if mode in ("graph", "xla"):
         import tensorflow as tf
@@ -76,7 +75,7 @@ def _jax_work(layer: Any, mode: str, x: Any, gradient: Any) -> Work:
         y, pull_back, state = jax.vjp(lambda x: forward(x, state), x, has_aux=True)
         return y, pull_back(gradient)[0], state
 
-    # The seed's state goes from call to call.
+    # The state of the seed is passed from call to call.
     state = [] if layer is None else [v.value for v in layer.non_trainable_variables]
 
     def work() -> Any:

@@ -1,20 +1,26 @@
-"""The peak memory of training steps, in a process of its own.
+"""The peak memory of training steps, measured in a separate process.
 
 python -m keras_selectscale.benchmarking.peak_memory JSON
 """
 
+import ctypes
+import gc
 import json
 import os
+import pathlib
 import subprocess
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
-from keras_selectscale.benchmarking.network_error import NetworkError
+from keras_selectscale.benchmarking import backend_modes, step_work
+from keras_selectscale.benchmarking.step_work import NetworkError
 
 STEPS = 3
 LIMIT_SECONDS = 1800
+STATUS = pathlib.Path("/proc/self/status")
+RESET = pathlib.Path("/proc/self/clear_refs")
 
 
 def peak_memory(
@@ -22,25 +28,25 @@ def peak_memory(
 ) -> dict[str, Any]:
     """Measures, in a new process, the peak memory of training steps after they are compiled.
 
-    On a GPU it is what the backend's allocator says of itself; on a CPU the largest resident set
-    of the process, libraries and all.
+    On a GPU, the backend's allocator reports it; on a CPU, it is the largest resident set of the
+    process, libraries included.
 
     Args:
         network: Name for `models.build`.
         drop: One of `layer_sides.SIDES`, or `"none"`.
         mode: One of `backend_modes.modes()`.
         precision: Dtype of the activations.
-        batch_size: Images a step.
-        seed: Decides weights and drops.
+        batch_size: Images per step.
+        seed: Determines weights and drops.
 
     Returns:
-        `peak`, `before` and `step` in bytes, `before` being the memory when the model was made and
-        `step` what a step takes beyond what lies there between two steps, `None` where only peaks
-        are known; and `of`, what peak and before are measured of.
+        `peak`, `before` and `step` in bytes: `before` is the memory after the model was built, and
+        `step` the memory of a step beyond that in use between two steps, or `None` if only peaks
+        are known. `of` states what peak and before measure.
 
     Raises:
-        NetworkError: Where the network cannot be made.
-        OSError: Where the process ends otherwise than well.
+        NetworkError: If the network cannot be built.
+        OSError: If the process fails.
     """
     wanted = {
         "network": network,
@@ -73,20 +79,109 @@ def peak_memory(
 def measure_here(
     network: str, drop: str, *, mode: str, precision: str, batch_size: int, seed: int
 ) -> dict[str, Any]:
-    """Measures the peak memory in this process; the arguments are those of `peak_memory`."""
-    from keras_selectscale.benchmarking import backend_modes, memory_in_use, step_work
-
+    """Measures the peak memory in this process; see `peak_memory` for the arguments."""
     model = step_work.make_network(network, drop, mode=mode, precision=precision, seed=seed)
     work = step_work.step_work(model, step_work.make_batch(model, batch_size, seed))
-    before = memory_in_use.of_process().now
+    before = of_process().now
     backend_modes.wait(work())  # Compiles, which may need more memory than a step.
-    begins_anew = memory_in_use.forget_peaks()
-    idle = memory_in_use.of_tensors().now
+    are_reset = reset_peaks()
+    idle = of_tensors().now
     for _ in range(STEPS):
         backend_modes.wait(work())
-    whole, tensors = memory_in_use.of_process(), memory_in_use.of_tensors()
-    step = tensors.peak - idle if begins_anew else None
+    whole, tensors = of_process(), of_tensors()
+    step = tensors.peak - idle if are_reset else None
     return {"peak": whole.peak, "before": before, "step": step, "of": whole.of}
+
+
+class Memory(NamedTuple):
+    """A reading of the memory in use.
+
+    Attributes:
+        now: Bytes in use.
+        peak: Largest number of bytes in use since `reset_peaks`, if peaks can be reset.
+        of: What was measured.
+    """
+
+    now: int
+    peak: int
+    of: str
+
+
+def of_process() -> Memory:
+    """Returns the reading of the backend's allocator on a GPU, and the resident set on a CPU."""
+    device = backend_modes.device_name()
+    if device.startswith(("gpu", "tpu")):
+        return _of_device(device)
+    if STATUS.exists():
+        # Not `ru_maxrss`, which starts at the memory of the parent process.
+        fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+        now, peak = (1024 * int(fields[name].split()[0]) for name in ("VmRSS", "VmHWM"))
+        return Memory(now, peak, "resident set")
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Memory(peak, peak, "resident set, compilation included")
+
+
+def of_tensors() -> Memory:
+    """Returns the reading that shows the share of a step.
+
+    It is the reading of the process, except for TensorFlow on a CPU, whose allocator keeps freed
+    memory and reports how much of it is in use.
+    """
+    if keras.backend.backend() != "tensorflow" or backend_modes.device_name() != "cpu":
+        return of_process()
+    return _of_tensorflow("CPU:0", "allocator")
+
+
+def reset_peaks() -> bool:
+    """Resets the peak counters after compilation; returns whether both could be reset."""
+    gc.collect()
+    backend = keras.backend.backend()
+    if backend_modes.device_name().startswith(("gpu", "tpu")):
+        if backend == "tensorflow":
+            _reset_tensorflow("GPU:0")
+        elif backend == "torch":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+        return backend != "jax"  # It has no such call.
+    if backend == "tensorflow":
+        _reset_tensorflow("CPU:0")
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # Returns freed memory to the system.
+        RESET.write_text("5")
+    except (OSError, AttributeError):
+        return backend == "tensorflow"
+    return True
+
+
+def _of_device(device: str) -> Memory:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return _of_tensorflow("GPU:0", device)
+    if backend == "jax":
+        import jax
+
+        stats = jax.devices()[0].memory_stats()
+        of = f"{device}, compilation included"
+        return Memory(stats["bytes_in_use"], stats["peak_bytes_in_use"], of)
+    import torch
+
+    return Memory(torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated(), device)
+
+
+def _of_tensorflow(device: str, of: str) -> Memory:
+    import tensorflow as tf
+
+    info = tf.config.experimental.get_memory_info(device)
+    return Memory(info["current"], info["peak"], of)
+
+
+def _reset_tensorflow(device: str) -> None:
+    import tensorflow as tf
+
+    tf.config.experimental.reset_memory_stats(device)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the raw times of a benchmark come to: ratios, rates, shares of the machine's limit."""
+"""Computes ratios, rates and shares of the machine's limit from raw times."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ def layer_rows(layers: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns a row for each layer, mode, precision and data.
 
     Args:
-        layers: What `measure_layers` gave.
+        layers: Result of `measure_layers`.
 
     Returns:
-        Rows with `shapes`, one entry a shape: milliseconds, the ratio to Keras' SpatialDropout2D,
-        bytes that must move and what share of a copy's bandwidth they move at. `ratio`,
-        `over_spatial_scale`, `of_copy` and `of_memory` are geometric means over the shapes, where
-        there is something to compare with; `worst` is the largest ratio.
+        Rows with `shapes`, one entry per shape: milliseconds, the ratio to Keras' SpatialDropout2D,
+        the bytes that must move, and their rate as a share of a copy's bandwidth. `ratio`,
+        `over_spatial_scale`, `of_copy` and `of_memory` are geometric means over the shapes, or
+        `None` if there is nothing to compare with; `worst` is the largest ratio.
     """
     memory = {
         (copy["mode"], copy["precision"]): memory_bandwidth(copy) for copy in layers["copies"]
@@ -54,7 +54,7 @@ def layer_rows(layers: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def memory_bandwidth(copy: dict[str, Any]) -> float | None:
-    """Returns the bytes a second of the largest copy, which no cache holds."""
+    """Returns the bytes per second of the largest copy, which fits no cache."""
     if not copy["seconds"]:
         return None
     size = max(copy["seconds"], key=int)
@@ -67,13 +67,13 @@ def step_rows(
     """Returns a row for each network, mode, precision and drop.
 
     Args:
-        cases: What `measure_steps` gave.
-        memory: What `measure_memory` gave, or nothing.
+        cases: Result of `measure_steps`.
+        memory: Result of `measure_memory`, or an empty list.
 
     Returns:
-        Rows with images a second, the step's ratio to that without drops and to that with Keras'
-        SpatialDropout2D, and the same ratios of the peak memory, and of what a step takes of it,
-        where they were measured.
+        Rows with images per second, the ratios of the step to that without drops and to that with
+        Keras' SpatialDropout2D, and, if they were measured, the same ratios of the peak memory and
+        of the memory of a step.
     """
     about = ("network", "mode", "precision")
     measured = {(*(found[name] for name in about), found["side"]): found for found in memory}
@@ -101,12 +101,12 @@ def growth_rows(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Returns a row for each layer, mode and what varies.
 
     Args:
-        cases: What `measure_growth` gave.
+        cases: Result of `measure_growth`.
 
     Returns:
-        Rows with the last shape, the values, the elements of the input and the median times, and
-        the exponent of the power law in the elements, over all sizes and over the larger half: 1 is
-        linear, and what a call costs whatever its size makes it less where the input is small.
+        Rows with the last shape, the values, the bytes of the input, the median times, and the
+        exponent of the power law in the bytes, for all sizes and for the larger half. 1 is linear;
+        the constant cost of a call lowers the exponent for small inputs.
     """
     grouped: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
     for case in cases:
@@ -139,7 +139,7 @@ def growth_rows(cases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _memory_entry(
     measured: dict[tuple, dict[str, Any]], key: tuple, side: str, name: str
 ) -> dict[str, Any]:
-    """Returns bytes and ratios of `name`, an entry of what `peak_memory` gave."""
+    """Returns bytes and ratios of `name`, an entry of the result of `peak_memory`."""
 
     def of(which: str) -> int | None:
         return measured.get((*key, which), {}).get(name)
@@ -157,7 +157,7 @@ def _shape_entry(case: dict[str, Any], side: str, memory: float | None) -> dict[
     moved = moved_bytes(side, size)
     of_copy = None
     if moved and COPY in case["seconds"]:
-        # The time of a copy for as many bytes over the layer's: at most about 1.
+        # The time of a copy of as many bytes over the layer's time: at most about 1.
         scale = moved / moved_bytes(COPY, size)
         copies = summaries.ratios(case["seconds"], COPY, side)
         of_copy = summaries.Quartiles(*(scale * value for value in copies))
@@ -180,7 +180,7 @@ def _ratio(case: dict[str, Any], side: str, against: str) -> summaries.Quartiles
 
 
 def _mean(shapes: list[dict[str, Any]], name: str) -> float | None:
-    """Returns the geometric mean of the medians, or `None` where a shape has none."""
+    """Returns the geometric mean of the medians, or `None` if one is missing."""
     values = [entry[name] for entry in shapes]
     if any(value is None for value in values):
         return None

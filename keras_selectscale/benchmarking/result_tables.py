@@ -8,7 +8,7 @@ from keras_selectscale.benchmarking.layer_sides import NONE, SIDES
 
 
 class ResultTable(NamedTuple):
-    """A table: its title, the heads of its columns, and its cells, as text."""
+    """A table: its title, column headers and cells as text."""
 
     title: str
     heads: tuple[str, ...]
@@ -16,21 +16,21 @@ class ResultTable(NamedTuple):
 
 
 def heading(options: BenchOptions) -> str:
-    """Returns what the tables show, in some lines."""
+    """Returns a description of the tables."""
     quick = "Quick: few shapes, few rounds; not for a report. " if options.quick else ""
     return (
-        f"{quick}Medians of {options.rounds} rounds in which all sides take turns. Layers forward "
-        "and backward: geometric mean over the shapes of the time over that of Keras' "
+        f"{quick}Medians of {options.rounds} rounds in which all sides take turns. Layers, forward "
+        "and backward: geometric mean over the shapes of the time relative to Keras' "
         "SpatialDropout2D (SD), the worst shape, and the share of the bandwidth of a copy of the "
-        "same tensor. In brackets the quartiles.\n"
+        "same tensor. Quartiles in brackets.\n"
     )
 
 
 def summary_tables(backends: dict[str, dict[str, Any]]) -> Iterator[ResultTable]:
-    """Yields the tables that say what came out: means over the shapes.
+    """Yields the summary tables, with means over the shapes.
 
     Args:
-        backends: What `run_bench` gave, by backend.
+        backends: Results of `run_bench` by backend.
     """
     for backend, result in backends.items():
         rows = result["rows"]
@@ -55,7 +55,7 @@ def detailed_tables(backends: dict[str, dict[str, Any]]) -> Iterator[ResultTable
 
 
 def as_markdown(table: ResultTable) -> str:
-    """Returns a table as Markdown, below its title."""
+    """Returns a table with its title as Markdown."""
     ruler = ["---", *("---:" for _ in table.heads[1:])]
     lines = [table.heads, ruler, *table.rows]
     return f"### {table.title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -68,7 +68,7 @@ def _layer_summary(title: str, rows: list[dict[str, Any]]) -> ResultTable:
         heads += [data, "worst", "of copy"]
     lines = []
     for side in _distinct(rows, "side"):
-        if side == NONE:  # It does nothing: of no use in a ratio.
+        if side == NONE:  # It does nothing, so a ratio says nothing.
             continue
         cells = [_title(side)]
         for data in kinds:
@@ -156,7 +156,7 @@ def _memory(row: dict[str, Any], name: str) -> str:
 
 
 def _grouped(rows: list[dict[str, Any]], *names: str) -> Iterator[tuple[tuple[str, ...], list]]:
-    """Yields the values of some entries, as far as there are such, and the rows that have them."""
+    """Yields the values of some entries, if present, and the rows that have them."""
     groups: dict[tuple[str, ...], list] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names if name in row), []).append(row)

@@ -1,4 +1,4 @@
-"""A benchmark on the active backend."""
+"""Runs a benchmark on the active backend."""
 
 import contextlib
 import logging
@@ -21,25 +21,25 @@ from keras_selectscale.benchmarking.bench_options import BenchOptions
 
 
 def run_bench(options: BenchOptions, progress: Progress | None = None) -> dict[str, Any]:
-    """Measures on the active backend, and returns what came out as JSON can hold it.
+    """Measures on the active backend and returns the results as JSON values.
 
     Args:
         options: What to measure.
-        progress: Shows where it is: a bar on a terminal, a line a case elsewhere.
+        progress: Shows a bar on a terminal and a line per case elsewhere.
 
     Returns:
-        Environment, device, every raw time by section, and the `rows` that they come to;
+        The environment, the device, all raw times by section, and the `rows` computed from them;
         `failed` lists the sides that could not be measured.
 
     Raises:
-        NetworkError: Where a network cannot be made.
+        NetworkError: If a network cannot be built.
     """
     started = time.perf_counter()
     sections: dict[str, Any] = {}
     rows: dict[str, Any] = {}
     with _telling(progress, _total(options)) as say, _quiet_tensorflow():
         if "steps" in options.sections:
-            # First: the processes need the device, which this one has not taken yet.
+            # First, because these processes need the device, which this one does not hold yet.
             memory = step_table.measure_memory(options, say) if options.memory else []
             steps = step_table.measure_steps(options, say)
             sections["memory"], sections["steps"] = memory, steps
@@ -94,7 +94,7 @@ def _failed(sections: dict[str, Any]) -> list[str]:
 
 @contextlib.contextmanager
 def _telling(progress: Progress | None, total: int) -> Iterator[Any]:
-    """Gives a function that tells of the next case."""
+    """Yields a function that announces the next case."""
     if progress is None:
         yield lambda line: None
         return
@@ -106,7 +106,9 @@ def _telling(progress: Progress | None, total: int) -> Iterator[Any]:
         nonlocal told
         progress.update(task, completed=told, description=f"{backend}  {line}")
         if progress.disable:
-            progress.console.print(f"{backend}  {told + 1}/{total}  {line}", highlight=False)
+            progress.console.print(
+                f"{backend}  {told + 1}/{total}  {line}", highlight=False, markup=False
+            )
         told += 1
 
     try:
@@ -117,7 +119,7 @@ def _telling(progress: Progress | None, total: int) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
-    """Keeps TensorFlow from warning of functions that are compiled once for each case."""
+    """Suppresses TensorFlow's warnings about functions that are compiled for each case."""
     logger = logging.getLogger("tensorflow")
     before = logger.level
     logger.setLevel(logging.ERROR)

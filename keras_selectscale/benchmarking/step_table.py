@@ -1,4 +1,4 @@
-"""Whole training steps, over the network without drops and with Keras' own."""
+"""Times and memory of training steps, relative to no drop and to Keras' SpatialDropout2D."""
 
 import itertools
 import statistics
@@ -7,25 +7,25 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_selectscale.benchmarking.bench_options import BenchOptions
+from keras_selectscale.benchmarking.interleaving import measure_case
 from keras_selectscale.benchmarking.layer_sides import KERAS_SPATIAL, NONE
-from keras_selectscale.benchmarking.measured_case import measure_case
 from keras_selectscale.benchmarking.peak_memory import peak_memory
 from keras_selectscale.benchmarking.step_work import make_batch, make_network, step_work
 
 Say = Callable[[str], Any]
-# Processes of each side: what the system counts moves by some per cent from one to the next.
+# Processes per side: the reading varies by some percent from process to process.
 PROCESSES = 3
 
 
 def measure_memory(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
-    """Measures the peak memory of each network's step; a device must not be in use already.
+    """Measures the peak memory of each network's step; the device must not be in use yet.
 
     Returns:
-        For each network and drop the medians of what `peak_memory` gave in several processes, with
-        each under `processes`, or why it could not.
+        For each network and drop, the medians of the results of `peak_memory` in several processes,
+        with each result under `processes`, or the reason for a failure.
 
     Raises:
-        NetworkError: Where a network cannot be made.
+        NetworkError: If a network cannot be built.
     """
     measured = []
     for about in settings(options):
@@ -48,7 +48,7 @@ def measure_memory(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
 
 
 def _medians(processes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the median of each number of what `peak_memory` gave in several processes."""
+    """Returns the median of each number that `peak_memory` returned in several processes."""
     found = dict(processes[0])
     for name in ("peak", "before", "step"):
         values = [process[name] for process in processes]
@@ -61,13 +61,13 @@ def measure_steps(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
 
     Args:
         options: What to measure.
-        say: Called before each case with a line about it.
+        say: Called before each case with a line that describes it.
 
     Returns:
         The cases with every raw time.
 
     Raises:
-        NetworkError: Where a network cannot be made.
+        NetworkError: If a network cannot be built.
     """
     cases = []
     for about in settings(options):
@@ -98,5 +98,5 @@ def settings(options: BenchOptions) -> list[dict[str, str]]:
 
 
 def sides(options: BenchOptions) -> list[str]:
-    """Returns the names of the drops that take turns."""
+    """Returns the names of the drops that are measured in turns."""
     return list(dict.fromkeys((NONE, KERAS_SPATIAL, *options.step_methods)))

@@ -9,15 +9,18 @@ from keras import ops
 from keras_selectscale import models
 from keras_selectscale.benchmarking.layer_sides import make_layer
 from keras_selectscale.benchmarking.layer_work import Work
-from keras_selectscale.benchmarking.network_error import NetworkError
 from keras_selectscale.models.dtype_policy import dtype_policy
 
-# Precisions of the layers as the policies of a network: its weights stay float32.
+# The policy of a network for each precision of the layers; its weights stay float32.
 POLICIES = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
 }
+
+
+class NetworkError(ValueError):
+    """The name of a network has an invalid depth or width."""
 
 
 def make_network(network: str, drop: str, *, mode: str, precision: str, seed: int) -> keras.Model:
@@ -28,10 +31,10 @@ def make_network(network: str, drop: str, *, mode: str, precision: str, seed: in
         drop: One of `layer_sides.SIDES`, or `"none"`.
         mode: One of `backend_modes.modes()`.
         precision: One of `POLICIES`.
-        seed: Decides weights and drops.
+        seed: Determines weights and drops.
 
     Raises:
-        NetworkError: Where the network's depth or width is invalid.
+        NetworkError: If the network's depth or width is invalid.
     """
     keras.utils.set_random_seed(seed)
     with dtype_policy(POLICIES[precision]):
@@ -50,7 +53,7 @@ def make_network(network: str, drop: str, *, mode: str, precision: str, seed: in
 
 
 def make_batch(model: keras.Model, batch_size: int, seed: int) -> tuple[Any, Any]:
-    """Returns random images and labels for a network, tensors that lie ready on the device."""
+    """Returns random images and labels for a network, as tensors on the device."""
     generator = np.random.default_rng(seed)
     images = generator.standard_normal((batch_size, *model.input_shape[1:]), "float32")
     labels = generator.integers(model.output_shape[-1], size=batch_size).astype("int32")
@@ -60,14 +63,14 @@ def make_batch(model: keras.Model, batch_size: int, seed: int) -> tuple[Any, Any
 def step_work(model: keras.Model, batch: tuple[Any, Any]) -> Work:
     """Returns a function that takes a training step on a batch.
 
-    It is the function that `fit` compiles and calls, without what `fit` does around it. Each step
-    goes on from the weights of the one before.
+    It is the function that `fit` compiles and calls, without the work of `fit` around it. Each step
+    continues from the weights of the previous one.
 
     Args:
         model: Compiled.
         batch: Images and labels on the device.
     """
-    # Optimizer and metrics make their variables before the first step, as in `fit`.
+    # The optimizer and the metrics create their variables before the first step, as in `fit`.
     sample = tuple(np.zeros((1, *part.shape[1:]), "float32") for part in batch)
     model._symbolic_build(data_batch=(sample[0], sample[1].astype("int32")))
     model.make_train_function()

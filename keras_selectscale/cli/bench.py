@@ -173,7 +173,7 @@ def _backends(names: tuple[str, ...] | None, active: str) -> tuple[str, ...]:
 
 def _measure(wanted: Any) -> dict[str, Any]:
     from keras_selectscale.benchmarking import run_bench
-    from keras_selectscale.benchmarking.network_error import NetworkError
+    from keras_selectscale.benchmarking.step_work import NetworkError
     from keras_selectscale.training.epoch_progress import make_progress
 
     with input_errors(NetworkError), make_progress() as progress:

@@ -1,8 +1,8 @@
 import pytest
 
 from keras_selectscale.benchmarking.backend_modes import modes
-from keras_selectscale.benchmarking.network_error import NetworkError
 from keras_selectscale.benchmarking.peak_memory import peak_memory
+from keras_selectscale.benchmarking.step_work import NetworkError
 
 STEP = {"mode": modes()[0], "precision": "float32", "seed": 0}
 

@@ -5,7 +5,7 @@ import pytest
 from keras_selectscale import SelectScale
 from keras_selectscale.benchmarking import step_work
 from keras_selectscale.benchmarking.backend_modes import modes
-from keras_selectscale.benchmarking.network_error import NetworkError
+from keras_selectscale.benchmarking.step_work import NetworkError
 
 
 def test_each_step_trains_on():

@@ -1,4 +1,4 @@
-from keras_selectscale.benchmarking.measured_case import measure_case
+from keras_selectscale.benchmarking.interleaving import measure_case
 
 
 def test_a_side_that_fails_is_recorded_and_the_others_are_measured():
