@@ -7,7 +7,14 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.checks import as_choice, as_integer, as_string, value_error
+from keras_selectscale.checks import (
+    ArgumentValueError,
+    as_choice,
+    as_integer,
+    as_string,
+    shown,
+    value_error,
+)
 from keras_selectscale.training.speed import check_jit, decide_jit
 
 STRATEGIES = ("none", "mirrored", "data")
@@ -70,11 +77,13 @@ class Devices:
         if any(value is not None for value in several) and (
             self.distribute != "data" or None in several
         ):
-            raise value_error(
-                "coordinator",
-                "given together with processes, process and distribute='data', all of them",
-                several,
+            message = (
+                "Argument `coordinator` must be given together with processes, process and "
+                f"distribute='data', all of them. Received: coordinator={shown(self.coordinator)}, "
+                f"processes={self.processes}, process={self.process}, "
+                f"distribute={self.distribute!r}"
             )
+            raise ArgumentValueError.about("coordinator", message)
         if self.coordinator is not None and not _is_address(
             as_string("coordinator", self.coordinator)
         ):

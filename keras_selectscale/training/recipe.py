@@ -131,9 +131,10 @@ class Recipe:
                     raise value_error(name, f"{absent!r} with drop='none'", value)
         layer = self.make_drop(total_steps=1)
         if layer is not None:
-            for name, default in methods.get_method(self.drop).defaults.items():
-                if hasattr(self, name) and getattr(self, name) is None:
-                    self._set(name, default)
+            method = methods.get_method(self.drop)
+            for name in ("top_rate", "retaining_rate", "score"):
+                if getattr(self, name) is None and method.takes(name):
+                    self._set(name, method.defaults.get(name, getattr(layer, name)))
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

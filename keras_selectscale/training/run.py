@@ -15,14 +15,14 @@ import numpy as np
 from rich.progress import Progress
 
 from keras_selectscale import data as datasets
-from keras_selectscale.checks import as_instance, as_number, as_sequence
+from keras_selectscale.checks import as_instance, as_number, as_sequence, shown
 from keras_selectscale.data import AnyImages
 from keras_selectscale.files import DamagedFileError, cannot_be_written
 from keras_selectscale.training import checkpoints, process_group
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.epoch_progress import EpochProgress
-from keras_selectscale.training.fit import fit
+from keras_selectscale.training.fit import build_metrics, fit
 from keras_selectscale.training.model import build_model, evaluate
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
@@ -135,7 +135,8 @@ def _train(
         model = build_model(recipe, images, steps, jit=devices.decide_jit(began))
     else:
         model, state = restored
-        _check_state(run, state, recipe.epochs, steps)
+        build_metrics(model, images)
+        _check_state(run, model, state, recipe.epochs, steps)
         model.jit_compile = devices.decide_jit(model.jit_compile if began is None else began)
     devices.prepare(model)
     checkpoint = RunCheckpoint(
@@ -193,24 +194,33 @@ def _restore(
         return checkpoints.read_checkpoint(path, recipe)
 
 
-def _check_state(run: RunFolder, state: RunState, epochs: int, steps: int) -> None:
-    """Checks that the state of a checkpoint is possible.
+def _check_state(
+    run: RunFolder, model: keras.Model, state: RunState, epochs: int, steps: int
+) -> None:
+    """Checks that the state of a checkpoint fits the recipe and the model.
 
     Raises:
-        DamagedFileError: If it is not.
+        DamagedFileError: If it does not.
     """
-    path, done = run.checkpoint_path, len(state.rows)
-    if not 0 <= state.step <= epochs * steps:
-        raise DamagedFileError(
-            f"{path} is damaged: the field `state.step`: expected 0 to {epochs * steps}, "
-            f"received {state.step}"
-        )
+
+    def check(field: str, fits: bool, expected: str, received: Any) -> None:
+        if not fits:
+            raise DamagedFileError(
+                f"{run.checkpoint_path} is damaged: the field `state.{field}`: "
+                f"expected {expected}, received {shown(received)}"
+            )
+
+    total, done, rows = epochs * steps, state.step // steps, len(state.rows)
+    check("step", 0 <= state.step <= total, f"a number from 0 to {total}", state.step)
     # A callback may have stopped the training within an epoch, which has a row all the same.
-    if not state.step // steps <= done <= state.step // steps + 1:
-        raise DamagedFileError(
-            f"{path} is damaged: the field `state.rows`: expected {state.step // steps} rows at "
-            f"step {state.step}, received {done}"
+    check("rows", done <= rows <= done + 1, f"{done} rows at step {state.step}", rows)
+    if state.metrics:
+        sizes = [int(np.prod(variable.shape)) for variable in model.metrics_variables]
+        given = [len(values) for values in state.metrics]
+        fits = len(given) == len(sizes) and all(
+            number and number % size == 0 for number, size in zip(given, sizes, strict=True)
         )
+        check("metrics", fits, f"lists of {sizes} numbers per replica", given)
 
 
 def _say(progress: Progress | None) -> Callable[[str], Any]:
