@@ -251,12 +251,25 @@ class RunFolder:
         return rows
 
     def write_history(self, rows: Sequence[HistoryRow]) -> None:
-        """Writes all rows of `history.csv`."""
+        """Writes all rows of `history.csv`.
+
+        Numbers get the shortest text that stands for them in float32, in which Keras computes them.
+        A file that an earlier version began with longer numbers keeps them.
+        """
+        number = str if self._has_long_numbers() else _shortest
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(field.name for field in dataclasses.fields(HistoryRow))
-        writer.writerows(map(_shortest, dataclasses.astuple(row)) for row in rows)
+        writer.writerows(map(number, dataclasses.astuple(row)) for row in rows)
         files.write_text(self.history_path, text.getvalue())
+
+    def _has_long_numbers(self) -> bool:
+        try:
+            rows = self.read_history()
+        except DamagedFileError:
+            return False
+        values = [value for row in rows[:1] for name, value in row.items() if name != "epoch"]
+        return any(_shortest(float(value)) != value for value in values)
 
 
 def _shortest(value: int | float) -> str:

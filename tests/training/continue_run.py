@@ -26,7 +26,11 @@ def described():
     if CPU_INFO.exists():
         flags = next((x for x in CPU_INFO.read_text().splitlines() if x.startswith("flags")), "")
     return {
-        **{name: value for name, value in values.items() if name not in ("keras_selectscale", "commit", "python")},
+        **{
+            name: value
+            for name, value in values.items()
+            if name not in ("keras_selectscale", "commit", "python")
+        },
         "cpu": hashlib.sha256(flags.encode()).hexdigest()[:12],
     }
 
