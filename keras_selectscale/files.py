@@ -104,11 +104,10 @@ def read_json(path: pathlib.Path, kind: Any = None) -> Any:
         OSError: If the file cannot be read.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise DamagedFileError(f"{path} is damaged: it is nested too deeply") from None
+        text = path.read_text(encoding="utf-8")
     except ValueError as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from None
+    content = parse_json(text, path)
     if kind is None:
         if not isinstance(content, dict):
             raise DamagedFileError(
@@ -116,6 +115,24 @@ def read_json(path: pathlib.Path, kind: Any = None) -> Any:
             )
         return content
     return convert(content, kind, path)
+
+
+def parse_json(text: str, path: pathlib.Path) -> Any:
+    """Parses JSON, and names the file if it is damaged.
+
+    Args:
+        text: The text.
+        path: File from which the text comes.
+
+    Raises:
+        DamagedFileError: If the text is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise DamagedFileError(f"{path} is damaged: it is nested too deeply") from None
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
 def convert(content: Any, kind: type[T], path: pathlib.Path, field: str = "") -> T:

@@ -18,23 +18,14 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     """Evaluate the checkpoint of RUN, a run's name or folder, on the test images."""
     start_keras()
     from keras_selectscale import data
-    from keras_selectscale.training import (
-        Recipe,
-        RunFolder,
-        evaluate,
-        load_checkpoint,
-    )
+    from keras_selectscale.training import RunFolder, evaluate, load_checkpoint
+    from keras_selectscale.training.checkpoints import epochs_done
 
     with input_errors():
         path = pathlib.Path(run)
         folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
-        values = folder.read_recipe()
-        try:
-            recipe = Recipe.from_json(values)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{folder.config_path} is damaged: {error}") from None
+        recipe = folder.recipe()
         model = load_checkpoint(folder)
-        epochs = len(folder.read_history())
         images = data.load(recipe.dataset, data_dir=data_dir, image_size=recipe.image_size)
         made_for = (tuple(model.input_shape[1:]), model.output_shape[-1])
         if made_for != (tuple(images.input_shape), images.classes):
@@ -43,6 +34,8 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
                 f"for images of {made_for[0]} in {made_for[1]} classes, images of "
                 f"{tuple(images.input_shape)} in {images.classes}"
             )
+        # The history may be damaged; the checkpoint knows the number.
+        epochs = epochs_done(folder)
     found = evaluate(model, images)
     top5 = f", top-5 {found['top5_error']:.2f}%" if "top5_error" in found else ""
     Console().say(

@@ -1,25 +1,24 @@
-"""Runs of an experiment, one after the other, each in a folder of its own."""
+"""The runs of an experiment, one after the other, each in its own folder."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import keras
 from rich.progress import Progress
 
 from keras_selectscale import environment
 from keras_selectscale.data import AnyImages
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
-from keras_selectscale.training.custom_gradients import forgotten_gradients
+from keras_selectscale.training.model import released_models
 
 
 class Cell(NamedTuple):
     """One run of an experiment.
 
     Attributes:
-        title: What stands in the progress display.
-        recipe: What is trained.
-        run: Its folder.
+        title: Name of the run in the progress display.
+        recipe: What the run trains.
+        run: Folder of the run.
     """
 
     title: str
@@ -30,23 +29,22 @@ class Cell(NamedTuple):
 def open_cells(
     titles: Sequence[tuple[str, Recipe, pathlib.Path]], devices: Devices | None = None
 ) -> list[Cell]:
-    """Makes or takes up the folder of every run.
+    """Creates the folder of every run, or checks the existing one.
 
     Args:
-        titles: Title, recipe and folder of each.
-        devices: Where to train, already started; `None` is one device.
+        titles: Title, recipe and folder of each run.
+        devices: Where to train, already started; `None` for one device.
 
     Raises:
-        ValueError: Where a folder holds a run of another recipe, or one that began with another
-            `jit`.
-        OSError: Where one cannot be made.
+        ValueError: If a folder holds a run of another recipe, or one that began with another `jit`.
+        OSError: If a folder cannot be created.
     """
     devices = devices or Devices()
     described = environment.describe() | devices.describe()
     cells = [Cell(title, recipe, RunFolder(path)) for title, recipe, path in titles]
     for cell in cells:
         devices.decide_jit(cell.run.read_jit())
-        cell.run.open(cell.recipe.as_json(), described)
+        cell.run.open(cell.recipe, described)
     return cells
 
 
@@ -56,20 +54,20 @@ def run_cells(
     progress: Progress,
     devices: Devices | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains the runs that are not done and returns the results of all, in their order.
+    """Trains the runs that are not finished, and returns the results of all in their order.
 
     Args:
-        cells: The runs, their folders opened.
-        images: The dataset of each run, by its name and the run's seed.
+        cells: The runs, whose folders are opened.
+        images: Dataset of each run, by its name and the seed of the run.
         progress: Display, already started.
-        devices: Where to train, already started; `None` is one device.
+        devices: Where to train, already started; `None` for one device.
     """
     task = progress.add_task("runs", total=len(cells))
     results = []
     for number, cell in enumerate(cells, start=1):
         result = cell.run.read_result()
         if result is None:
-            with forgotten_gradients():
+            with released_models():
                 result = train(
                     cell.recipe,
                     cell.run,
@@ -85,9 +83,8 @@ def run_cells(
                     f"{number}/{len(cells)}  {cell.title}, seed {cell.recipe.seed}: "
                     f"test error {result['test_error']:.2f}%  {result['seconds']:.1f} s",
                     highlight=False,
+                    markup=False,
                 )
-            # Each run has its own graph and model; without this they add up.
-            keras.backend.clear_session()
         results.append(result)
         progress.advance(task)
     return results

@@ -1,4 +1,4 @@
-"""The main job: one network without drop and with each method, over several seeds."""
+"""The main job: one network without a drop and with each method, over several seeds."""
 
 import dataclasses
 import pathlib
@@ -11,13 +11,13 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import environment
-from keras_selectscale.checks import as_choices
+from keras_selectscale.checks import as_choices, as_instance, as_integer
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
 from keras_selectscale.exporting import ExportError, export
+from keras_selectscale.files import DamagedFileError, convert, read_json, write_json
 from keras_selectscale.layers.methods import METHODS, PAPER_METHODS
-from keras_selectscale.training import DamagedRunError, Devices, Recipe, RunFolder
-from keras_selectscale.training.run_folder import read_json, write_json
+from keras_selectscale.training import Devices, Recipe, RunFolder
 
 MOST_SEEDS = 1000
 LIMITS = (
@@ -28,13 +28,66 @@ LIMITS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """What is compared: a recipe without drop, by every method, over seeds 0 to n - 1.
+class MethodSummary:
+    """A method in `comparison.json`. Errors are in percent.
 
     Attributes:
-        base: Recipe of every cell but for its drop and its seed.
-        seeds: How many seeds, at least 1.
+        title: Name of the method in tables.
+        top_rate: Top rate, or `None` if the method does not select.
+        retaining_rate: Retaining rate, or `None` for no drop.
+        test_errors: Test error of each run, by seed.
+        mean: Mean of the test errors.
+        standard_deviation: Their standard deviation, or `None` for one run.
+    """
+
+    title: str
+    top_rate: float | None
+    retaining_rate: float | None
+    test_errors: list[float]
+    mean: float
+    standard_deviation: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a report of a comparison needs of `comparison.json`.
+
+    Attributes:
+        recipe: Recipe of every cell as JSON, without its drop and its seed.
+        seeds: The seeds.
+        methods: Results by the name of the method.
+        limits: What the comparison shows and what it does not.
+        best_run: Name of the run with the lowest test error.
+        export: Report of the export of that run.
+        train_images: Number of training images.
+        test_images: Number of test images.
+    """
+
+    recipe: dict[str, Any]
+    seeds: list[int]
+    methods: dict[str, MethodSummary]
+    limits: str
+    best_run: str
+    export: dict[str, Any]
+    train_images: int
+    test_images: int
+
+
+FIELDS = frozenset(field.name for field in dataclasses.fields(Summary))
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A recipe trained with each drop method, over seeds 0 to n - 1.
+
+    Attributes:
+        base: Recipe of every cell, apart from its drop and its seed.
+        seeds: Number of seeds, from 1 to 1,000.
         methods: Names of the drop methods to compare.
+
+    Raises:
+        TypeError: If a value has the wrong type.
+        ValueError: If a value is out of range, or a method is unknown or occurs twice.
     """
 
     base: Recipe
@@ -42,40 +95,38 @@ class Comparison:
     methods: tuple[str, ...] = PAPER_METHODS
 
     def __post_init__(self) -> None:
-        """Checks the number of seeds and the methods."""
+        """Checks the values."""
+        as_instance("base", self.base, Recipe, "a Recipe")
+        object.__setattr__(self, "seeds", as_integer("seeds", self.seeds, 1, MOST_SEEDS))
         object.__setattr__(self, "methods", as_choices("methods", self.methods, METHODS))
-        if not 1 <= self.seeds <= MOST_SEEDS:
-            raise ValueError(
-                f"Argument `seeds` must be from 1 to {MOST_SEEDS}. Received: seeds={self.seeds}"
-            )
 
     def cells(self) -> Iterator[tuple[str, Recipe]]:
-        """Yields the name and the recipe of each cell; every method has seed 0 before seed 1."""
+        """Yields the name and the recipe of each cell: seed 0 of every method, then seed 1."""
         for seed in range(self.seeds):
             for method in self.methods:
                 recipe = dataclasses.replace(self.base, drop=method, seed=seed)
                 yield f"{method}-seed{seed}", recipe
 
     def began(self, folder: pathlib.Path) -> dict[str, Any] | None:
-        """Returns the recipe, as JSON, of the first cell in a folder, or `None` where it is new.
+        """Returns the recipe of the first cell in a folder as JSON, or `None` for a new folder.
 
         Raises:
-            DamagedRunError: Where its file is damaged.
+            DamagedFileError: If the file is damaged.
         """
         name, _ = next(self.cells())
         run = RunFolder(folder / "cells" / name)
         return run.read_recipe() if run.config_path.exists() else None
 
     def open(self, folder: pathlib.Path, devices: Devices | None = None) -> list[Cell]:
-        """Makes or takes up the folder of every cell.
+        """Creates the folder of every cell, or checks the existing one.
 
         Args:
             folder: Folder of the comparison.
-            devices: Where to train; `None` is one device.
+            devices: Where to train; `None` for one device.
 
         Raises:
-            ValueError: Where one holds a run of another recipe.
-            OSError: Where one cannot be made.
+            ValueError: If a folder holds a run of another recipe.
+            OSError: If a folder cannot be created.
         """
         return open_cells(
             [
@@ -94,15 +145,15 @@ def run_comparison(
     progress: Progress,
     devices: Devices | None = None,
 ) -> dict[str, Any]:
-    """Trains the cells that are missing and writes `comparison.json`, `.png` and the export.
+    """Trains the missing cells, and writes `comparison.json`, `comparison.png` and an export.
 
     Args:
         comparison: What to compare.
         folder: Folder of the comparison.
         cells: The runs, from `Comparison.open`.
-        images: The dataset of each run, by its name and the run's seed.
+        images: Dataset of each run, by its name and the seed of the run.
         progress: Display, already started.
-        devices: Where to train, already started; `None` is one device.
+        devices: Where to train, already started; `None` for one device.
 
     Returns:
         The content of `comparison.json`.
@@ -127,7 +178,7 @@ def run_comparison(
 def _read_finished(
     comparison: Comparison, folder: pathlib.Path, cells: list[Cell]
 ) -> dict[str, Any] | None:
-    """Returns the summary of a comparison of which nothing is missing, else `None`."""
+    """Returns the summary of a complete comparison, or `None` if anything is missing."""
     written = ["comparison.json", "comparison.png"]
     if keras.backend.backend() == "tensorflow":
         written.append("saved_model")
@@ -135,14 +186,15 @@ def _read_finished(
         return None
     if any(cell.run.read_result() is None for cell in cells):
         return None
+    path = folder / "comparison.json"
     try:
-        summary = read_json(folder / "comparison.json")
-    except DamagedRunError:  # It is made again from the runs.
+        summary = read_json(path)
+        known = {name: value for name, value in summary.items() if name in FIELDS}
+        checked = convert(known, Summary, path)
+    except DamagedFileError:  # It is made again from the runs.
         return None
-    same = summary.get("seeds") == list(range(comparison.seeds)) and list(
-        summary.get("methods", ())
-    ) == list(comparison.methods)
-    return summary if same else None
+    same_seeds = checked.seeds == list(range(comparison.seeds))
+    return summary if same_seeds and list(checked.methods) == list(comparison.methods) else None
 
 
 def _summarise(
@@ -188,10 +240,10 @@ def _spread(methods: dict[str, dict[str, Any]]) -> str:
 
 
 def _export(run: RunFolder, folder: pathlib.Path) -> dict[str, Any]:
-    """Exports a run, in the place of an older export, once it is proved."""
+    """Exports a run; a verified export replaces an older one."""
     path = folder / "saved_model"
     if keras.backend.backend() != "tensorflow":
-        return {"skipped": "a SavedModel is written by the TensorFlow backend alone"}
+        return {"skipped": "only the TensorFlow backend writes a SavedModel"}
     model = keras.models.load_model(run.checkpoint_path)
     try:
         report = export(model, path, overwrite=True)

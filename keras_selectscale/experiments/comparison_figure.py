@@ -1,17 +1,17 @@
 """The picture of a comparison."""
 
-import os
 import pathlib
 from typing import Any
 
 from keras_selectscale.environment import require
+from keras_selectscale.files import replacing
 
 
 def check_drawable() -> None:
-    """Checks that a picture can be drawn, before hours of training end in none.
+    """Checks that a picture can be drawn, before hours of training.
 
     Raises:
-        ModuleNotFoundError: Where matplotlib is not installed.
+        ModuleNotFoundError: If matplotlib is not installed.
     """
     require("matplotlib", "cli", "A picture")
 
@@ -21,7 +21,10 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
 
     Args:
         summary: Content of `comparison.json`.
-        path: PNG to be written, beside its place and renamed.
+        path: PNG file to write. An existing one stays until the new one is complete.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -31,7 +34,7 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for row, method in enumerate(methods):
-        # Runs of equal error stand beside each other instead of one hiding the other.
+        # Runs of equal error are drawn next to each other, so that none hides another.
         seen: dict[float, int] = {}
         for error in method["test_errors"]:
             seen[error] = seen.get(error, -1) + 1
@@ -61,9 +64,8 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
         fontsize=11,
     )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    beside = path.with_name(f".{path.name}.part")
-    figure.savefig(beside, format="png")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png")
 
 
 def _label(method: dict[str, Any]) -> str:

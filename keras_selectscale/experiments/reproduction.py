@@ -1,4 +1,4 @@
-"""Published cells trained again, ours beside the paper's."""
+"""Published cells trained again: our errors next to the paper's."""
 
 import dataclasses
 import pathlib
@@ -9,6 +9,7 @@ from typing import Any
 from rich.progress import Progress
 
 from keras_selectscale import environment
+from keras_selectscale.checks import as_instance, as_integer, as_sequence, value_error
 from keras_selectscale.data import AnyImages
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.recipes import PublishedCell
@@ -19,18 +20,18 @@ MOST_RUNS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
-    """Published cells, and how much of them is trained.
+    """Published cells, and how much of them to train.
 
     Attributes:
-        published: The cells.
-        runs: Runs of each, seeds 0 to n - 1; `None` for as many as the paper averages.
-        epochs: Epochs instead of the recipe's.
-        train_size: Training images instead of all.
-        precision: Precision instead of the recipe's float32.
+        published: The cells, at least one.
+        runs: Number of runs of each cell, with seeds 0 to n - 1; `None` for the paper's number.
+        epochs: Number of epochs; `None` for the recipe's.
+        train_size: Number of training images; `None` for all.
+        precision: Precision; `None` for the recipe's float32.
 
     Raises:
-        TypeError: Where a number is no integer.
-        ValueError: Where one is below 1.
+        TypeError: If a value has the wrong type.
+        ValueError: If a value is out of range.
     """
 
     published: tuple[PublishedCell, ...]
@@ -40,11 +41,15 @@ class Reproduction:
     precision: str | None = None
 
     def __post_init__(self) -> None:
-        """Checks the numbers."""
-        if self.runs is not None and not 1 <= self.runs <= MOST_RUNS:
-            raise ValueError(
-                f"Argument `runs` must be from 1 to {MOST_RUNS}. Received: runs={self.runs}"
-            )
+        """Checks the values."""
+        published = as_sequence("published", self.published)
+        for cell in published:
+            as_instance("published", cell, PublishedCell, "a sequence of PublishedCell")
+        if not published:
+            raise value_error("published", "one or more cells", self.published)
+        object.__setattr__(self, "published", published)
+        if self.runs is not None:
+            object.__setattr__(self, "runs", as_integer("runs", self.runs, 1, MOST_RUNS))
         for cell in self.published:
             self.recipe(cell, 0)
 
@@ -63,7 +68,7 @@ class Reproduction:
         return [self.recipe(cell, seed) for seed in range(runs)]
 
     def difference(self, cell: PublishedCell) -> str:
-        """Says in what the runs fall short of the recipe; empty where they do not."""
+        """Returns in what the runs fall short of the recipe; empty if they do not."""
         short = []
         if self.epochs is not None and self.epochs != cell.recipe.epochs:
             short.append(f"{self.epochs} of {cell.recipe.epochs} epochs")
@@ -77,17 +82,17 @@ class Reproduction:
         return ", ".join(short)
 
     def open(self, folder: pathlib.Path, devices: Devices | None = None) -> list[Cell]:
-        """Makes or takes up the folder of every run.
+        """Creates the folder of every run, or checks the existing one.
 
-        A cell has the same folders whether it is run by itself or with its table.
+        A cell has the same folders whether it runs alone or with its table.
 
         Args:
             folder: Folder of the runs.
-            devices: Where to train, already started; `None` is one device.
+            devices: Where to train, already started; `None` for one device.
 
         Raises:
-            ValueError: Where one holds a run of another recipe.
-            OSError: Where one cannot be made.
+            ValueError: If a folder holds a run of another recipe.
+            OSError: If a folder cannot be created.
         """
         size = f"-{self.train_size}" if self.train_size else ""
         if self.precision not in (None, "float32"):
@@ -120,12 +125,12 @@ def run_reproduction(
     Args:
         reproduction: What to train.
         cells: The runs, from `Reproduction.open`.
-        images: The dataset of each run, by its name and the run's seed.
+        images: Dataset of each run, by its name and the seed of the run.
         progress: Display, already started.
         devices: Where to train, already started.
 
     Returns:
-        `rows`, one for each cell with the paper's numbers, ours, and what is different; and
+        `rows`, one per cell with the paper's numbers, ours, and what differs from the recipe; and
         `environment`. Errors are in percent.
     """
     results = iter(run_cells(cells, images, progress, devices))

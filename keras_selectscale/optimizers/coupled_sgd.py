@@ -5,24 +5,29 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_selectscale.checks import as_boolean, as_number
+
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")
 class CoupledSGD(keras.optimizers.SGD):
     """SGD whose weight decay is an L2 gradient inside the momentum.
 
-    The λ of the papers, and of PyTorch, is added to the gradient: g + λ·w. `keras.optimizers.SGD(
-    weight_decay=λ)` shrinks the weights beside the momentum instead; the same number is about ten
-    times too weak there at momentum 0.9. As in the papers' code, every trainable weight decays.
+    The λ of the papers, and of PyTorch, is added to the gradient: g + λ·w.
+    `keras.optimizers.SGD(weight_decay=λ)` shrinks the weights outside of the momentum; at momentum
+    0.9 the same number is about ten times too weak there. As in the papers' code, every trainable
+    weight decays.
 
     Args:
-        learning_rate: Float or schedule.
+        learning_rate: Number of at least 0, or a `LearningRateSchedule` or other callable.
         momentum: In [0, 1].
         nesterov: Whether to use Nesterov's momentum.
         l2: λ, at least 0.
+        name: Name of the optimizer.
         **kwargs: Further arguments of `keras.optimizers.SGD`.
 
     Raises:
-        ValueError: Where `l2` is negative.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range.
 
     Reference:
         Zagoruyko & Komodakis, BMVC 2016.
@@ -37,15 +42,19 @@ class CoupledSGD(keras.optimizers.SGD):
         name: str = "coupled_sgd",
         **kwargs: Any,
     ):
+        if not callable(learning_rate):
+            learning_rate = as_number("learning_rate", learning_rate, 0)
         super().__init__(
-            learning_rate=learning_rate, momentum=momentum, nesterov=nesterov, name=name, **kwargs
+            learning_rate=learning_rate,
+            momentum=as_number("momentum", momentum, 0, 1),
+            nesterov=as_boolean("nesterov", nesterov),
+            name=name,
+            **kwargs,
         )
-        if not l2 >= 0:
-            raise ValueError(f"Argument `l2` must be at least 0. Received: l2={l2!r}")
-        self.l2 = l2
+        self.l2 = as_number("l2", l2, 0)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates `variable` by its gradient with λ times the variable added."""
+        """Updates `variable` by its gradient plus λ times the variable."""
         if self.l2:
             gradient = ops.cast(gradient, variable.dtype) + self.l2 * variable
         super().update_step(gradient, variable, learning_rate)

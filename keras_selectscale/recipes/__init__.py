@@ -1,5 +1,6 @@
-"""Each cell of the paper's tables as data, with its published error."""
+"""The cells of the paper's tables as data, with their published errors."""
 
+from keras_selectscale.checks import as_string, value_error
 from keras_selectscale.recipes import cifar, imagenet
 from keras_selectscale.recipes.published_cell import PublishedCell
 
@@ -17,30 +18,32 @@ def get(name: str) -> PublishedCell:
     """Returns the cell called `name`.
 
     Args:
-        name: A name of `names()`; the row of Table 3 may be left out where the method has one row.
+        name: A name of `names()`. The row of Table 3 may be omitted if the method has one row.
 
     Raises:
-        ValueError: Where no cell, or more than one, is so called.
+        TypeError: If `name` is not a string.
+        ValueError: If no cell has this name, or more than one.
     """
     found = select(name)
     if len(found) > 1:
-        raise ValueError(
-            f"Argument `name` must be one cell, {name!r} is {len(found)}: "
-            f"{', '.join(cell.name for cell in found)}"
-        )
+        expected = f"the name of one cell: {', '.join(cell.name for cell in found)}"
+        raise value_error("name", expected, name)
     return found[0]
 
 
 def select(name: str) -> list[PublishedCell]:
-    """Returns the cells of a table, of a network in it, or the one cell of a full name.
+    """Returns the cells of a table or of a network in it, or the cell of a full name.
 
     Raises:
-        ValueError: Where there is none.
+        TypeError: If `name` is not a string.
+        ValueError: If there is no such cell.
     """
+    as_string("name", name)
     found = [cell for key, cell in _CELLS.items() if f"{key}/".startswith(f"{name}/")]
     if not found:
-        raise ValueError(
-            "Argument `name` must be a table (table1 to table4), a table's network or a cell such "
-            f"as 'table1/wrn-20-4/selectscale'; see `list recipes`. Received: name={name!r}"
+        expected = (
+            "a table (table1 to table4), a network of a table, or a cell such as "
+            "'table1/wrn-20-4/selectscale'; see `list recipes`"
         )
+        raise value_error("name", expected, name)
     return found

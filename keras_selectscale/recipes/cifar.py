@@ -11,7 +11,7 @@ NETWORKS = ("resnet-110", "wrn-20-4", "wrn-20-8")
 
 
 class _Row(NamedTuple):
-    """A network's row: its rates from the caption, its errors and their deviations."""
+    """A network's row: its rates from the caption, and its errors with their deviations."""
 
     spatial_scale: float
     top_rate: float
@@ -38,7 +38,7 @@ TABLE2 = {
         0.2, 0.2, 0.1, (20.99, 20.78, 19.70, 19.50, 18.52), (0.18, 0.19, 0.27, 0.23, 0.22)
     ),
 }
-# Section 3.3 gives other top rates for Table 2 than its caption.
+# Section 3.3 states other top rates for Table 2 than its caption.
 TABLE2_TEXT_TOP_RATES = {"resnet-110": 0.1, "wrn-20-4": 0.2, "wrn-20-8": 0.1}
 
 # Epochs, cosine annealing, curriculum, method, error.
@@ -52,11 +52,11 @@ TABLE3 = (
     (600, True, True, "selectscale", 3.24),
 )
 RESNEXT = "resnext-29-8x64d"
-TABLE3_NOTE = "the paper gives no rates for Table 3: those of Table 1 (WRN-20-8) are taken"
+TABLE3_NOTE = "the paper states no rates for Table 3; those of Table 1 (WRN-20-8) are used"
 
 
 def cells() -> Iterator[PublishedCell]:
-    """Yields the cells of Tables 1, 2 and 3 in the order in which they are printed."""
+    """Yields the cells of Tables 1, 2 and 3 in their printed order."""
     for table, dataset, rows in (("table1", "cifar10", TABLE1), ("table2", "cifar100", TABLE2)):
         for network in NETWORKS:
             yield from _row_cells(table, dataset, network, rows[network])
@@ -100,7 +100,7 @@ def _row_cells(table: str, dataset: str, network: str, row: _Row) -> Iterator[Pu
 
 
 def _rates(method: str, row: _Row) -> dict[str, Any]:
-    """Returns the drop of a cell: p = 0.9 for both dropouts throughout."""
+    """Returns the drop of a cell. Both dropouts have p = 0.9 in all tables."""
     rates: dict[str, dict[str, Any]] = {
         "none": {},
         "dropout": {"retaining_rate": 0.9},

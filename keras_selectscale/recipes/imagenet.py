@@ -20,7 +20,7 @@ GROUP_FACTORS = ((3, 0.5), (4, 1.0))
 
 
 def cells() -> Iterator[PublishedCell]:
-    """Yields the cells of Table 4 in the order in which they are printed."""
+    """Yields the cells of Table 4 in their printed order."""
     for method, rates, error, top5_error in TABLE4:
         dropped = method != "none"
         yield PublishedCell(

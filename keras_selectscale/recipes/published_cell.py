@@ -7,19 +7,19 @@ from keras_selectscale.training import Recipe
 
 @dataclasses.dataclass(frozen=True)
 class PublishedCell:
-    """One cell of the paper's tables: what was trained, and the error that was published.
+    """One cell of the paper's tables: what was trained, and the published error.
 
     Attributes:
-        name: Table, network and drop method, for Table 3 the row as well:
+        name: Table, network and drop method, for Table 3 also the row:
             `table1/wrn-20-4/selectscale`, `table3/resnext-29-8x64d/none/1`.
-        source: Where it stands in the paper.
-        recipe: The run, but for its seed.
-        error: Published test error in percent; the top-1 error on ImageNet.
-        deviation: Published standard deviation over the runs in points, where there is one.
+        source: Place in the paper.
+        recipe: Recipe of the runs, apart from their seeds.
+        error: Published test error in percent; on ImageNet the top-1 error.
+        deviation: Published standard deviation over the runs in percentage points, if any.
         top5_error: Published top-5 error in percent, on ImageNet.
-        runs: Over how many runs the paper averages; 1 where it does not say.
-        text_top_rate: Top rate that the text gives where it is not the caption's, which is the
-            recipe's.
+        runs: Number of runs that the paper averages; 1 if it does not say.
+        text_top_rate: Top rate in the paper's text, if it differs from the caption's. The recipe
+            has the caption's.
         note: What the paper says elsewhere, or leaves open.
     """
 

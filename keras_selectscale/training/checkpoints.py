@@ -1,10 +1,11 @@
-"""Writing and reading the checkpoints of a run.
+"""The checkpoints of a run: how far it has come, and the model with all of its states.
 
-A checkpoint is one file, so that the model and what is known of the run cannot come apart: a
-`.keras` file as Keras writes it, with one entry more.
+A checkpoint is one file, so that the model and the state of the run cannot come apart: a `.keras`
+file as Keras writes it, with one more entry.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -14,34 +15,56 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.training.damaged_run_error import DamagedRunError
-from keras_selectscale.training.run_folder import RunFolder, cannot_be_written
-from keras_selectscale.training.run_state import RunState
+from keras_selectscale import files
+from keras_selectscale.files import DamagedFileError
+from keras_selectscale.training.recipe import Recipe
+from keras_selectscale.training.run_folder import HistoryRow, RunFolder
 
 ENTRY = "run.json"
 
 
-def write_checkpoint(
-    run: RunFolder, recipe: dict[str, Any], model: keras.Model, state: RunState
-) -> None:
-    """Writes a checkpoint beside the last one and keeps that one as the one before.
+@dataclasses.dataclass
+class RunState:
+    """How far a run has come. With the model, this is all that it needs to continue.
 
-    At any moment one of the two is whole.
+    Attributes:
+        step: Number of steps that are done, in all epochs.
+        rows: Rows of the history, one per finished epoch.
+        metrics: Values of the metrics' variables if the checkpoint was written within an epoch: one
+            list per variable, with the values of each replica. Empty at the end of an epoch.
+        seconds: Time of the training so far, over all calls.
+    """
+
+    step: int = 0
+    rows: list[HistoryRow] = dataclasses.field(default_factory=list)
+    metrics: list[list[float]] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the state as it is written to a file, which keeps every number to the bit."""
+        return dataclasses.asdict(self)
+
+
+def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: RunState) -> None:
+    """Writes a checkpoint and keeps the last one as the previous one.
+
+    At any moment at least one of the two is complete.
 
     Args:
         run: Folder of the run.
-        recipe: The recipe as JSON.
-        model: The model, compiled.
-        state: Where the run stands.
+        recipe: Recipe of the run.
+        model: The compiled model.
+        state: How far the run has come.
 
     Raises:
-        OSError: Where it cannot be written; what was there is as it was.
+        OSError: If the checkpoint cannot be written. The existing ones are unchanged then.
     """
+    # Keras writes to names that end in `.keras` only.
     beside = run.path / ".checkpoint.part.keras"
     try:
         model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:
-            content = {"recipe": recipe, "state": state.as_json()}
+            content = {"recipe": recipe.as_json(), "state": state.as_json()}
             archive.writestr(ENTRY, json.dumps(content, allow_nan=False))
         with beside.open("rb") as file:
             os.fsync(file.fileno())
@@ -51,85 +74,115 @@ def write_checkpoint(
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
-        raise cannot_be_written(run.checkpoint_path, error) from None
+        raise files.cannot_be_written(run.checkpoint_path, error) from None
 
 
-def read_checkpoint(path: pathlib.Path, recipe: dict[str, Any]) -> tuple[keras.Model, RunState]:
-    """Returns the model of a checkpoint, compiled, and where the run stood.
+def read_checkpoint(path: pathlib.Path, recipe: Recipe) -> tuple[keras.Model, RunState]:
+    """Returns the compiled model of a checkpoint, and how far the run had come.
 
     Args:
         path: The file.
-        recipe: The run's recipe as JSON.
+        recipe: Recipe of the run.
 
     Raises:
-        DamagedRunError: Where the file is truncated or otherwise damaged, or that of another run.
+        DamagedFileError: If the file is truncated, changed, or the checkpoint of another run.
     """
+    state = read_state(path, recipe)
     try:
         with zipfile.ZipFile(path) as archive:
             if (entry := archive.testzip()) is not None:
-                raise ValueError(f"its entry {entry} is not as it was written")
-            if ENTRY not in archive.namelist():
-                raise ValueError("it is no checkpoint of a run")
-            content = json.loads(archive.read(ENTRY))
-        if content["recipe"] != recipe:
-            raise ValueError("it is the checkpoint of another recipe")
-        state = RunState.from_json(content["state"])
+                raise ValueError(f"the checksum of its entry {entry} is wrong")
         return keras.models.load_model(path), state
-    # zlib.error and what h5py and Keras raise of bytes that are not theirs have no common class.
+    # zlib, h5py and Keras raise errors of no common class if they read other bytes than expected.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DamagedRunError(f"{path} is damaged: {reason}") from None
+        raise _damaged(path, error) from None
+
+
+def read_state(path: pathlib.Path, recipe: Recipe) -> RunState:
+    """Returns how far the run of a checkpoint had come, without loading the model.
+
+    The arguments and errors are those of `read_checkpoint`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if ENTRY not in archive.namelist():
+                raise ValueError("it is not the checkpoint of a run")
+            text = archive.read(ENTRY).decode()
+    except Exception as error:
+        raise _damaged(path, error) from None
+    content = files.parse_json(text, path)
+    if not isinstance(content, dict) or not {"recipe", "state"} <= set(content):
+        raise DamagedFileError(f"{path} is damaged: its entry {ENTRY} has no recipe or no state")
+    if Recipe.from_json(content["recipe"], path, "recipe") != recipe:
+        raise DamagedFileError(f"{path} is damaged: it is the checkpoint of another recipe")
+    return files.convert(content["state"], RunState, path, "state")
 
 
 def restore(
-    run: RunFolder, recipe: dict[str, Any], say: Callable[[str], Any]
+    run: RunFolder, recipe: Recipe, say: Callable[[str], Any]
 ) -> tuple[keras.Model, RunState] | None:
-    """Returns the model and the state of the last good checkpoint, `None` where there is none yet.
+    """Returns the model and the state of the last good checkpoint, or `None` if there is none yet.
 
-    Where the last one is refused it is kept under another name, and the one before is used.
+    A damaged checkpoint is kept under another name, and the previous one is used.
 
     Args:
         run: Folder of the run.
-        recipe: The recipe as JSON.
-        say: Called with a line where a checkpoint is refused.
+        recipe: Recipe of the run.
+        say: Function that is called with a line of text if a checkpoint is damaged.
 
     Raises:
-        DamagedRunError: Where there are checkpoints and all are refused.
+        DamagedFileError: If there are checkpoints and all are damaged.
     """
-    paths = (run.checkpoint_path, run.previous_checkpoint_path)
-    there = [path for path in paths if path.exists()]
-    for path in there:
+    paths = [path for path in _paths(run) if path.exists()]
+    for path in paths:
         try:
             return read_checkpoint(path, recipe)
-        except DamagedRunError as error:
-            if path == there[-1]:
-                raise DamagedRunError(
-                    f"{error}; there is no checkpoint before it: remove it to train from the start"
+        except DamagedFileError as error:
+            if path == paths[-1]:
+                raise DamagedFileError(
+                    f"{error}; there is no earlier checkpoint: remove it to train from the start"
                 ) from None
             refused = path.with_name("refused.keras")
             os.replace(path, refused)
-            say(f"{error}; it is kept as {refused.name}, and the checkpoint before it is used")
+            say(f"{error}; it is kept as {refused.name}, and the previous checkpoint is used")
     return None
 
 
 def load_checkpoint(run: RunFolder) -> keras.Model:
     """Returns the model of a run's last checkpoint, compiled, with its random states.
 
+    Args:
+        run: Folder of the run.
+
     Raises:
-        DamagedRunError: Where the file cannot be read as one, or is that of another run.
-        FileNotFoundError: Where there is none yet.
+        DamagedFileError: If the file cannot be read, or belongs to another run.
+        FileNotFoundError: If the run has no checkpoint yet.
     """
-    return read_checkpoint(existing_checkpoint(run), run.read_recipe())[0]
+    return read_checkpoint(existing_checkpoint(run), run.recipe())[0]
+
+
+def epochs_done(run: RunFolder) -> int:
+    """Returns the number of epochs behind a run's last checkpoint; errors as `load_checkpoint`."""
+    return len(read_state(existing_checkpoint(run), run.recipe()).rows)
 
 
 def existing_checkpoint(run: RunFolder) -> pathlib.Path:
     """Returns the path of a run's last checkpoint.
 
     Raises:
-        FileNotFoundError: Where there is none yet.
+        FileNotFoundError: If the run has no checkpoint yet.
     """
-    # A run that was killed between two renames has the one before alone.
-    for path in (run.checkpoint_path, run.previous_checkpoint_path):
+    for path in _paths(run):
         if path.exists():
             return path
     raise FileNotFoundError(f"{run.path} has no checkpoint yet: its training has just begun")
+
+
+def _paths(run: RunFolder) -> tuple[pathlib.Path, pathlib.Path]:
+    # If killed between the renames, only the previous checkpoint exists.
+    return run.checkpoint_path, run.previous_checkpoint_path
+
+
+def _damaged(path: pathlib.Path, error: Exception) -> DamagedFileError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DamagedFileError(f"{path} is damaged: {reason}")

@@ -7,6 +7,14 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.checks import (
+    ArgumentValueError,
+    as_choice,
+    as_integer,
+    as_string,
+    shown,
+    value_error,
+)
 from keras_selectscale.training.speed import check_jit, decide_jit
 
 STRATEGIES = ("none", "mirrored", "data")
@@ -18,28 +26,27 @@ SILENCE_SECONDS = 30
 
 @dataclasses.dataclass(frozen=True)
 class Devices:
-    """On which devices a run trains, and how the work is shared among them.
+    """The devices on which a run trains, and how they share the work.
 
-    Every device has the whole network and a part of each batch. The engines are those of the
-    backends: `tf.distribute.MirroredStrategy` over the devices of a host, and
+    Each device has the whole network and a part of each batch. The work is done by the backends:
+    `tf.distribute.MirroredStrategy` over the devices of one host, and
     `keras.distribution.DataParallel` on JAX over those of one or more hosts.
 
     Args:
         distribute: `"none"`, `"mirrored"` (TensorFlow) or `"data"` (JAX).
-        coordinator: For several processes: `"HOST:PORT"` of the one with number 0.
-        processes: How many processes train together.
-        process: Number of this one, from 0.
-        cpu_devices: Into how many devices the CPU is split, to rehearse on one.
-        steps_per_dispatch: Steps that JAX takes at a time without a word to the host; `None` is 1
-            on a CPU, where a loop that is compiled is slower than its steps, and 50 elsewhere.
-        jit: Whether the training step is compiled, on TensorFlow by XLA; `None` is what the run
-            began with, or what is fastest (see `training.speed`). It is no part of the recipe: as
-            with the backend, what changes is rounding and the numbers that are drawn.
+        coordinator: For several processes, `"HOST:PORT"` of the process with number 0.
+        processes: Number of processes that train together.
+        process: Number of this process, from 0.
+        cpu_devices: Number of devices into which the CPU is split, for rehearsals.
+        steps_per_dispatch: Number of steps that JAX takes without returning to the host. `None` is
+            1 on a CPU, where a compiled loop is slower than its steps, and 50 on other devices.
+        jit: Whether to compile the training step, on TensorFlow by XLA. `None` is what the run
+            began with, or the faster choice (see `training.speed`). It is not part of the recipe:
+            like the backend, it changes rounding and the numbers that are drawn.
 
     Raises:
-        TypeError: Where a number is no integer.
-        ValueError: Where a value is out of its range, or does not go with the others or with the
-            backend.
+        TypeError: If a value has the wrong type.
+        ValueError: If a value is out of range, or does not go with the others or the backend.
     """
 
     distribute: str = "none"
@@ -52,55 +59,44 @@ class Devices:
 
     def __post_init__(self) -> None:
         """Checks what can be checked before the backend starts."""
-        if self.distribute not in STRATEGIES:
-            raise ValueError(
-                f"Argument `distribute` must be one of {list(STRATEGIES)}. "
-                f"Received: distribute={self.distribute!r}"
-            )
+        as_choice("distribute", self.distribute, STRATEGIES)
         backend = keras.backend.backend()
         wanted = BACKENDS.get(self.distribute, backend)
         if wanted != backend:
-            raise ValueError(
-                f"Argument `distribute` must be 'none' on the backend {backend}: "
-                f"{self.distribute!r} is for KERAS_BACKEND={wanted}. "
-                f"Received: distribute={self.distribute!r}"
-            )
-        for name in ("processes", "cpu_devices", "steps_per_dispatch"):
-            _check_count(name, getattr(self, name), 1)
-        _check_count("process", self.process, 0)
+            expected = f"'none' on the backend {backend} (that is for KERAS_BACKEND={wanted})"
+            raise value_error("distribute", expected, self.distribute)
+        for name in ("processes", "process", "cpu_devices", "steps_per_dispatch"):
+            if (value := getattr(self, name)) is not None:
+                value = as_integer(name, value, 0 if name == "process" else 1)
+                object.__setattr__(self, name, value)
         if self.steps_per_dispatch not in (None, 1) and backend != "jax":
-            raise ValueError(
-                f"Argument `steps_per_dispatch` must be 1 on the backend {backend}. "
-                f"Received: steps_per_dispatch={self.steps_per_dispatch}"
-            )
+            expected = f"1 on the backend {backend}"
+            raise value_error("steps_per_dispatch", expected, self.steps_per_dispatch)
         check_jit(self.jit, self.distribute)
         several = (self.coordinator, self.processes, self.process)
         if any(value is not None for value in several) and (
             self.distribute != "data" or None in several
         ):
-            raise ValueError(
-                "Argument `coordinator` goes with processes, process and distribute='data', all "
-                f"of them. Received: coordinator={self.coordinator!r}, "
-                f"processes={self.processes!r}, process={self.process!r}, "
+            message = (
+                "Argument `coordinator` must be given together with processes, process and "
+                f"distribute='data', all of them. Received: coordinator={shown(self.coordinator)}, "
+                f"processes={self.processes}, process={self.process}, "
                 f"distribute={self.distribute!r}"
             )
-        if self.coordinator is not None and not _is_address(self.coordinator):
-            raise ValueError(
-                "Argument `coordinator` must be HOST:PORT. "
-                f"Received: coordinator={self.coordinator!r}"
-            )
+            raise ArgumentValueError.about("coordinator", message)
+        if self.coordinator is not None and not _is_address(
+            as_string("coordinator", self.coordinator)
+        ):
+            raise value_error("coordinator", "HOST:PORT", self.coordinator)
         if self.processes is not None and not (self.process or 0) < self.processes:
-            raise ValueError(
-                f"Argument `process` must be from 0 to {self.processes - 1}. "
-                f"Received: process={self.process}"
-            )
+            raise value_error("process", f"from 0 to {self.processes - 1}", self.process)
 
     def start(self) -> None:
-        """Starts the backend on the devices; called once, before anything is computed.
+        """Starts the backend on the devices; to be called once, before anything is computed.
 
         Raises:
-            ValueError: Where the CPU cannot be split, the backend being started already, or the
-                processes do not find each other.
+            ValueError: If the CPU cannot be split because the backend has started already, or if
+                the processes do not find each other.
         """
         if self.cpu_devices is not None:
             _split_cpu(self.cpu_devices)
@@ -109,7 +105,7 @@ class Devices:
         import jax
 
         if hasattr(jax.config, "jax_enable_recoverability"):
-            # Without it JAX ends a process whose peer is gone from outside, with a page of its own.
+            # Without it JAX ends a process that has lost another one, and prints a page.
             jax.config.update("jax_enable_recoverability", True)
         try:
             jax.distributed.initialize(
@@ -120,12 +116,11 @@ class Devices:
                 heartbeat_timeout_seconds=SILENCE_SECONDS,
             )
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                "Argument `coordinator` must be the address of process 0, and all "
-                f"{self.processes} processes be started within {CONNECT_SECONDS} s. "
-                f"Received: coordinator={self.coordinator!r} ({reason})"
-            ) from None
+            expected = (
+                f"the address of process 0, and all {self.processes} processes must start within "
+                f"{CONNECT_SECONDS} s ({str(error).splitlines()[0]})"
+            )
+            raise value_error("coordinator", expected, self.coordinator) from None
 
     @property
     def is_main(self) -> bool:
@@ -139,7 +134,7 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """Number of devices over which a batch is shared, of all processes."""
+        """Number of devices that share a batch, over all processes."""
         if self.distribute == "mirrored":
             return len(_mirrored_devices())
         if self.distribute == "data":
@@ -149,22 +144,22 @@ class Devices:
         return 1
 
     def check_batches(self, batch_size: int, train_count: int) -> None:
-        """Checks that every batch of an epoch can be shared out evenly.
+        """Checks that the devices can share every batch of an epoch evenly.
 
         Raises:
-            ValueError: Where one cannot.
+            ValueError: If they cannot.
         """
         last = train_count % batch_size
         if batch_size % self.count or last % self.count:
-            raise ValueError(
-                f"Argument `batch_size` must make batches that {self.count} devices share evenly. "
-                f"Received: batch_size={batch_size}, with a last batch of {last or batch_size} of "
-                f"the {train_count} training images"
+            expected = (
+                f"such that {self.count} devices share evenly every batch of the {train_count} "
+                f"training images, also the last one of {last or batch_size}"
             )
+            raise value_error("batch_size", expected, batch_size)
 
     @contextlib.contextmanager
     def scope(self) -> Iterator[None]:
-        """Lets what is made within live on all devices."""
+        """Places what is created inside the context on all devices."""
         if self.distribute == "mirrored":
             import tensorflow as tf
 
@@ -177,17 +172,17 @@ class Devices:
             yield
 
     def alone(self) -> contextlib.AbstractContextManager[None]:
-        """Lets what one process makes within the scope live on its own first device."""
+        """Places what one process creates inside the scope on its own first device."""
         return _distribution(None)
 
     def prepare(self, model: keras.Model) -> None:
-        """Makes batch normalisation one of the whole batch, as on one device.
+        """Makes batch normalization use the whole batch, as on one device.
 
-        On JAX it is; TensorFlow would normalise each device's part by itself.
+        On JAX it does already. TensorFlow would normalize the part of each device separately.
         """
         if keras.backend.backend() != "tensorflow":
             return
-        for layer in model._flatten_layers():
+        for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = self.distribute == "mirrored"
 
@@ -195,24 +190,24 @@ class Devices:
         """Returns whether the training step is compiled.
 
         Args:
-            began: What the run began with; `None` where it begins now.
+            began: What the run began with; `None` if it begins now.
 
         Raises:
-            ValueError: Where `jit` is another, and both could be.
+            ValueError: If `jit` differs from `began` and both are possible.
         """
         return decide_jit(self.jit, began, self.distribute)
 
     def steps_at_a_time(self) -> int:
-        """Returns the number of steps of a dispatch on JAX."""
+        """Returns the number of steps per dispatch on JAX."""
         import jax
 
         on_cpu = jax.default_backend() == "cpu"
         return self.steps_per_dispatch or (1 if on_cpu else 50)
 
     def shardings(self) -> tuple[Any, Any]:
-        """Returns JAX's shardings of a batch and of what every device has whole.
+        """Returns JAX's shardings of a batch, and of what each device holds completely.
 
-        Both are `None` where there is one device.
+        Both are `None` for one device.
         """
         if self.distribute != "data":
             return None, None
@@ -224,7 +219,7 @@ class Devices:
         return named(mesh, spec(mesh.axis_names[0])), named(mesh, spec())
 
     def describe(self) -> dict[str, Any]:
-        """Returns what a run's config records of its devices."""
+        """Returns what a run records of its devices."""
         return {
             "distribute": self.distribute,
             "devices": self.count,
@@ -235,7 +230,7 @@ class Devices:
 
 @contextlib.contextmanager
 def _distribution(chosen: Any) -> Iterator[None]:
-    """Lets what is made within be distributed so, on JAX."""
+    """Uses a Keras distribution, or none, inside the context."""
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(chosen)
     try:
@@ -244,22 +239,13 @@ def _distribution(chosen: Any) -> Iterator[None]:
         keras.distribution.set_distribution(before)
 
 
-def _check_count(name: str, value: Any, low: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"Argument `{name}` must be an integer. Received: {name}={value!r}")
-    if value < low:
-        raise ValueError(f"Argument `{name}` must be at least {low}. Received: {name}={value}")
-
-
 def _is_address(value: str) -> bool:
     host, colon, port = value.rpartition(":")
     return bool(host and colon) and port.isdigit() and 0 < int(port) < 2**16
 
 
 def _mirrored_devices() -> list[str]:
-    """Returns the GPUs that TensorFlow has, or the CPU's devices where there is none."""
+    """Returns TensorFlow's GPUs, or the devices of the CPU if there is no GPU."""
     import tensorflow as tf
 
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
@@ -267,7 +253,7 @@ def _mirrored_devices() -> list[str]:
 
 
 def _split_cpu(count: int) -> None:
-    """Makes `count` devices of the CPU."""
+    """Splits the CPU into `count` devices."""
     try:
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
@@ -281,9 +267,7 @@ def _split_cpu(count: int) -> None:
 
             jax.config.update("jax_num_cpu_devices", count)
         else:
-            raise ValueError("PyTorch has one")
+            raise ValueError("PyTorch has one CPU device")
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            "Argument `cpu_devices` must be given before the backend has started, on TensorFlow or "
-            f"JAX. Received: cpu_devices={count} ({error})"
-        ) from None
+        expected = f"given on TensorFlow or JAX before the backend has started ({error})"
+        raise value_error("cpu_devices", expected, count) from None

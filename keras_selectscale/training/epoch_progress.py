@@ -1,4 +1,4 @@
-"""Progress of a training run on the terminal."""
+"""The progress of a training run on the terminal."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from keras_selectscale.console import Console
 
 
 def make_progress() -> Progress:
-    """Returns a progress display on standard error, which draws on a terminal alone."""
+    """Returns a progress display on standard error, which draws only on a terminal."""
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -23,15 +23,15 @@ def make_progress() -> Progress:
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Shows a bar over the steps on a terminal, and a line an epoch elsewhere.
+    """Shows a bar over the steps on a terminal, and prints a line per epoch otherwise.
 
     Args:
         progress: The display, already started.
         epochs: Epochs of the whole run.
-        steps_per_epoch: Steps of one.
-        first_step: Steps that are already done.
-        label: What stands before the epoch.
-        epoch_lines: Whether to print a line an epoch where there is no terminal.
+        steps_per_epoch: Steps per epoch.
+        first_step: Number of steps that are already done.
+        label: Text before the number of the epoch.
+        epoch_lines: Whether to print a line per epoch if there is no terminal.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class EpochProgress(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Notes the time and the step."""
+        """Records the time and the step."""
         self._begun = self._done
         self._started = time.perf_counter()
 
@@ -72,7 +72,7 @@ class EpochProgress(keras.callbacks.Callback):
         self.progress.update(self._task, completed=self._done)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Says how the epoch went."""
+        """Shows the loss and the error of the epoch."""
         logs = logs or {}
         state = (
             f"{self.label}epoch {epoch + 1}/{self.epochs}  loss {logs['loss']:.4f}  "
@@ -84,5 +84,5 @@ class EpochProgress(keras.callbacks.Callback):
             self.progress.console.print(f"{state}  {seconds:.1f} s", highlight=False, markup=False)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self.progress.remove_task(self._task)

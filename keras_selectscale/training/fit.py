@@ -53,10 +53,7 @@ def fit(
     """
     devices = devices or Devices()
     steps = datasets.steps_per_epoch(images, batch_size)
-    # Keras builds metric variables lazily, too late for a run that continues within an epoch or on
-    # the device. No public method builds the metrics and the optimizer without taking a step.
-    sample = np.zeros((1, *images.input_shape), "float32"), np.zeros(1, "int32")
-    model._symbolic_build(data_batch=sample)
+    build_metrics(model, images)
     if keras.backend.backend() == "jax" and isinstance(images, ImageData):
         return device_loop.fit(
             model,
@@ -94,6 +91,20 @@ def fit(
             if model.stop_training:
                 break
     return history
+
+
+def build_metrics(model: keras.Model, images: AnyImages) -> None:
+    """Builds the variables of a model's metrics and optimizer, unless they exist.
+
+    Keras builds them lazily, too late for a run that continues within an epoch or on the device. No
+    public method builds both without taking a step.
+
+    Args:
+        model: Compiled model.
+        images: Dataset on which it will train.
+    """
+    sample = np.zeros((1, *images.input_shape), "float32"), np.zeros(1, "int32")
+    model._symbolic_build(data_batch=sample)
 
 
 def _parts(first_step: int, steps: int, epochs: int) -> list[tuple[int, int, int]]:

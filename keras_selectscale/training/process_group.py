@@ -1,4 +1,4 @@
-"""What the processes of a run on JAX tell each other. All of them call these together."""
+"""What the processes of a run on JAX tell each other. All of them call these functions together."""
 
 import contextlib
 import time
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-# How long the main process, which serves the others, lets them take leave of it.
+# How long the main process, which serves the others, waits for them to disconnect.
 PARTING_SECONDS = 2.0
 
 
@@ -21,12 +21,12 @@ def is_several() -> bool:
 
 
 def agree(value: bool) -> bool:
-    """Returns what the main process says."""
+    """Returns the main process's value."""
     return bool(share(np.asarray(value)))
 
 
 def share(value: np.ndarray) -> np.ndarray:
-    """Returns the main process's array; all others give one of the same shape and dtype."""
+    """Returns the main process's array; the others pass one of the same shape and dtype."""
     if not is_several():
         return value
     from jax.experimental import multihost_utils
@@ -35,7 +35,7 @@ def share(value: np.ndarray) -> np.ndarray:
 
 
 def share_bytes(content: bytes | None) -> bytes | None:
-    """Returns the main process's bytes, or `None` where it gives `None`."""
+    """Returns the main process's bytes, or `None` if it passes `None`."""
     size = int(share(np.asarray(-1 if content is None else len(content), np.int32)))
     if size < 0:
         return None
@@ -44,7 +44,7 @@ def share_bytes(content: bytes | None) -> bytes | None:
 
 
 def part() -> None:
-    """Parts the processes; what follows is computed by each for itself."""
+    """Disconnects the processes. Each computes what follows on its own."""
     if not is_several():
         return
     import jax
@@ -52,17 +52,17 @@ def part() -> None:
 
     multihost_utils.sync_global_devices("the last step")
     if jax.process_index() == 0:
-        # JAX ends a process that takes leave of one that is gone.
+        # JAX ends a process that disconnects from one that no longer exists.
         time.sleep(PARTING_SECONDS)
     jax.distributed.shutdown()
 
 
 @contextlib.contextmanager
 def lost_processes() -> Iterator[None]:
-    """Turns JAX's error about a process that is gone into one line.
+    """Turns JAX's error about a lost process into one line.
 
     Raises:
-        ConnectionError: Where the work within failed for that reason.
+        ConnectionError: If the work inside the context failed for that reason.
     """
     if not is_several():
         yield
@@ -74,5 +74,5 @@ def lost_processes() -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         raise ConnectionError(
             "another process of the run is gone: start all of them again, with the same commands, "
-            f"to go on ({str(error).splitlines()[0]})"
+            f"to continue ({str(error).splitlines()[0]})"
         ) from None

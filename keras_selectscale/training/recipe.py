@@ -1,62 +1,81 @@
-"""What makes a training run, as data."""
+"""What decides a training run, as data."""
 
 import dataclasses
 import json
-import math
-import numbers
+import pathlib
 from typing import Any
 
+import numpy as np
 from keras.optimizers import schedules
 
 from keras_selectscale import data as datasets
+from keras_selectscale.checks import (
+    as_choice,
+    as_integer,
+    as_number,
+    as_sequence,
+    as_string,
+    type_error,
+    value_error,
+)
+from keras_selectscale.files import convert
 from keras_selectscale.layers import curriculum, methods
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.optimizers import CoupledSGD
 from keras_selectscale.training.speed import PRECISIONS
 
 SCHEDULES = ("step", "cosine")
-# Seeds, steps and sizes become 32-bit integers somewhere, numbers float32.
+CURRICULA = ("none", "linear", "exponential")
+# Seeds, steps and sizes become 32-bit integers somewhere, numbers become float32.
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e38
-CURRICULA = ("none", "linear", "exponential")
+# Key in the metadata of a field: the value under which runs were made before the field existed, if
+# that is not the default.
+FORMER = "former"
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """Everything that decides a training run. Two runs of one recipe are the same run.
 
-    The defaults are the paper's for CIFAR (Section 3.1): 200 epochs at batch 128, learning rate
-    0.1 times 0.2 at 30%, 60% and 80% of the epochs (60, 120 and 160), weight decay 5e-4; Nesterov
-    momentum 0.9 is that of Zagoruyko & Komodakis, whom it follows.
+    The defaults are the paper's for CIFAR (Chen et al., IJCAI 2020, Section 3.1): 200 epochs,
+    batches of 128, a learning rate of 0.1 that is multiplied by 0.2 after 30%, 60% and 80% of the
+    epochs (60, 120 and 160), and a weight decay of 5e-4. The Nesterov momentum of 0.9 is that of
+    Zagoruyko & Komodakis (2016), whom the paper follows.
+
+    A new field needs a default. If earlier runs were made under another value, that value belongs
+    in the field's metadata under `FORMER`.
 
     Attributes:
-        network: Name for `models.build`.
-        dataset: Name for `data.load`.
+        network: Name of the network, as `models.build` takes it.
+        dataset: Name of the dataset, as `data.load` takes it.
         drop: Name of a drop method, or `"none"`.
-        top_rate: As the drop takes it; `None` becomes the method's default.
-        retaining_rate: Likewise; the final one under a curriculum.
-        score: Name of the score; `None` becomes `"max"` for a selecting method.
-        curriculum: `"linear"` and `"exponential"` let the retaining rate fall from 1 to its value
-            over the training (Section 3.4); `"none"` keeps it.
-        group_factors: Pairs of a group and a factor: drops stand in these groups alone, with
-            `1 - retaining_rate` times the factor (Section 3.5: `((3, 0.5), (4, 1.0))`). `None` is
-            the drop as it is at every site.
-        epochs: Passes over the training images.
-        batch_size: Images a step.
-        learning_rate: The initial one, positive.
-        schedule: `"step"`, or `"cosine"`: one cycle, to 0.
-        milestones: Where the step schedule multiplies, as shares of the epochs, rising.
-        decay_factor: By how much it multiplies.
-        momentum: Nesterov momentum, in [0, 1).
-        weight_decay: λ, an L2 gradient inside the momentum.
-        train_size: How many training images, a stratified subset; `None` for all.
-        image_size: Edge to which images are brought; `None` for the dataset's own.
-        precision: `"float32"` or `"mixed_bfloat16"`: activations of half the width.
-        seed: Decides initial weights, subset, order, augmentation and drops.
+        top_rate: Argument of the drop; `None` for the method's default.
+        retaining_rate: Argument of the drop; `None` for the method's default. With a curriculum,
+            the final value.
+        score: Name of a selecting drop's score; `None` for `"max"`.
+        curriculum: `"linear"` and `"exponential"` lower the retaining rate from 1 to its value over
+            the training (Section 3.4); `"none"` keeps it constant.
+        group_factors: Pairs of a group of residual blocks and a factor in [0, 1]. The drop is used
+            in these groups only, and `1 - retaining_rate` is multiplied by the factor (Section 3.5:
+            `((3, 0.5), (4, 1.0))`). `None` uses the drop at every site.
+        epochs: Passes over the training images, at least 1.
+        batch_size: Images per step, at least 1.
+        learning_rate: Initial learning rate, above 0.
+        schedule: `"step"`, or `"cosine"` for one cycle to 0.
+        milestones: When the step schedule multiplies the learning rate, as rising shares of the
+            epochs in (0, 1).
+        decay_factor: Factor of the step schedule, in (0, 1].
+        momentum: Nesterov momentum, in [0, 1].
+        weight_decay: λ of an L2 gradient inside the momentum, at least 0.
+        train_size: Number of training images, a stratified subset; `None` for all.
+        image_size: Height and width to which images are resized; `None` for those of the dataset.
+        precision: `"float32"`, or `"mixed_bfloat16"` for activations of half the width.
+        seed: Decides the initial weights, the subset, the order, the augmentation and the drops.
 
     Raises:
-        TypeError: Where a value is of the wrong type.
-        ValueError: Where one is out of its range, or does not go with the drop.
+        TypeError: If a value has the wrong type. NumPy numbers become Python numbers.
+        ValueError: If a value is out of range or does not go with the drop.
     """
 
     network: str
@@ -81,54 +100,47 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks every value that needs no data, and fills in the drop's own defaults."""
+        """Checks every value that needs no data, and fills in the drop's defaults."""
+        if not as_string("network", self.network):
+            raise value_error("network", "the name of a network", self.network)
+        datasets.check_name(as_string("dataset", self.dataset))
+        as_choice("drop", self.drop, methods.METHODS)
+        as_choice("schedule", self.schedule, SCHEDULES)
+        as_choice("curriculum", self.curriculum, CURRICULA)
+        as_choice("precision", self.precision, PRECISIONS)
         for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
-            _check_integer(name, getattr(self, name), low)
+            self._set(name, as_integer(name, getattr(self, name), low, LARGEST_INTEGER))
         for name in ("train_size", "image_size"):
-            if getattr(self, name) is not None:
-                _check_integer(name, getattr(self, name), 1)
+            if (size := getattr(self, name)) is not None:
+                self._set(name, as_integer(name, size, 1, LARGEST_INTEGER))
+        self._set("learning_rate", _as_number("learning_rate", self.learning_rate, above=True))
+        self._set("decay_factor", _as_number("decay_factor", self.decay_factor, 1, above=True))
+        self._set("momentum", _as_number("momentum", self.momentum, 1))
+        self._set("weight_decay", _as_number("weight_decay", self.weight_decay))
+        self._set("milestones", _as_milestones(self.milestones))
+        for name in ("top_rate", "retaining_rate"):
+            if (rate := getattr(self, name)) is not None:
+                self._set(name, _as_number(name, rate, 1))
+        if self.score is not None:
+            as_string("score", self.score)
         if self.group_factors is not None:
-            factors = tuple((group, float(factor)) for group, factor in self.group_factors)
-            object.__setattr__(self, "group_factors", factors)
-        _check_number("learning_rate", self.learning_rate, 0, math.inf, exclusive=True)
-        _check_number("decay_factor", self.decay_factor, 0, 1, exclusive=True)
-        _check_number("momentum", self.momentum, 0, 1)
-        _check_number("weight_decay", self.weight_decay, 0, math.inf)
-        datasets.check_name(self.dataset)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        _check_choice("curriculum", self.curriculum, CURRICULA)
-        _check_choice("precision", self.precision, PRECISIONS)
-        object.__setattr__(self, "milestones", tuple(self.milestones))
-        if any(not 0 < m < 1 for m in self.milestones) or list(self.milestones) != sorted(
-            set(self.milestones)
-        ):
-            raise ValueError(
-                "Argument `milestones` must be rising shares of the epochs in (0, 1). "
-                f"Received: milestones={self.milestones!r}"
-            )
-        if self.curriculum != "none" and self.drop == "none":
-            raise ValueError(
-                "Argument `curriculum` goes with a drop. "
-                f"Received: curriculum={self.curriculum!r} with drop='none'"
-            )
-        if self.group_factors is not None and self.drop == "none":
-            raise ValueError(
-                "Argument `group_factors` goes with a drop. "
-                f"Received: group_factors={self.group_factors!r} with drop='none'"
-            )
+            self._set("group_factors", _as_group_factors(self.group_factors))
+        if self.drop == "none":
+            for name, absent in (("curriculum", "none"), ("group_factors", None)):
+                if (value := getattr(self, name)) != absent:
+                    raise value_error(name, f"{absent!r} with drop='none'", value)
         layer = self.make_drop(total_steps=1)
         if layer is not None:
             method = methods.get_method(self.drop)
-            for name, default in (
-                ("retaining_rate", method.retaining_rate),
-                ("top_rate", method.top_rate),
-                ("score", "max" if method.top_rate else None),
-            ):
-                value = getattr(self, name)
-                object.__setattr__(self, name, default if value is None else value)
+            for name in ("top_rate", "retaining_rate", "score"):
+                if getattr(self, name) is None and method.takes(name):
+                    self._set(name, method.defaults.get(name, getattr(layer, name)))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     def make_drop(self, total_steps: int) -> FeatureDrop | None:
-        """Returns the drop as a template for a builder.
+        """Returns the drop as a template for a builder, or `None` for no drop.
 
         Args:
             total_steps: Steps of the whole training, over which a curriculum runs.
@@ -137,8 +149,7 @@ class Recipe:
         if self.curriculum != "none":
             if rate is None:
                 rate = methods.get_method(self.drop).retaining_rate
-            helper = getattr(curriculum, f"{self.curriculum}_curriculum")
-            rate = helper(rate, total_steps)
+            rate = getattr(curriculum, f"{self.curriculum}_curriculum")(rate, total_steps)
         return methods.make_drop(
             self.drop,
             top_rate=self.top_rate,
@@ -148,65 +159,71 @@ class Recipe:
         )
 
     def make_optimizer(self, steps_per_epoch: int) -> CoupledSGD:
-        """Returns the optimizer with the learning rate's schedule over its steps."""
+        """Returns the optimizer, with the learning rate's schedule in steps."""
         total = self.epochs * steps_per_epoch
         if self.schedule == "cosine":
             rate = schedules.CosineDecay(self.learning_rate, total)
         else:
-            # A boundary is the last step at the old rate.
-            boundaries = [round(m * total) - 1 for m in self.milestones]
-            # Keras' schedule wants at least one.
-            boundaries = boundaries or [total]
+            # A boundary is the last step at the old rate. Keras needs at least one.
+            boundaries = [round(m * total) - 1 for m in self.milestones] or [total]
             values = [self.learning_rate * self.decay_factor**i for i in range(len(boundaries) + 1)]
             rate = schedules.PiecewiseConstantDecay(boundaries, values)
         return CoupledSGD(rate, momentum=self.momentum, nesterov=True, l2=self.weight_decay)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the recipe as it stands in a file."""
+        """Returns the recipe as it is written to a file."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Recipe":
-        """Makes the recipe again from `as_json()`.
+    def from_json(
+        cls, values: Any, path: pathlib.Path = pathlib.Path("recipe"), field: str = ""
+    ) -> "Recipe":
+        """Returns the recipe of a file, which an earlier version may have written.
+
+        A missing field takes the value under which that run was made.
+
+        Args:
+            values: What `as_json` returned.
+            path: File from which the values come, for error messages.
+            field: Path of the values within that file.
 
         Raises:
-            ValueError: Where a value is missing, unknown or bad.
+            DamagedFileError: If a value is bad, a required field is missing, or a field is unknown.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(values, dict) or set(values) != names:
-            raise ValueError(f"a recipe of {sorted(names)} was expected, {values!r} came")
-        return cls(**values)
+        if isinstance(values, dict):
+            former = {
+                each.name: each.metadata[FORMER]
+                for each in dataclasses.fields(cls)
+                if FORMER in each.metadata
+            }
+            values = former | values
+        return convert(values, cls, path, field)
 
 
-def _check_integer(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"Argument `{name}` must be an integer. Received: {name}={value!r}")
-    if not low <= int(value) <= LARGEST_INTEGER:
-        raise ValueError(
-            f"Argument `{name}` must be at least {low} and at most {LARGEST_INTEGER}. "
-            f"Received: {name}={value!r}"
-        )
+def _as_number(name: str, value: Any, high: float = LARGEST_NUMBER, above: bool = False) -> float:
+    """Returns a number of at least 0 that a file can hold: no fraction, tensor or schedule."""
+    if not isinstance(value, int | float | np.number):
+        raise type_error(name, "a number", value)
+    return as_number(name, value, 0, high, above=above)
 
 
-def _check_number(name: str, given: Any, low: float, high: float, exclusive: bool = False) -> None:
-    if isinstance(given, bool) or not isinstance(given, numbers.Real):
-        raise TypeError(f"Argument `{name}` must be a number. Received: {name}={given!r}")
-    try:
-        value = float(given)
-    except OverflowError:
-        value = math.inf
-    if abs(value) > LARGEST_NUMBER:  # It would be infinite in float32, in which the weights are.
-        value = math.inf
-    if not math.isfinite(value) or value < low or value > high or (exclusive and value == low):
-        raise ValueError(
-            f"Argument `{name}` must be {'above' if exclusive else 'at least'} {low:g}"
-            f"{'' if high == math.inf else f' and at most {high:g}'} and finite. "
-            f"Received: {name}={given!r}"
-        )
+def _as_milestones(values: Any) -> tuple[float, ...]:
+    milestones = tuple(
+        _as_number("milestones", each, 1) for each in as_sequence("milestones", values)
+    )
+    rising = list(milestones) == sorted(set(milestones))
+    if not rising or not all(0 < each < 1 for each in milestones):
+        raise value_error("milestones", "rising shares of the epochs in (0, 1)", values)
+    return milestones
 
 
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(
-            f"Argument `{name}` must be one of {list(choices)}. Received: {name}={value!r}"
-        )
+def _as_group_factors(values: Any) -> tuple[tuple[int, float], ...]:
+    name, factors = "group_factors", []
+    for pair in as_sequence(name, values):
+        if len(as_sequence(name, pair)) != 2:
+            raise value_error(name, "pairs of a group and a factor", values)
+        group, factor = as_sequence(name, pair)
+        factors.append((as_integer(name, group, 0, LARGEST_INTEGER), _as_number(name, factor, 1)))
+    if not factors or len({group for group, _ in factors}) < len(factors):
+        raise value_error(name, "one or more different groups with a factor each", values)
+    return tuple(factors)

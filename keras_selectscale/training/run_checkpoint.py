@@ -1,36 +1,36 @@
-"""The callback that keeps a run's folder up to date."""
+"""The callback that follows a run and writes its checkpoints, within epochs too."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_selectscale.training import replicas
-from keras_selectscale.training.run_state import RunState
+from keras_selectscale.training.checkpoints import RunState
+from keras_selectscale.training.run_folder import HistoryRow
 
-# A checkpoint may take this share of the time.
+# Largest share of the time that may be spent on writing checkpoints.
 LARGEST_SHARE = 0.05
 
 
 class RunCheckpoint(keras.callbacks.Callback):
-    """Follows the state of a run, and writes it where it is time: in the middle of epochs too.
+    """Keeps the state of a run up to date, and writes a checkpoint when it is time.
 
     Args:
-        state: Where the run stands; kept up to date in place.
-        write: What writes a checkpoint, called with the model and the state.
+        state: How far the run has come; updated in place.
+        write: Function that writes a checkpoint, called with the model and the state.
         epochs: Epochs of the whole run.
-        steps_per_epoch: Steps of one.
-        every_seconds: Time from one checkpoint to the next, what a kill can lose; it is longer
-            where writing takes more than a twentieth of it. 0 writes one after each step.
-        agree: What makes of "it is time" one answer for all processes of the run.
+        steps_per_epoch: Steps per epoch.
+        every_seconds: Time between two checkpoints, which is what a kill can lose. It is longer if
+            writing one takes more than a twentieth of it. 0 writes a checkpoint after each step.
+        agree: Function that turns "it is time" into one answer for all processes of a run.
 
     Raises:
-        FloatingPointError: Where the loss or a weight is NaN or infinite. The last checkpoint,
-            which is finite, is kept.
+        FloatingPointError: If the loss or a weight is NaN or infinite. The last checkpoint, which
+            is finite, is kept.
     """
 
     def __init__(
@@ -56,52 +56,57 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._next = 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Starts the clock, once: what is left of an epoch is a training of its own."""
+        """Starts the clock, once: the rest of an epoch is a training of its own for Keras."""
         if self._started is None:
             self._started = time.monotonic()
             self._next = self._started + self.every_seconds
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Puts the metrics back to where they stood in the middle of the epoch."""
+        """Restores the metrics of a run that continues within an epoch."""
         self._first_step = self.state.step
         if self.state.metrics:
-            replicas.assign(self.model.metrics_variables, self.state.metrics)
+            assign_values(self.model.metrics_variables, self.state.metrics)
             self.state.metrics = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts the step and writes a checkpoint where it is time."""
+        """Counts the step, and writes a checkpoint if it is time."""
         self.state.step = self._first_step + batch + 1
         loss = float((logs or {})["loss"])
         if not math.isfinite(loss):
             raise FloatingPointError(self.describe(f"the loss is {loss}", self.state.step))
-        # At an epoch's end its row is written with it.
+        # At the end of an epoch the checkpoint waits for the row of the history.
         if self.state.step % self.steps_per_epoch and self._is_time():
-            self._sync()
-            self.state.metrics = replicas.values(self.model.metrics_variables)
-            self.write()
-            self.state.metrics = []
+            self.write_within_epoch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Adds a row to the history, and writes a checkpoint where it is time."""
+        """Adds a row to the history, and writes a checkpoint if it is time."""
         logs = logs or {}
         self.state.rows.append(
-            {
-                "epoch": epoch + 1,
-                "loss": float(logs["loss"]),
-                "accuracy": float(logs["accuracy"]),
-                "learning_rate": float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            }
+            HistoryRow(
+                epoch=epoch + 1,
+                loss=float(logs["loss"]),
+                accuracy=float(logs["accuracy"]),
+                learning_rate=float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            )
         )
         if epoch + 1 == self.epochs or self._is_time():
-            self._sync()
             self.write()
+
+    def write_within_epoch(self) -> None:
+        """Writes a checkpoint with the values of the metrics so far."""
+        self._sync()
+        self.state.metrics = values_of(self.model.metrics_variables)
+        self.write()
+        self.state.metrics = []
 
     def write(self) -> None:
         """Writes a checkpoint, unless a weight is not finite."""
         started = time.monotonic()
+        self._sync()
         for weight in self.model.weights:
+            # Counters are always finite, and under `tf.distribute` they are not tensors.
             if not keras.backend.is_float_dtype(weight.dtype):
-                continue  # A counter is always finite, and under `tf.distribute` no tensor.
+                continue
             if not np.isfinite(ops.convert_to_numpy(weight.value).astype("float32")).all():
                 what = f"the weight {weight.path} is not finite"
                 raise FloatingPointError(self.describe(what, self.state.step))
@@ -112,7 +117,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._next = ended + max(self.every_seconds, wait)
 
     def describe(self, what: str, step: int) -> str:
-        """Returns a line on a training that diverged at a step."""
+        """Returns a line about a training that diverged at a step."""
         epoch = (step - 1) // self.steps_per_epoch + 1
         return (
             f"{what} after step {step} (in epoch {epoch} of {self.epochs}): a lower learning rate "
@@ -123,6 +128,46 @@ class RunCheckpoint(keras.callbacks.Callback):
         return self._agree(time.monotonic() >= self._next)
 
     def _sync(self) -> None:
-        """Brings the variables up to date on JAX, where the training holds them apart."""
+        """Updates the variables on JAX, where a training keeps its state outside of the model."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
+
+
+def values_of(variables: Sequence[Any]) -> list[list[float]]:
+    """Returns the values of each variable, flattened, those of all replicas one after another.
+
+    A metric under `tf.distribute` sums on each replica. The total alone would not bring back the
+    same roundings.
+    """
+    return [
+        np.concatenate([np.ravel(ops.convert_to_numpy(part)) for part in _replicas(variable)])
+        .astype("float64")
+        .tolist()
+        for variable in variables
+    ]
+
+
+def assign_values(variables: Sequence[Any], values: Sequence[Sequence[float]]) -> None:
+    """Assigns what `values_of` returned.
+
+    If the values come from another number of replicas, the first replica gets the sum of all, which
+    stands for the same metric.
+
+    Raises:
+        ValueError: If the values do not fit the variables.
+    """
+    for variable, numbers in zip(variables, values, strict=True):
+        replicas = _replicas(variable)
+        shape = tuple(replicas[0].shape)
+        shares = np.reshape(np.asarray(numbers), (-1, *shape))
+        if len(shares) != len(replicas):
+            shares = np.stack([shares.sum(0), *[np.zeros(shape)] * (len(replicas) - 1)])
+        for replica, share in zip(replicas, shares, strict=True):
+            replica.assign(share.astype(variable.dtype))
+
+
+def _replicas(variable: Any) -> Sequence[Any]:
+    """Returns the variable of each replica, or the only variable."""
+    parts = getattr(variable.value, "values", None)
+    # A PyTorch tensor has a method called `values`.
+    return parts if isinstance(parts, tuple) else [variable]

@@ -1,60 +1,115 @@
-"""The folder of a run, in which nothing is ever half-written."""
+"""The folder of a run, in which no file is ever half-written."""
 
 import contextlib
 import csv
+import dataclasses
 import io
-import json
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from keras_selectscale.training.damaged_run_error import DamagedRunError
+import numpy as np
 
-try:
-    import fcntl
-except ImportError:  # On Windows; there nothing keeps two processes apart.
-    fcntl = None  # type: ignore[assignment]
+from keras_selectscale import environment as environments
+from keras_selectscale import files
+from keras_selectscale.checks import as_path
+from keras_selectscale.files import DamagedFileError
+from keras_selectscale.files import part_of as part_of
+from keras_selectscale.files import read_json as read_json
+from keras_selectscale.files import write_json as write_json
+from keras_selectscale.files import write_text as write_text
+from keras_selectscale.training.recipe import Recipe
 
-# What every result holds.
-RESULT = ("test_error", "train_error", "parameters", "epochs", "seconds", "images_per_second")
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Content of `config.json`.
+
+    Attributes:
+        recipe: What the run trains, as JSON.
+        environment: What the run was made on; recorded, not compared.
+    """
+
+    recipe: dict[str, Any]
+    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class HistoryRow:
+    """One row of `history.csv`.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        loss: Mean training loss of the epoch.
+        accuracy: Training accuracy of the epoch, in [0, 1].
+        learning_rate: Learning rate at the end of the epoch.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Content of `result.json`. Errors are in percent.
+
+    Attributes:
+        test_error: Error on the test images after the last epoch.
+        train_error: Error on the training images during the last epoch, with drops.
+        parameters: Number of trainable weights.
+        epochs: Number of epochs.
+        seconds: Time of the training, over all calls.
+        images_per_second: Training images per second of that time.
+        test_loss: Loss on the test images; `None` if it was not recorded.
+        test_top5_error: Top-5 error on the test images; `None` for less than 1,000 classes.
+    """
+
+    test_error: float
+    train_error: float
+    parameters: int
+    epochs: int
+    seconds: float
+    images_per_second: float
+    test_loss: float | None = None
+    test_top5_error: float | None = None
 
 
 class RunFolder:
-    """A run's files: `config.json`, `history.csv`, two checkpoints, `result.json`, logs.
-
-    Every file is written beside and renamed.
+    """A run's files: `config.json`, `history.csv`, two checkpoints, `result.json` and logs.
 
     Args:
-        path: The folder; it need not exist.
+        path: The folder, which need not exist.
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path)
+        self.path = as_path("path", path)
 
     @property
     def config_path(self) -> pathlib.Path:
-        """What made the run."""
+        """The recipe, and what the run was made on."""
         return self.path / "config.json"
 
     @property
     def history_path(self) -> pathlib.Path:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.path / "history.csv"
 
     @property
     def checkpoint_path(self) -> pathlib.Path:
-        """The model, its optimizer and random states, and where the run stood."""
+        """The model, its optimizer and random states, and how far the run has come."""
         return self.path / "checkpoint.keras"
 
     @property
     def previous_checkpoint_path(self) -> pathlib.Path:
-        """The checkpoint before that one, for as long as the run is not done."""
+        """The checkpoint before that one. It exists until the run is finished."""
         return self.path / "checkpoint-previous.keras"
 
     @property
     def result_path(self) -> pathlib.Path:
-        """What came out; it exists once the run is done."""
+        """The result. It exists once the run is finished."""
         return self.path / "result.json"
 
     @property
@@ -62,168 +117,162 @@ class RunFolder:
         """Folder of the TensorBoard logs."""
         return self.path / "tensorboard"
 
-    def open(self, recipe: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Makes the folder for a recipe, or takes up the one that is there.
+    def open(
+        self, recipe: Recipe | dict[str, Any], environment: dict[str, Any] | None = None
+    ) -> None:
+        """Creates the folder for a recipe, or checks that it holds a run of this recipe.
 
         Args:
-            recipe: The recipe as JSON.
-            environment: Versions and the like, recorded and not compared.
+            recipe: The recipe, or what its `as_json` returns.
+            environment: What is recorded of versions, devices and so on; `None` for
+                `environment.describe()`.
 
         Raises:
-            ValueError: Where the folder holds a run of another recipe, or is no run's.
-            OSError: Where it cannot be made or written.
+            DamagedFileError: If `config.json` is damaged.
+            ValueError: If the folder holds a run of another recipe, or something else.
+            OSError: If the folder cannot be created or written.
         """
+        ours = recipe if isinstance(recipe, Recipe) else Recipe.from_json(recipe)
         if self.config_path.exists():
-            theirs = self.read_recipe()
-            changed = ", ".join(
-                f"{key}: {theirs.get(key)!r} there, {recipe.get(key)!r} here"
-                for key in sorted(recipe | theirs)
-                if recipe.get(key) != theirs.get(key)
-            )
-            if changed:
-                raise ValueError(
-                    f"{self.path} holds a run of another recipe ({changed}): choose another name "
-                    "for this run, or remove that folder"
-                )
+            self._check_same(ours)
             return
-        # A run that was killed while it wrote its first file left a part of it.
-        own = part_of(self.config_path)
+        # A run that was killed while it wrote its first file has left a part of it.
+        own = files.part_of(self.config_path)
         if self.path.exists() and (
             not self.path.is_dir() or any(entry != own for entry in self.path.iterdir())
         ):
-            raise ValueError(f"{self.path} exists and is no folder of a run (no config.json in it)")
+            raise ValueError(
+                f"{self.path} exists and is not the folder of a run (it has no config.json)"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.config_path, {"recipe": recipe, "environment": environment})
+        described = environments.describe() if environment is None else environment
+        files.write_json(self.config_path, {"recipe": ours.as_json(), "environment": described})
+
+    def _check_same(self, recipe: Recipe) -> None:
+        theirs, ours = self.recipe().as_json(), recipe.as_json()
+        changed = ", ".join(
+            f"{name}: {theirs[name]!r} there, {ours[name]!r} here"
+            for name in ours
+            if theirs[name] != ours[name]
+        )
+        if changed:
+            raise ValueError(
+                f"{self.path} holds a run of another recipe ({changed}): choose another name for "
+                "this run, or remove that folder"
+            )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes of this machine from writing the run meanwhile.
-
-        The lock goes with the process that holds it, however it ends.
+        """Keeps other processes of this machine from writing the run inside the context.
 
         Raises:
-            BlockingIOError: Where another process writes the run.
-            OSError: Where the folder cannot be written.
+            BlockingIOError: If another process writes the run.
+            OSError: If the folder cannot be written.
         """
-        # Opened to write it, so that a folder in which nothing can be written is known at once.
-        try:
-            file = self.config_path.open("r+b")
-        except OSError as error:
-            raise cannot_be_written(self.config_path, error) from None
-        with file:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise BlockingIOError(
-                        f"{self.path} is being written by another process"
-                    ) from None
+        with files.lock(self.path):
             yield
-
-    def read_recipe(self) -> dict[str, Any]:
-        """Returns the recipe of `config.json`, as JSON.
-
-        Raises:
-            FileNotFoundError: Where the folder is no run's.
-            DamagedRunError: Where the file is damaged.
-        """
-        recipe = self.read_config().get("recipe")
-        if not isinstance(recipe, dict):
-            raise DamagedRunError(f"{self.config_path} is damaged: it holds no recipe")
-        return recipe
-
-    def read_jit(self) -> bool | None:
-        """Returns whether the run's training step was compiled; `None` where it is not recorded.
-
-        Raises:
-            DamagedRunError: Where the file is damaged.
-        """
-        if not self.config_path.exists():
-            return None
-        recorded = self.read_config().get("environment")
-        jit = recorded.get("jit") if isinstance(recorded, dict) else None
-        return jit if isinstance(jit, bool) else None
+            # Nobody writes a finished run, so its lock is not needed any more.
+            if self.result_path.exists():
+                with contextlib.suppress(OSError):
+                    (self.path / ".lock").unlink()
 
     def read_config(self) -> dict[str, Any]:
         """Returns the content of `config.json`.
 
         Raises:
-            FileNotFoundError: Where the folder is no run's.
-            DamagedRunError: Where the file is damaged.
+            DamagedFileError: If the file is damaged.
+            FileNotFoundError: If this is not the folder of a run.
         """
         if not self.config_path.exists():
-            raise FileNotFoundError(f"{self.path} is no folder of a run (no config.json in it)")
-        return read_json(self.config_path)
+            raise FileNotFoundError(
+                f"{self.path} is not the folder of a run (it has no config.json)"
+            )
+        content = files.read_json(self.config_path)
+        files.convert(content, Config, self.config_path)
+        return content
+
+    def recipe(self) -> Recipe:
+        """Returns the recipe of `config.json`; errors as in `read_config`."""
+        return Recipe.from_json(self.read_config()["recipe"], self.config_path, "recipe")
+
+    def read_recipe(self) -> dict[str, Any]:
+        """Returns the recipe of `config.json` as JSON; errors as in `read_config`."""
+        return self.recipe().as_json()
+
+    def read_jit(self) -> bool | None:
+        """Returns whether the run's training step was compiled.
+
+        Returns:
+            `None` if the run does not exist yet or did not record it.
+
+        Raises:
+            DamagedFileError: If `config.json` is damaged.
+        """
+        if not self.config_path.exists():
+            return None
+        recorded = self.read_config().get("environment", {}).get("jit")
+        kind: Any = bool | None
+        return files.convert(recorded, kind, self.config_path, "environment.jit")
 
     def read_result(self) -> dict[str, Any] | None:
-        """Returns the content of `result.json`, or `None` where the run is not done."""
+        """Returns the content of `result.json`, or `None` if the run is not finished.
+
+        Raises:
+            DamagedFileError: If the file is damaged.
+        """
         if not self.result_path.exists():
             return None
-        result = read_json(self.result_path)
-        if missing := [name for name in RESULT if name not in result]:
-            raise DamagedRunError(f"{self.result_path} is damaged: it holds no {missing[0]}")
-        return result
+        content = files.read_json(self.result_path)
+        files.convert(content, Result, self.result_path)
+        return content
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Writes `result.json`, which makes the run a finished one."""
+        files.write_json(self.result_path, result)
 
     def read_history(self) -> list[dict[str, str]]:
-        """Returns the rows of `history.csv`, one an epoch."""
+        """Returns the rows of `history.csv`, one per epoch, as text.
+
+        Raises:
+            DamagedFileError: If the file is damaged.
+        """
         if not self.history_path.exists():
             return []
         try:
             with self.history_path.open(newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
+                rows = list(csv.DictReader(file, strict=True))
+            for number, row in enumerate(rows, start=1):
+                for field in dataclasses.fields(HistoryRow):
+                    if row.get(field.name) is None:
+                        raise ValueError(f"row {number} has no {field.name}")
+                    float(row[field.name])
         except (ValueError, csv.Error) as error:
-            raise DamagedRunError(f"{self.history_path} is damaged: {error}") from None
+            raise DamagedFileError(f"{self.history_path} is damaged: {error}") from None
+        return rows
 
-    def write_history(self, rows: list[dict[str, Any]]) -> None:
-        """Writes all rows of `history.csv`."""
+    def write_history(self, rows: Sequence[HistoryRow]) -> None:
+        """Writes all rows of `history.csv`.
+
+        Numbers get the shortest text that stands for them in float32, in which Keras computes them.
+        A file that an earlier version began with longer numbers keeps them.
+        """
+        number = str if self._has_long_numbers() else _shortest
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_text(self.history_path, text.getvalue())
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(field.name for field in dataclasses.fields(HistoryRow))
+        writer.writerows(map(number, dataclasses.astuple(row)) for row in rows)
+        files.write_text(self.history_path, text.getvalue())
 
-    def write_result(self, result: dict[str, Any]) -> None:
-        """Writes `result.json`, which makes the run done."""
-        write_json(self.result_path, result)
-
-
-def part_of(path: pathlib.Path) -> pathlib.Path:
-    """Returns where a file is written before it is renamed."""
-    return path.with_name(f".{path.name}.part")
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file beside its place and renames it, so that it is whole or not there."""
-    beside = part_of(path)
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise cannot_be_written(path, error) from None
+    def _has_long_numbers(self) -> bool:
+        try:
+            rows = self.read_history()
+        except DamagedFileError:
+            return False
+        values = [value for row in rows[:1] for name, value in row.items() if name != "epoch"]
+        return any(_shortest(float(value)) != value for value in values)
 
 
-def cannot_be_written(path: pathlib.Path, error: OSError) -> OSError:
-    """Returns an error that names a run's file and says why it cannot be written."""
-    reason = error.strerror or error
-    return OSError(f"{path} cannot be written: {reason}; what was written before is kept")
-
-
-def write_json(path: pathlib.Path, content: Any) -> None:
-    """Writes a JSON file beside its place and renames it."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object; a `DamagedRunError` names the file where it is damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DamagedRunError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise DamagedRunError(f"{path} is damaged: a JSON object was expected")
-    return content
+def _shortest(value: int | float) -> str:
+    """Returns the shortest text of a number that was computed in float32, such as 0.1."""
+    exact = isinstance(value, float) and float(np.float32(value)) == value
+    return str(np.float32(value)) if exact else str(value)

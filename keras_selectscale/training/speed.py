@@ -1,25 +1,27 @@
-"""What trains fastest: the precision and the compilation that `auto` stands for.
+"""The fastest precision and compilation on a device: what `auto` stands for.
 
-**Precision.** `mixed_bfloat16` where the device multiplies bfloat16 faster than float32, `float32`
-elsewhere. That is an NVIDIA GPU from Ampere on (compute capability 8.0, the first whose tensor
-cores know bfloat16) and a TPU; and a CPU with AVX512-BF16 or AMX-BF16 on TensorFlow, whose
-convolutions use them: 627 images a second against 492 for ResNet-20, 110 against 72 for WRN-14-4
-(2 cores, batch 128). On the same CPU JAX is much slower in bfloat16. On an H200 JAX takes 1.02 of
-the time of float32 for ResNet-20 and 0.68 for WRN-14-4. `float32` on PyTorch, which waits for
-Python on such a card: the casts make a step 1.12 and 1.29 times as long. docs/benchmarks.md has the
-tables.
+**Precision.** `mixed_bfloat16` if the device multiplies bfloat16 faster than float32, otherwise
+`float32`. Faster are NVIDIA GPUs from Ampere on (compute capability 8.0, the first whose tensor
+cores support bfloat16) and TPUs, and on TensorFlow CPUs with AVX512-BF16 or AMX-BF16, because
+TensorFlow's convolutions use them: 627 images per second against 492 for ResNet-20, 110 against 72
+for WRN-14-4 (2 cores, batch 128). JAX is much slower in bfloat16 on the same CPU. On an H200 a step
+of JAX takes 1.02 of the time of float32 for ResNet-20 and 0.68 for WRN-14-4. PyTorch waits for
+Python on such a card, where the casts make a step 1.12 and 1.29 times as long, so it uses
+`float32`. docs/benchmarks.md has the tables.
 
-**Compilation.** On TensorFlow the graph on a CPU: XLA trains slower there (ResNet-20: 344 images a
-second against 492). XLA on a GPU, where it fuses the many operations between the convolutions that
-are bound by memory; this is the rule of Keras' own `jit_compile="auto"` too. Never with replicas:
-XLA refuses variables that are on another device. JAX always compiles. PyTorch never does: Keras'
-`jit_compile` is `torch.compile` there, with which no training has been tested here.
+**Compilation.** TensorFlow uses its graph on a CPU, where XLA trains more slowly (ResNet-20: 344
+images per second against 492), and XLA on a GPU, where it fuses the many operations between the
+convolutions, which are bound by memory. Keras' own `jit_compile="auto"` follows the same rule. With
+replicas XLA is off: it rejects variables on another device. JAX always compiles. PyTorch never
+does: there, Keras' `jit_compile` is `torch.compile`, with which no training has been tested here.
 """
 
 import pathlib
 from typing import Any
 
 import keras
+
+from keras_selectscale.checks import ArgumentValueError, as_boolean
 
 FLOAT32, MIXED = "float32", "mixed_bfloat16"
 PRECISIONS = (FLOAT32, MIXED)
@@ -29,17 +31,17 @@ AMPERE = (8, 0)
 
 
 def fastest_precision() -> str:
-    """Returns the precision that trains fastest on this backend's device."""
+    """Returns the precision that trains fastest on the device of this backend."""
     backend = keras.backend.backend()
     found = {"tensorflow": _on_tensorflow, "jax": _on_jax}.get(backend)
     return MIXED if found is not None and found() else FLOAT32
 
 
 def possible_jit(distribute: str = "none") -> tuple[bool, ...]:
-    """Returns what `jit` may be on this backend, the fastest first.
+    """Returns the possible values of `jit` on this backend, the fastest first.
 
     Args:
-        distribute: As of `Devices`.
+        distribute: As in `Devices`.
     """
     backend = keras.backend.backend()
     if backend == "jax":
@@ -52,53 +54,48 @@ def possible_jit(distribute: str = "none") -> tuple[bool, ...]:
 
 
 def check_jit(jit: bool | None, distribute: str = "none") -> None:
-    """Checks a given `jit`.
+    """Checks the argument `jit`.
 
     Args:
-        jit: Whether the training step is compiled; `None` for what is fastest.
-        distribute: As of `Devices`.
+        jit: Whether to compile the training step; `None` for the faster choice.
+        distribute: As in `Devices`.
 
     Raises:
-        TypeError: Where it is no bool.
-        ValueError: Where the backend, or sharing the batches so, knows another one alone.
+        TypeError: If it is neither `None` nor a bool.
+        ValueError: If the backend or the distribution does not support it.
     """
     if jit is None:
         return
-    if not isinstance(jit, bool):
-        raise TypeError(f"Argument `jit` must be a bool or None. Received: jit={jit!r}")
+    as_boolean("jit", jit)
     possible = possible_jit(distribute)
     if jit not in possible:
         where = f"the backend {keras.backend.backend()}"
         if distribute == "mirrored":
             where = "replicas (distribute='mirrored')"
-        raise ValueError(
-            f"Argument `jit` must be {said(possible[0])} with {where}. Received: jit={said(jit)}"
-        )
+        raise _jit_error(f"{said(possible[0])} with {where}", jit)
 
 
 def decide_jit(jit: bool | None, began: bool | None = None, distribute: str = "none") -> bool:
     """Returns whether a training step is compiled.
 
-    A run goes on as it began, so that it ends with the same weights to the bit. Where that cannot
-    be, on another backend or on replicas, it goes on with what can.
+    A run continues as it began, so that it ends with the same weights to the bit. If that is not
+    possible, on another backend or with replicas, it continues with what is.
 
     Args:
-        jit: What is asked for; `None` for what the run began with, or what is fastest.
-        began: What the run began with; `None` where it begins now.
-        distribute: As of `Devices`.
+        jit: What the user asks for; `None` for what the run began with, or the faster choice.
+        began: What the run began with; `None` if it begins now.
+        distribute: As in `Devices`.
 
     Raises:
-        ValueError: Where another one is asked for than the run began with, and both could be.
+        ValueError: If the user asks for another value than the run began with, and both are
+            possible.
     """
     check_jit(jit, distribute)
     possible = possible_jit(distribute)
     if began not in possible:
         began = None
     if jit is not None and began is not None and jit != began:
-        raise ValueError(
-            f"Argument `jit` must be {said(began)}, with which the run began. "
-            f"Received: jit={said(jit)}"
-        )
+        raise _jit_error(f"{said(began)}, with which the run began", jit)
     chosen = began if jit is None else jit
     return possible[0] if chosen is None else chosen
 
@@ -106,6 +103,12 @@ def decide_jit(jit: bool | None, began: bool | None = None, distribute: str = "n
 def said(jit: bool) -> str:
     """Returns `"on"` or `"off"`."""
     return "on" if jit else "off"
+
+
+def _jit_error(expected: str, jit: bool) -> ArgumentValueError:
+    # In the words of the command line.
+    message = f"Argument `jit` must be {expected}. Received: jit={said(jit)}"
+    return ArgumentValueError.about("jit", message)
 
 
 def _on_tensorflow() -> bool:
@@ -133,10 +136,10 @@ def _on_jax() -> bool:
 
 
 def _is_ampere(capability: Any) -> bool:
-    """Returns whether a compute capability, `(8, 6)` or `"8.6"`, is of Ampere or later."""
+    """Returns whether a compute capability, `(8, 6)` or `"8.6"`, is Ampere's or a later one."""
     if isinstance(capability, str):
         parts = capability.split(".")
-        # AMD's have names, such as gfx90a.
+        # Those of AMD are names such as gfx90a.
         if not all(part.isdigit() for part in parts):
             return False
         capability = tuple(int(part) for part in parts)
@@ -144,7 +147,7 @@ def _is_ampere(capability: Any) -> bool:
 
 
 def _cpu_flags() -> set[str]:
-    """Returns what the CPU can do, in Linux' words; nothing elsewhere."""
+    """Returns the features of the CPU on Linux, and none on other systems."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -14,8 +14,8 @@ import keras
 import keras_tuner
 
 from keras_selectscale.data import ImageData, StreamedImages
-from keras_selectscale.training.custom_gradients import forgotten_gradients
-from keras_selectscale.training.run_folder import write_text
+from keras_selectscale.files import write_text
+from keras_selectscale.training.model import released_models
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.objective import as_metrics, check_finite, check_objective
@@ -253,23 +253,20 @@ class DropTuner(keras_tuner.Tuner):
     def _try_run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
         failure = pathlib.Path(self.get_trial_dir(trial.trial_id)) / FAILURE
         failure.unlink(missing_ok=True)
-        try:
-            if _lines(failure.with_name(DEATHS)) >= MOST_DEATHS:
-                raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
-            with forgotten_gradients():
+        with released_models():
+            try:
+                if _lines(failure.with_name(DEATHS)) >= MOST_DEATHS:
+                    raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
                 self._run_and_update_trial(trial, *args, **kwargs)
-            trial.status = "COMPLETED"
-        except (keras_tuner.errors.FatalError, TimeoutError):
-            raise
-        except Exception as error:
-            trial.status = "FAILED"
-            first = (str(error).strip().splitlines() or [""])[0]
-            trial.message = f"{type(error).__name__}: {first}\n\n{traceback.format_exc()}"
-            # A worker's message does not reach its chief.
-            write_text(failure, trial.message)
-        finally:
-            # Each run has its own graph and model; without this they add up. It collects garbage.
-            keras.backend.clear_session()
+                trial.status = "COMPLETED"
+            except (keras_tuner.errors.FatalError, TimeoutError):
+                raise
+            except Exception as error:
+                trial.status = "FAILED"
+                first = (str(error).strip().splitlines() or [""])[0]
+                trial.message = f"{type(error).__name__}: {first}\n\n{traceback.format_exc()}"
+                # A worker's message does not reach its chief.
+                write_text(failure, trial.message)
 
     def _limited(self, awaited: str) -> contextlib.AbstractContextManager[None]:
         if not self._is_worker():

@@ -57,7 +57,28 @@ def test_every_argument_survives_serialisation():
     assert (again.l2, again.momentum, again.nesterov, again.name) == (0.01, 0.7, False, "mine")
 
 
-@pytest.mark.parametrize("l2", [-1e-4, float("nan")])
-def test_a_bad_l2_is_refused(l2):
-    with pytest.raises(ValueError, match="`l2`"):
-        CoupledSGD(l2=l2)
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"l2": -1e-4}, ValueError),
+        ({"l2": float("nan")}, ValueError),
+        ({"l2": float("inf")}, ValueError),
+        ({"l2": "5e-4"}, TypeError),
+        ({"learning_rate": float("nan")}, ValueError),
+        ({"learning_rate": -0.5}, ValueError),
+        ({"learning_rate": "0.1"}, TypeError),
+        ({"momentum": float("nan")}, ValueError),
+        ({"momentum": 1.5}, ValueError),
+        ({"nesterov": "x"}, TypeError),
+    ],
+)
+def test_a_bad_argument_is_named(arguments, error):
+    (name,) = arguments
+    with pytest.raises(error, match=f"`{name}`.*Received: {name}="):
+        CoupledSGD(**arguments)
+
+
+def test_a_schedule_is_a_learning_rate():
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
+    again = CoupledSGD.from_config(CoupledSGD(schedule).get_config())
+    assert isinstance(again._learning_rate, keras.optimizers.schedules.CosineDecay)

@@ -6,10 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.training import DamagedRunError, RunFolder, checkpoints, load_checkpoint
-from keras_selectscale.training.run_state import RunState
+from keras_selectscale.training import (
+    DamagedRunError,
+    Recipe,
+    RunFolder,
+    checkpoints,
+    load_checkpoint,
+)
+from keras_selectscale.training.checkpoints import RunState
+from keras_selectscale.training.run_folder import HistoryRow
 
-RECIPE = {"network": "none", "epochs": 3}
+RECIPE = Recipe(network="none", dataset="digits", epochs=3)
 
 
 @pytest.fixture
@@ -95,20 +102,39 @@ def of_another_recipe(path):
     edit(path, lambda content: content["recipe"].update(epochs=4))
 
 
-def without_a_step(path):
-    edit(path, lambda content: content["state"].pop("step"))
+def of_an_unknown_recipe(path):
+    edit(path, lambda content: content["recipe"].update(colour=3))
+
+
+def with_a_step_that_is_text(path):
+    edit(path, lambda content: content["state"].update(step="2"))
+
+
+def with_a_row_that_is_a_number(path):
+    edit(path, lambda content: content["state"].update(rows=[0]))
+
+
+def without_a_state(path):
+    edit(path, lambda content: content.pop("state"))
+
+
+def nested(path):
+    replace(path, "[" * 200_000)
 
 
 def edit(path, change):
+    with zipfile.ZipFile(path) as archive:
+        values = json.loads(archive.read(checkpoints.ENTRY))
+    change(values)
+    replace(path, json.dumps(values))
+
+
+def replace(path, text):
+    """Replaces the entry of the run."""
     beside = path.with_name("edited.keras")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(beside, "w") as new:
         for name in old.namelist():
-            content = old.read(name)
-            if name == checkpoints.ENTRY:
-                values = json.loads(content)
-                change(values)
-                content = json.dumps(values).encode()
-            new.writestr(name, content)
+            new.writestr(name, text if name == checkpoints.ENTRY else old.read(name))
     shutil.move(beside, path)
 
 
@@ -119,7 +145,11 @@ DAMAGES = [
     flip_a_bit,
     a_keras_file,
     of_another_recipe,
-    without_a_step,
+    of_an_unknown_recipe,
+    with_a_step_that_is_text,
+    with_a_row_that_is_a_number,
+    without_a_state,
+    nested,
 ]
 
 
@@ -130,7 +160,7 @@ def test_a_damaged_one_is_refused_by_name_and_the_one_before_is_used(run, damage
     step, bias, (line,) = restored(run)
     assert (step, bias) == (1, 1.0)
     assert f"{run.checkpoint_path} is damaged: " in line and "\n" not in line
-    assert "the checkpoint before it is used" in line
+    assert "the previous checkpoint is used" in line
     # What was refused is kept, and out of the way of the next one.
     assert (run.path / "refused.keras").read_bytes() == content
     assert restored(run) == (1, 1.0, [])
@@ -157,3 +187,27 @@ def test_a_failed_write_leaves_both(run, model, monkeypatch, error):
     with pytest.raises(OSError, match=r"checkpoint.keras cannot be written: (No space|h5py says)"):
         checkpoints.write_checkpoint(run, RECIPE, model, RunState(step=3))
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+def test_a_wrong_value_is_named_with_its_field(run):
+    edit(run.checkpoint_path, lambda content: content["state"].update(rows=[{"epoch": 1}, 0]))
+    with pytest.raises(DamagedRunError, match=r"state\.rows\[0\]\.loss` is missing"):
+        checkpoints.read_checkpoint(run.checkpoint_path, RECIPE)
+    rows = [{"epoch": 1, "loss": 2, "accuracy": 0.5, "learning_rate": 0.1}, 0]
+    edit(run.checkpoint_path, lambda content: content["state"].update(rows=rows))
+    with pytest.raises(DamagedRunError, match=r"state\.rows\[1\]`: expected object, received 0"):
+        checkpoints.read_checkpoint(run.checkpoint_path, RECIPE)
+
+
+def test_fields_of_an_older_version_may_be_missing(run):
+    edit(run.checkpoint_path, lambda content: content["state"].pop("seconds"))
+    edit(run.checkpoint_path, lambda content: content["recipe"].pop("image_size"))
+    assert restored(run) == (2, 2.0, [])
+
+
+def test_every_number_of_a_state_comes_back_to_the_bit(run, model):
+    row = HistoryRow(1, 0.1 + 0.2, 1 / 3, 1e-9)
+    state = RunState(step=7, rows=[row], metrics=[[1 / 3], [7.0, 2.0]], seconds=1.5)
+    checkpoints.write_checkpoint(run, RECIPE, model, state)
+    assert checkpoints.read_checkpoint(run.checkpoint_path, RECIPE)[1] == state
+    assert checkpoints.epochs_done(run) == 1

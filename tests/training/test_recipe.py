@@ -1,4 +1,5 @@
 import dataclasses
+import fractions
 import json
 
 import keras
@@ -7,6 +8,7 @@ import pytest
 
 from keras_selectscale import SelectScale, SpatialDropout
 from keras_selectscale.training import Recipe
+from keras_selectscale.training.recipe import FORMER
 
 
 def learning_rates(recipe, steps_per_epoch):
@@ -93,6 +95,61 @@ def test_a_curriculum_runs_over_the_whole_training(curriculum, middle):
     np.testing.assert_allclose(value, [1.0, middle, 0.5], atol=1e-4)
 
 
+@dataclasses.dataclass(frozen=True)
+class Newer(Recipe):
+    """A later version, with a field that changed what runs do."""
+
+    normalization: str = dataclasses.field(default="fused", metadata={FORMER: "keras"})
+    sharpness: float = 0.5
+
+
+def test_an_old_recipe_takes_the_values_under_which_its_run_was_made():
+    old = Recipe(network="resnet-8", dataset="digits", drop="selectscale")
+    newer = Newer.from_json(old.as_json())
+    assert (newer.normalization, newer.sharpness) == ("keras", 0.5)
+    assert Newer(network="resnet-8", dataset="digits").normalization == "fused"
+    with pytest.raises(ValueError, match="`normalization` is unknown"):
+        Recipe.from_json(newer.as_json())
+
+
+@pytest.mark.parametrize(
+    "values, match",
+    [
+        (None, "expected"),
+        ([], "expected"),
+        ({"network": "resnet-8"}, "`dataset` is missing"),
+        ({"network": "resnet-8", "dataset": 3}, "`dataset`: expected str, received 3"),
+        (
+            {"network": "resnet-8", "dataset": "digits", "milestones": [0.1, "x"]},
+            r"`milestones\[1\]`: expected float",
+        ),
+    ],
+)
+def test_what_is_not_a_recipe_is_named(values, match):
+    with pytest.raises(ValueError, match=match):
+        Recipe.from_json(values)
+
+
+def test_numbers_of_numpy_become_numbers_of_python():
+    recipe = Recipe(
+        network="resnet-8",
+        dataset="digits",
+        drop="selectscale",
+        top_rate=np.float32(0.25),
+        learning_rate=np.float64(0.5),
+        seed=np.int64(3),
+        milestones=np.array([0.25, 0.5]),
+        group_factors=[[np.int32(3), np.float32(0.5)]],
+    )
+    assert Recipe.from_json(json.loads(json.dumps(recipe.as_json()))) == recipe
+    assert (type(recipe.seed), type(recipe.learning_rate), type(recipe.top_rate)) == (
+        int,
+        float,
+        float,
+    )
+    assert recipe.group_factors == ((3, 0.5),)
+
+
 def test_a_recipe_survives_json():
     recipe = Recipe(network="wrn-20-4", dataset="cifar10", drop="selectout", train_size=100)
     assert Recipe.from_json(json.loads(json.dumps(recipe.as_json()))) == recipe
@@ -134,6 +191,26 @@ def test_a_recipe_is_frozen():
         ({"drop": "selectscale", "score": "median"}, ValueError, "`score`.*median"),
         ({"drop": "selectout", "top_rate": 0.1, "retaining_rate": 0.8}, ValueError, "0.1.*0.8"),
         ({"drop": "dropout", "retaining_rate": 0.0}, ValueError, "`retaining_rate`.*0.0"),
+        ({"network": None}, TypeError, "`network`.*None"),
+        ({"network": ["resnet-8"]}, TypeError, "`network`"),
+        ({"dataset": 3}, TypeError, "`dataset`.*3"),
+        ({"drop": ["dropout"]}, TypeError, "`drop`.*dropout"),
+        ({"drop": np.ones(3)}, TypeError, "`drop`"),
+        ({"schedule": keras.ops.ones(3)}, TypeError, "`schedule`"),
+        ({"score": 3, "drop": "selectscale"}, TypeError, "`score`.*3"),
+        ({"learning_rate": fractions.Fraction(1, 10)}, TypeError, "`learning_rate`.*Fraction"),
+        ({"learning_rate": lambda step: 0.1}, TypeError, "`learning_rate`.*function"),
+        ({"learning_rate": True}, TypeError, "`learning_rate`.*True"),
+        ({"drop": "dropout", "retaining_rate": lambda s: 0.5}, TypeError, "`retaining_rate`"),
+        ({"drop": "dropout", "retaining_rate": fractions.Fraction(1, 2)}, TypeError, "`retaining"),
+        ({"milestones": 0.5}, TypeError, "`milestones`.*0.5"),
+        ({"milestones": "abc"}, TypeError, "`milestones`"),
+        ({"milestones": (0.5, None)}, TypeError, "`milestones`"),
+        ({"group_factors": (("a", 5.0),)}, TypeError, "`group_factors`.*'a'"),
+        ({"drop": "dropout", "group_factors": ((3, 5.0),)}, ValueError, "`group_factors`.*5.0"),
+        ({"drop": "dropout", "group_factors": ((3,),)}, ValueError, "`group_factors`"),
+        ({"drop": "dropout", "group_factors": ()}, ValueError, "`group_factors`"),
+        ({"group_factors": ((3, 0.5),)}, ValueError, "`group_factors`.*none"),
     ],
 )
 def test_bad_values_are_named(values, error, match):

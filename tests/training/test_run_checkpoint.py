@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.training.run_checkpoint import RunCheckpoint
-from keras_selectscale.training.run_state import RunState
+from keras_selectscale.training.checkpoints import RunState
+from keras_selectscale.training.run_checkpoint import RunCheckpoint, assign_values, values_of
+from keras_selectscale.training.run_folder import HistoryRow
 
 LOGS = {"loss": 2.0, "accuracy": 0.5}
 
@@ -49,8 +50,7 @@ def test_every_step_has_a_checkpoint_where_no_time_must_pass(model):
     assert [len(state.rows) for state in written] == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3]
     # The end of an epoch has a row and no metrics; its middle has the metrics' sums.
     assert [bool(state.metrics) for state in written] == [True, True, True, False] * 3
-    row = {"epoch": 1, "loss": 2.0, "accuracy": 0.5, "learning_rate": 0.5}
-    assert written[-1].rows == [row, row | {"epoch": 2}, row | {"epoch": 3}]
+    assert written[-1].rows == [HistoryRow(epoch, 2.0, 0.5, 0.5) for epoch in (1, 2, 3)]
 
 
 def test_where_time_must_pass_the_last_epoch_alone_has_one(model):
@@ -71,7 +71,7 @@ def test_all_processes_write_where_the_main_one_says_so(model):
 
 def test_the_metrics_go_on_from_the_middle_of_an_epoch(model):
     metrics = [[float(number)] for number in range(3, 3 + len(model.metrics_variables))]
-    state = RunState(step=6, rows=[{"epoch": 1}], metrics=metrics)
+    state = RunState(step=6, rows=[HistoryRow(1, 2.0, 0.5, 0.5)], metrics=metrics)
     callback, written = checkpoint(model, state)
     model.reset_metrics()
     callback.on_epoch_begin(1)
@@ -108,6 +108,36 @@ def test_a_weight_that_is_not_finite_is_not_written(model):
 
 
 def test_the_seconds_add_up_over_calls(model):
-    callback, written = checkpoint(model, RunState(step=4, rows=[{"epoch": 1}], seconds=50.0))
+    callback, written = checkpoint(
+        model, RunState(step=4, rows=[HistoryRow(1, 2.0, 0.5, 0.5)], seconds=50.0)
+    )
     run_epoch(callback, 1)
     assert 50.0 <= written[-1].seconds < 60.0
+
+
+def variables():
+    return [
+        keras.Variable(np.float32(0.1), trainable=False),
+        keras.Variable(np.arange(3, dtype="float32"), trainable=False),
+    ]
+
+
+def numbers(given):
+    return [keras.ops.convert_to_numpy(variable.value).tolist() for variable in given]
+
+
+def test_values_come_back_to_the_bit():
+    first = variables()
+    found = values_of(first)
+    assert found == [[float(np.float32(0.1))], [0.0, 1.0, 2.0]]
+    others = variables()
+    for variable in others:
+        variable.assign(variable * 0)
+    assign_values(others, found)
+    assert numbers(others) == numbers(first)
+
+
+def test_those_of_more_replicas_are_added_up():
+    others = variables()
+    assign_values(others, [[1.0, 2.0], [1.0, 2.0, 3.0, 10.0, 20.0, 30.0]])
+    assert numbers(others) == [3.0, [11.0, 22.0, 33.0]]

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from keras_selectscale.training import DamagedRunError, RunFolder
+from keras_selectscale.training import DamagedRunError, Recipe, RunFolder
+from keras_selectscale.training.run_folder import HistoryRow
 
-RECIPE = {"network": "resnet-8", "epochs": 3}
+RECIPE = Recipe(network="resnet-8", dataset="digits", epochs=3).as_json()
 RESULT = {
     "test_error": 3.5,
     "train_error": 1.0,
@@ -43,7 +44,7 @@ def test_another_recipe_is_refused_and_the_change_is_said(tmp_path):
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("mine")
-    with pytest.raises(ValueError, match="no folder of a run"):
+    with pytest.raises(ValueError, match="not the folder of a run"):
         RunFolder(tmp_path / "run").open(RECIPE, {})
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.tex"]
 
@@ -72,26 +73,32 @@ def test_a_run_that_cannot_be_written_is_named_before_anything_is_done(tmp_path,
     run = RunFolder(tmp_path / "run")
     run.open(RECIPE, {})
 
-    def read_only(self, mode="r", **options):
+    def read_only(self):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("pathlib.Path.open", read_only)
-    with pytest.raises(OSError, match="config.json cannot be written: Read-only file system"):
+    monkeypatch.setattr("filelock.FileLock.acquire", read_only)
+    with pytest.raises(OSError, match="run cannot be written: Read-only file system"):
         with run.lock():
             pass
 
 
 def test_a_file_in_its_place_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(ValueError, match="no folder of a run"):
+    with pytest.raises(ValueError, match="not the folder of a run"):
         RunFolder(tmp_path / "run").open(RECIPE, {})
 
 
 def test_history_and_result_come_back(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.open(RECIPE, {})
-    run.write_history([{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.25}])
-    assert run.read_history() == [{"epoch": "1", "loss": "2.5"}, {"epoch": "2", "loss": "1.25"}]
+    # As Keras' float32 arrives: the shortest text stands for the same number.
+    run.write_history(
+        [HistoryRow(1, 2.5, 0.5, 0.10000000149011612), HistoryRow(2, 1 / 3, 1.0, 0.0)]
+    )
+    assert run.history_path.read_text() == (
+        "epoch,loss,accuracy,learning_rate\n1,2.5,0.5,0.1\n2,0.3333333333333333,1.0,0.0\n"
+    )
+    assert run.read_history()[1]["learning_rate"] == "0.0"
     run.write_result(RESULT)
     assert run.read_result() == RESULT
 
@@ -120,7 +127,7 @@ def test_a_damaged_file_is_named(tmp_path, text):
 
 
 def test_no_run_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder of a run"):
+    with pytest.raises(FileNotFoundError, match="not the folder of a run"):
         RunFolder(tmp_path / "nothing").read_config()
 
 
@@ -133,20 +140,68 @@ def test_a_config_without_a_recipe_is_damaged(tmp_path, content):
         run.open(RECIPE, {})
 
 
-def test_a_result_that_lacks_a_number_is_damaged(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"test_error": None}, "`test_error`: expected float, received None"),
+        ({"parameters": "x"}, "`parameters`: expected int, received 'x'"),
+        ({"colour": 3}, "`colour` is unknown"),
+        ({}, "`test_error` is missing"),
+    ],
+)
+def test_a_wrong_field_of_a_result_is_named(tmp_path, changes, words):
     run = RunFolder(tmp_path / "run")
     run.open(RECIPE, {})
-    run.result_path.write_text("{}")
-    with pytest.raises(DamagedRunError, match="result.json is damaged: it holds no test_error"):
+    run.result_path.write_text(json.dumps(RESULT | changes if changes else {}))
+    with pytest.raises(DamagedRunError, match=f"result.json is damaged: .*{words}"):
         run.read_result()
 
 
-def test_a_history_that_is_no_text_is_damaged(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"recipe": RECIPE | {"epochs": "3"}}, "`recipe.epochs`: expected int, received '3'"),
+        ({"recipe": RECIPE | {"epochs": 0}}, "`epochs`.*from 1.*Received: epochs=0"),
+        ({"recipe": RECIPE | {"colour": 3}}, "`recipe.colour` is unknown"),
+        ({"recipe": {"network": "resnet-8"}}, "`recipe.dataset` is missing"),
+        ({"environment": {"jit": "on"}}, "`environment.jit`: expected bool"),
+        ({"environment": 3}, "`environment`: expected object, received 3"),
+    ],
+)
+def test_a_wrong_field_of_a_config_is_named(tmp_path, changes, words):
     run = RunFolder(tmp_path / "run")
     run.open(RECIPE, {})
-    run.history_path.write_bytes(b"\xff\xfe\x00")
+    run.config_path.write_text(json.dumps({"recipe": RECIPE, "environment": {}} | changes))
+    with pytest.raises(DamagedRunError, match=f"config.json is damaged: .*{words}"):
+        run.read_jit()
+        run.read_recipe()
+
+
+def test_what_an_older_version_did_not_record_takes_its_former_value(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    older = {name: value for name, value in RECIPE.items() if name not in ("image_size", "score")}
+    run.config_path.write_text(json.dumps({"recipe": older}))
+    run.open(RECIPE, {})
+    assert run.read_recipe() == RECIPE and run.read_jit() is None
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"epoch,loss,accuracy,learning_rate\n1,2."])
+def test_a_damaged_history_is_named(tmp_path, content):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    run.history_path.write_bytes(content)
     with pytest.raises(DamagedRunError, match="history.csv is damaged"):
         run.read_history()
+
+
+def test_the_lock_of_a_finished_run_is_removed(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.open(RECIPE, {})
+    with run.lock():
+        assert (run.path / ".lock").exists()
+        run.write_result(RESULT)
+    assert not (run.path / ".lock").exists()
 
 
 def test_a_number_that_is_none_is_not_written(tmp_path):

@@ -15,7 +15,7 @@ from keras_selectscale import data
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What such a machine has beside the package; no TensorFlow, no datasets, no scikit-learn.
-ROOTS = ("jax", "keras", "click", "rich")
+ROOTS = ("jax", "keras", "click", "rich", "filelock", "msgspec")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.training.custom_gradients import forgotten_gradients
+from keras_selectscale.training.model import released_models
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's registry")
@@ -18,7 +18,7 @@ def test_what_a_fit_registers_is_forgotten_and_the_rest_kept():
     outside(tf.constant(1.0))
     before = set(ops.gradient_registry.list())
     assert [name for name in before if name.startswith("CustomGradient-")]
-    with forgotten_gradients():
+    with released_models():
         inside = tf.function(lambda x: doubled(x) + 1)
         inside(tf.constant(1.0))
         assert set(ops.gradient_registry.list()) > before
@@ -31,7 +31,7 @@ def test_what_a_fit_registers_is_forgotten_and_the_rest_kept():
 
 
 def test_nothing_breaks_on_any_backend():
-    with forgotten_gradients():
+    with released_models():
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
         model.fit(np.ones((4, 2)), np.ones(4), verbose=0)

@@ -1,0 +1,115 @@
+"""The model of a recipe: building, evaluating, and releasing what it leaves behind."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_selectscale import data as datasets
+from keras_selectscale import models
+from keras_selectscale.data import AnyImages, ImageData
+from keras_selectscale.models.dtype_policy import dtype_policy
+from keras_selectscale.training.recipe import Recipe
+from keras_selectscale.training.speed import decide_jit
+
+# The top-5 error is reported for this many classes or more, as is usual on ImageNet.
+TOP5_CLASSES = 1000
+# Images of an evaluation batch: as many as 500 of CIFAR's take in memory, and at most 500.
+EVALUATION_BATCH = 500
+EVALUATION_POSITIONS = 500 * 32 * 32
+# Names that TensorFlow gives to what `tf.custom_gradient` registers. Keras calls it in each graph.
+CUSTOM_GRADIENT = "CustomGradient-"
+
+
+def build_model(
+    recipe: Recipe, images: AnyImages, steps_per_epoch: int, *, jit: bool | None = None
+) -> keras.Model:
+    """Returns the compiled model of a recipe. The recipe's seed decides the initial weights.
+
+    Args:
+        recipe: What to build.
+        images: Dataset, of which only the shape and the number of classes are used.
+        steps_per_epoch: Steps per epoch, for the schedules.
+        jit: Whether to compile the training step; `None` for the faster choice.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    with dtype_policy(recipe.precision):
+        drop: Any = recipe.make_drop(recipe.epochs * steps_per_epoch)
+        if drop is not None and recipe.group_factors is not None:
+            drop = models.by_group(drop, dict(recipe.group_factors))
+        model = models.build(
+            recipe.network,
+            drop=drop,
+            input_shape=images.input_shape,
+            classes=images.classes,
+            data_format="channels_last",
+        )
+    metrics: list[Any] = ["accuracy"]
+    if images.classes >= TOP5_CLASSES:
+        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
+    model.compile(
+        optimizer=recipe.make_optimizer(steps_per_epoch),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=metrics,
+        jit_compile=decide_jit(jit),
+    )
+    return model
+
+
+def evaluate(model: keras.Model, images: AnyImages, split: str = "test") -> dict[str, float]:
+    """Evaluates a model, without drops.
+
+    Args:
+        model: Compiled model of a recipe.
+        images: Dataset.
+        split: `"test"` or `"train"`.
+
+    Returns:
+        `loss`, and `error` in percent; also `top5_error` for 1,000 classes or more.
+
+    Raises:
+        OSError: If an image cannot be read.
+    """
+    height, width, _ = images.input_shape
+    batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_POSITIONS // (height * width)))
+    batches: Any
+    if keras.backend.backend() == "jax" and isinstance(images, ImageData):
+        # As for training, this needs no TensorFlow.
+        from keras_selectscale.data.evaluation_sequence import EvaluationSequence
+
+        batches = EvaluationSequence(images, batch_size, split)
+    else:
+        batches = datasets.evaluation_batches(images, batch_size=batch_size, split=split)
+    with datasets.image_errors():
+        values = model.evaluate(batches, verbose=0, return_dict=True)
+    errors = {
+        name.replace("accuracy", "error"): 100 * (1 - float(value))
+        for name, value in values.items()
+        if name.endswith("accuracy")
+    }
+    return {"loss": float(values["loss"]), **errors}
+
+
+@contextlib.contextmanager
+def released_models() -> Iterator[None]:
+    """Releases the memory of all models that are built inside the context when it ends.
+
+    Keras keeps the graph of each model until its session is cleared. TensorFlow registers the
+    custom gradients of each graph that it traces for good, and with them the graph: some 20 MB per
+    model. Its registry has no public method that removes an entry. Models that were built inside
+    the context cannot be trained afterwards.
+    """
+    registry: dict[str, Any] = {}
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.framework import ops
+
+        registry = getattr(ops.gradient_registry, "_registry", {})
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            if name.startswith(CUSTOM_GRADIENT):
+                del registry[name]
+        keras.backend.clear_session()
