@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from rich.progress import Progress
 
 from keras_selectscale import environment
-from keras_selectscale.data import AnyImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.model import released_models
 
@@ -50,7 +50,7 @@ def open_cells(
 
 def run_cells(
     cells: Sequence[Cell],
-    images: Mapping[tuple[str, int], AnyImages],
+    images: Mapping[tuple[str, int], Dataset],
     progress: Progress,
     devices: Devices | None = None,
 ) -> list[dict[str, Any]]:

@@ -141,7 +141,7 @@ def run_comparison(
     comparison: Comparison,
     folder: pathlib.Path,
     cells: list[Cell],
-    images: Mapping[tuple[str, int], datasets.AnyImages],
+    images: Mapping[tuple[str, int], datasets.Dataset],
     progress: Progress,
     devices: Devices | None = None,
 ) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _read_finished(
 def _summarise(
     comparison: Comparison,
     results: dict[str, list[dict[str, Any]]],
-    images: datasets.AnyImages,
+    images: datasets.Dataset,
 ) -> dict[str, Any]:
     methods = {}
     for method, rows in results.items():
@@ -222,7 +222,7 @@ def _summarise(
         "seeds": list(range(comparison.seeds)),
         "parameters": next(iter(results.values()))[0]["parameters"],
         "train_images": images.train_count,
-        "test_images": images.test_count,
+        "test_images": images.count("test"),
         "methods": methods,
         "limits": f"{_spread(methods)} {LIMITS}",
         "environment": environment.describe(),

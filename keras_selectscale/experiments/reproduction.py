@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from keras_selectscale import environment
 from keras_selectscale.checks import as_instance, as_integer, as_sequence, value_error
-from keras_selectscale.data import AnyImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import Devices, Recipe
@@ -116,7 +116,7 @@ class Reproduction:
 def run_reproduction(
     reproduction: Reproduction,
     cells: Sequence[Cell],
-    images: Mapping[tuple[str, int], AnyImages],
+    images: Mapping[tuple[str, int], Dataset],
     progress: Progress,
     devices: Devices | None = None,
 ) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_selectscale import data as datasets
-from keras_selectscale.data import AnyImages, ImageData
+from keras_selectscale.data import Dataset
 from keras_selectscale.training import device_loop
 from keras_selectscale.training.devices import Devices
 
@@ -15,7 +15,7 @@ History = dict[str, list[float]]
 
 def fit(
     model: keras.Model,
-    images: AnyImages,
+    images: Dataset,
     *,
     batch_size: int,
     epochs: int,
@@ -38,8 +38,8 @@ def fit(
         epochs: Epochs of the whole training, including those before `first_step`.
         seed: Decides the order and the augmentation of the images, at least 0.
         first_step: Number of steps that are already done, in all epochs.
-        validate: Whether to evaluate the model on the test images of `images` after each epoch. The
-            logs then contain `val_loss` and so on.
+        validate: Whether to evaluate the model on the evaluation split of `images` after each
+            epoch. The logs then contain `val_loss` and so on.
         devices: Where to train, already started and with its scope entered; `None` for one device.
         callbacks: Keras callbacks. On JAX, `on_train_batch_end` may be called once for several
             steps, with the number of the last one.
@@ -54,7 +54,7 @@ def fit(
     devices = devices or Devices()
     steps = datasets.steps_per_epoch(images, batch_size)
     build_metrics(model, images)
-    if keras.backend.backend() == "jax" and isinstance(images, ImageData):
+    if keras.backend.backend() == "jax" and images.in_memory:
         return device_loop.fit(
             model,
             images,
@@ -93,7 +93,7 @@ def fit(
     return history
 
 
-def build_metrics(model: keras.Model, images: AnyImages) -> None:
+def build_metrics(model: keras.Model, images: Dataset) -> None:
     """Builds the variables of a model's metrics and optimizer, unless they exist.
 
     Keras builds them lazily, too late for a run that continues within an epoch or on the device. No

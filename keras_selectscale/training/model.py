@@ -8,7 +8,7 @@ import keras
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
-from keras_selectscale.data import AnyImages, ImageData
+from keras_selectscale.data import Dataset
 from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.speed import decide_jit
@@ -23,7 +23,7 @@ CUSTOM_GRADIENT = "CustomGradient-"
 
 
 def build_model(
-    recipe: Recipe, images: AnyImages, steps_per_epoch: int, *, jit: bool | None = None
+    recipe: Recipe, images: Dataset, steps_per_epoch: int, *, jit: bool | None = None
 ) -> keras.Model:
     """Returns the compiled model of a recipe. The recipe's seed decides the initial weights.
 
@@ -57,13 +57,14 @@ def build_model(
     return model
 
 
-def evaluate(model: keras.Model, images: AnyImages, split: str = "test") -> dict[str, float]:
+def evaluate(model: keras.Model, images: Dataset, split: str | None = None) -> dict[str, float]:
     """Evaluates a model, without drops.
 
     Args:
         model: Compiled model of a recipe.
         images: Dataset.
-        split: `"test"` or `"train"`.
+        split: `"train"`, or the name of the evaluation split, `"test"` or `"validation"`; `None` stands
+            for the evaluation split.
 
     Returns:
         `loss`, and `error` in percent; also `top5_error` for 1,000 classes or more.
@@ -74,9 +75,9 @@ def evaluate(model: keras.Model, images: AnyImages, split: str = "test") -> dict
     height, width, _ = images.input_shape
     batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_POSITIONS // (height * width)))
     batches: Any
-    if keras.backend.backend() == "jax" and isinstance(images, ImageData):
+    if keras.backend.backend() == "jax" and images.in_memory:
         # As for training, this needs no TensorFlow.
-        from keras_selectscale.data.evaluation_sequence import EvaluationSequence
+        from keras_selectscale.data.device_batches import EvaluationSequence
 
         batches = EvaluationSequence(images, batch_size, split)
     else:

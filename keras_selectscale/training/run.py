@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale.checks import as_instance, as_number, as_sequence, shown
-from keras_selectscale.data import AnyImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.files import DamagedFileError, cannot_be_written
 from keras_selectscale.training import checkpoints, process_group
 from keras_selectscale.training.checkpoints import RunState
@@ -32,7 +32,7 @@ from keras_selectscale.training.run_folder import RunFolder
 def train(
     recipe: Recipe,
     run: RunFolder,
-    images: AnyImages,
+    images: Dataset,
     *,
     devices: Devices | None = None,
     progress: Progress | None = None,
@@ -115,7 +115,7 @@ def train(
 def _train(
     recipe: Recipe,
     run: RunFolder,
-    images: AnyImages,
+    images: Dataset,
     devices: Devices,
     *,
     progress: Progress | None,
@@ -263,9 +263,7 @@ def _writer(
     return write
 
 
-def _result(
-    recipe: Recipe, images: AnyImages, model: keras.Model, state: RunState
-) -> dict[str, Any]:
+def _result(recipe: Recipe, images: Dataset, model: keras.Model, state: RunState) -> dict[str, Any]:
     test = evaluate(model, images)
     if not math.isfinite(test["loss"]):
         raise FloatingPointError(

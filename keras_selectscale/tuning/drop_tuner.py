@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_selectscale.data import ImageData, StreamedImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_text
 from keras_selectscale.training.model import released_models
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
@@ -168,7 +168,7 @@ class DropTuner(keras_tuner.Tuner):
         if "tuner/epochs" in hp.values:  # Hyperband's.
             kwargs["epochs"] = hp.values["tuner/epochs"]
             kwargs["initial_epoch"] = hp.values["tuner/initial_epoch"]
-        images = bool(args) and isinstance(args[0], (ImageData, StreamedImages))
+        images = bool(args) and isinstance(args[0], Dataset)
         if images and isinstance(self.hypermodel, DropHyperModel):
             kwargs["seed"] = seed
         results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale import environment
-from keras_selectscale.data import AnyImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.run_folder import write_json, write_text
 from keras_selectscale.training.speed import said
@@ -89,7 +89,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
     return report
 
 
-def train_winner(folder: SearchFolder, images: AnyImages, **options: Any) -> dict[str, Any] | None:
+def train_winner(folder: SearchFolder, images: Dataset, **options: Any) -> dict[str, Any] | None:
     """Trains the best trial's recipe on all training images, and tests it once.
 
     Args:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from keras_selectscale import data as datasets
-from keras_selectscale.data import AnyImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.tuning.drop_tuner import WAIT_SECONDS, DropTuner
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder
 
 
-def load_for_search(search: Search, data_dir: str | None = None) -> AnyImages:
+def load_for_search(search: Search, data_dir: str | None = None) -> Dataset:
     """Returns what a search may see: training images, and others of them held out to score by.
 
     The dataset's own test images are not among them.
@@ -23,7 +23,7 @@ def load_for_search(search: Search, data_dir: str | None = None) -> AnyImages:
     )
 
 
-def load_for_winner(search: Search, data_dir: str | None = None) -> AnyImages:
+def load_for_winner(search: Search, data_dir: str | None = None) -> Dataset:
     """Returns all training images, and the dataset's own test images."""
     recipe = search.recipe
     return datasets.load(
@@ -38,7 +38,7 @@ def load_for_winner(search: Search, data_dir: str | None = None) -> AnyImages:
 def run_search(
     search: Search,
     folder: SearchFolder,
-    images: AnyImages,
+    images: Dataset,
     *,
     listener: Any = None,
     wait_seconds: float = WAIT_SECONDS,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_selectscale import models
-from keras_selectscale.data import AnyImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.grid_oracle import (
@@ -129,7 +129,7 @@ class Search:
         """What drops are drawn from."""
         return RateSpace(self.methods, self.top_rates, self.retaining_rates)
 
-    def hypermodel(self, images: AnyImages | None) -> DropHyperModel:
+    def hypermodel(self, images: Dataset | None) -> DropHyperModel:
         """Returns the search space over the recipe's network, for images of this shape."""
         shape = {} if images is None else {"input_shape": images.input_shape}
         classes = {} if images is None else {"classes": images.classes}

@@ -58,7 +58,9 @@ def test_a_layer_that_comes_out_otherwise_is_named(rewrite):
 
     plain = network(Scale(2.0, name="scale"))
     model = Network(plain.input, plain.output, name="network")
-    words = "the Network 'network' computes something else.*first in the layer 'scale' .*Scale.*copy"
+    words = (
+        "the Network 'network' computes something else.*first in the layer 'scale' .*Scale.*copy"
+    )
     with pytest.raises(ValueError, match=words):
         rewrite(model)
 
