@@ -63,8 +63,8 @@ def evaluate(model: keras.Model, images: Dataset, split: str | None = None) -> d
     Args:
         model: Compiled model of a recipe.
         images: Dataset.
-        split: `"train"`, or the name of the evaluation split, `"test"` or `"validation"`; `None` stands
-            for the evaluation split.
+        split: `"train"`, or the name of the evaluation split, `"test"` or `"validation"`; `None` is
+            the evaluation split.
 
     Returns:
         `loss`, and `error` in percent; also `top5_error` for 1,000 classes or more.
