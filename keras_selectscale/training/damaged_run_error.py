@@ -1,5 +1,5 @@
-"""What is raised of a run's files."""
+"""The error about a file of a run folder, under the name that users import."""
 
+from keras_selectscale.files import DamagedFileError as DamagedRunError
 
-class DamagedRunError(ValueError):
-    """A file of a run folder that cannot be read or does not fit the others; it is named."""
+__all__ = ["DamagedRunError"]
