@@ -8,9 +8,10 @@ import keras_tuner
 import numpy as np
 import sklearn.exceptions
 import threadpoolctl
+from keras_tuner.engine.hyperparameters import Fixed
 from sklearn import gaussian_process
 
-from keras_selectscale.tuning.lasting_oracle import LastingOracle
+from keras_selectscale.tuning.kerastuner import LastingOracle
 
 # Random points of the whole space, and then points near the best ones, ever nearer.
 CANDIDATES = 1000
@@ -26,7 +27,7 @@ NOISE = 1e-2
 LENGTH_SCALES = (0.05, 20.0)
 
 
-class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOracle):
+class BayesianOracle(LastingOracle):
     """A Gaussian process that is evaluated on points of the space, not on points between them.
 
     KerasTuner minimizes the acquisition function with 50 descents over the unit cube, which takes
@@ -36,25 +37,51 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
     hyperparameters stand at their defaults.
 
     Args:
-        **kwargs: See `keras_tuner.oracles.BayesianOptimizationOracle`.
+        num_initial_points: Random points before the first fit; `None` for three per hyperparameter,
+            and three at least.
+        alpha: Variance of the noise in the scores, as a share of their own.
+        beta: Weight of the predicted deviation: the larger, the more is explored.
+        **kwargs: See `keras_tuner.Oracle`.
     """
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(**{"alpha": NOISE, **kwargs})
+    tuner = "bayesian"
+
+    def __init__(
+        self,
+        num_initial_points: int | None = None,
+        alpha: float = NOISE,
+        beta: float = 2.6,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_initial_points = num_initial_points
+        self.alpha = alpha
+        self.beta = beta
+        self._draw = np.random.RandomState(self.seed)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Returns values for a trial that no other trial has had."""
         done = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
-        if len(done) < (self.num_initial_points or max(3 * len(self.hyperparameters.space), 3)):
-            return super().populate_space(trial_id)
-        # Sharing such small matrices among threads costs more than it saves.
-        with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
-            # With few trials the fit cannot settle its length scale and warns; ignore it.
-            warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
-            values = self._most_promising(done)
-        if values is None:
-            return super()._random_populate_space()
-        return {"status": "RUNNING", "values": values}
+        values = None
+        if len(done) >= (self.num_initial_points or max(3 * len(self.hyperparameters.space), 3)):
+            # Sharing such small matrices among threads costs more than it saves.
+            with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
+                # With few trials the fit cannot settle its length scale and warns; ignore it.
+                warnings.simplefilter("ignore", sklearn.exceptions.ConvergenceWarning)
+                values = self._most_promising(done)
+        values = values or self.random_values()
+        return {"status": "STOPPED"} if values is None else {"status": "RUNNING", "values": values}
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns the state as KerasTuner's oracle writes it."""
+        own = {name: getattr(self, name) for name in ("num_initial_points", "alpha", "beta")}
+        return {**super().get_state(), **own}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Takes up a state."""
+        super().set_state(state)
+        self.num_initial_points = state["num_initial_points"]
+        self.alpha, self.beta = state["alpha"], state["beta"]
 
     def _most_promising(self, done: Sequence[Any]) -> dict[str, Any] | None:
         """Returns the values with the lowest confidence bound, or `None` if all have been tried."""
@@ -64,7 +91,7 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
             mean, deviation = process.predict(vectors, return_std=True)
             return mean - self.beta * deviation
 
-        draw = self._random_state
+        draw = self._draw
         candidates = self._untried(draw.uniform(size=(CANDIDATES, points.shape[1])))
         if not candidates:
             return None
@@ -88,7 +115,7 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
         points = np.array([self._vector(trial.hyperparameters) for trial in done])
         sign = -1.0 if self.objective.direction == "max" else 1.0
         scores = sign * np.array([trial.score for trial in done], dtype="float64")
-        process = self._make_gpr().fit(points, scores)
+        process = self._process().fit(points, scores)
         running = [self._vector(trial.hyperparameters) for trial in self.ongoing_trials.values()]
         if not running:
             return process, points
@@ -100,7 +127,7 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
 
     def _untried(self, shares: np.ndarray) -> list[tuple[list[float], dict[str, Any]]]:
         """Returns vectors and values of the points of the unit cube that no trial has had."""
-        space = self._nonfixed_space()
+        space = self._varied()
         fixed = [hp for hp in self.hyperparameters.space if hp not in space]
         found = []
         for row in shares:
@@ -114,7 +141,7 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
                     values[hp.name] = value
                 vector.append(hp.value_to_prob(value))
             values |= {hp.name: hp.value for hp in fixed if self._holds(hp, values)}
-            if not self._duplicate(values):
+            if not self.was_tried(values):
                 found.append((vector, values))
         return found
 
@@ -127,13 +154,16 @@ class BayesianOracle(LastingOracle, keras_tuner.oracles.BayesianOptimizationOrac
                 if hp.name in values and hyperparameters.is_active(hp)
                 else hp.default
             )
-            for hp in self._nonfixed_space()
+            for hp in self._varied()
         ]
+
+    def _varied(self) -> list[Any]:
+        return [hp for hp in self.hyperparameters.space if not isinstance(hp, Fixed)]
 
     def _holds(self, hp: Any, values: dict[str, Any]) -> bool:
         return all(condition.is_active(values) for condition in hp.conditions)
 
-    def _make_gpr(self) -> gaussian_process.GaussianProcessRegressor:
+    def _process(self) -> gaussian_process.GaussianProcessRegressor:
         return gaussian_process.GaussianProcessRegressor(
             kernel=gaussian_process.kernels.Matern(nu=2.5, length_scale_bounds=LENGTH_SCALES),
             n_restarts_optimizer=RESTARTS,

@@ -13,26 +13,26 @@ from typing import Any
 import keras
 import keras_tuner
 
+from keras_selectscale.checks import type_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_text
 from keras_selectscale.training.model import released_models
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
+from keras_selectscale.tuning.kerastuner import LastingTuner
 from keras_selectscale.tuning.objective import as_metrics, check_finite, check_objective
 from keras_selectscale.tuning.oracles import make_oracle
-from keras_selectscale.tuning.trial_callbacks import trial_callbacks
+from keras_selectscale.tuning.state import DEATHS_FILE, FAILURE_FILE
+from keras_selectscale.tuning.trial_callbacks import TrialLog, trial_callbacks
 
 WAIT_SECONDS = 600.0
 # Between two questions of a worker for whom there is nothing to do yet.
 IDLE_SECONDS = 0.5
-FAILURE = "failure.txt"
-# A line for each time that a worker died in the trial; after so many it is given up, because the
-# system kills who takes its last memory.
-DEATHS = "deaths.txt"
+# A trial in which a worker died this often is given up: it may take the last of the memory.
 MOST_DEATHS = 5
 
 
-class DropTuner(keras_tuner.Tuner):
+class DropTuner(LastingTuner):
     """Random, Bayesian, Hyperband or grid search over the mean of several seeds.
 
     Each trial trains once with each seed, 0 to n - 1. What every seed came to stands in the
@@ -87,6 +87,10 @@ class DropTuner(keras_tuner.Tuner):
         tensorboard: bool = True,
         listener: Any = None,
     ):
+        if isinstance(hypermodel, type) or not (
+            callable(hypermodel) or isinstance(hypermodel, keras_tuner.HyperModel)
+        ):
+            raise type_error("hypermodel", "a keras_tuner.HyperModel or a function", hypermodel)
         counts = {"seeds": seeds, "seed": seed, "max_epochs": max_epochs}
         may_be_none = {"trials": trials, "early_stopping": early_stopping}
         counts |= {name: value for name, value in may_be_none.items() if value is not None}
@@ -122,10 +126,10 @@ class DropTuner(keras_tuner.Tuner):
                 directory=str(path.parent),
                 project_name=path.name,
             )
-        if self._is_worker():
+        if self.is_worker:
             limit_waits(wait_seconds)
         else:
-            # Before the first trial: KerasTuner writes it after, and would begin anew until then.
+            # KerasTuner saves only after the first trial; a kill before would restart the search.
             self.save()
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
@@ -158,7 +162,7 @@ class DropTuner(keras_tuner.Tuner):
         hp = trial.hyperparameters
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
-        model = self._build_hypermodel(hp)
+        model = self.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise keras_tuner.errors.FatalTypeError(
                 f"build(hp) must return a keras.Model. Received: {model!r}"
@@ -171,30 +175,27 @@ class DropTuner(keras_tuner.Tuner):
         images = bool(args) and isinstance(args[0], Dataset)
         if images and isinstance(self.hypermodel, DropHyperModel):
             kwargs["seed"] = seed
-        results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)
-        metrics = as_metrics(results, self.oracle.objective, "HyperModel.fit()")
-        losses = getattr(results, "history", {}).get("loss", [])
-        if losses and not math.isfinite(losses[-1]):
-            raise FloatingPointError(
-                f"the loss is {losses[-1]} with seed {seed}: a lower learning rate may help"
-            )
-        check_finite(metrics, self.oracle.objective, seed)
+        failed = True
+        try:
+            results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)
+            metrics = as_metrics(results, self.oracle.objective, "HyperModel.fit()")
+            losses = getattr(results, "history", {}).get("loss", [])
+            if losses and not math.isfinite(losses[-1]):
+                raise FloatingPointError(
+                    f"the loss is {losses[-1]} with seed {seed}: a lower learning rate may help"
+                )
+            check_finite(metrics, self.oracle.objective, seed)
+            failed = False
+        finally:
+            for each in callbacks:
+                if isinstance(each, TrialLog):
+                    each.finish(failed=failed)
         return metrics
-
-    @property
-    def is_worker(self) -> bool:
-        """Whether the trials come from a chief."""
-        return self._is_worker()
 
     def give_sign(self, trial: Any) -> None:
         """Tells the chief that a trial is still running."""
         with self._limited("an answer"):
             self.oracle.get_trial(trial.trial_id)
-
-    @property
-    def project_path(self) -> pathlib.Path:
-        """Folder of the search."""
-        return pathlib.Path(self.project_dir)
 
     def on_trial_begin(self, trial: Any) -> None:
         """Tells the listener."""
@@ -215,12 +216,6 @@ class DropTuner(keras_tuner.Tuner):
             "get_best_hyperparameters() returns, on all training images"
         )
 
-    def save(self) -> None:
-        """Writes the search's state."""
-        if not self._is_worker():
-            self.oracle.save()
-        write_text(pathlib.Path(self._get_tuner_fname()), "{}\n")
-
     def _search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         first = True
         while True:
@@ -232,14 +227,14 @@ class DropTuner(keras_tuner.Tuner):
                 time.sleep(IDLE_SECONDS)
                 continue
             self.on_trial_begin(trial)
-            self._try_run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            self._run(trial, *fit_args, **fit_kwargs)
             with self._limited(f"the end of trial {trial.trial_id} to be taken"):
                 self.on_trial_end(trial)
             if first:  # It has imported what is needed to train.
                 gc.freeze()
                 first = False
 
-    def _run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+    def _run_seeds(self, trial: Any, *args: Any, **kwargs: Any) -> None:
         name = self.oracle.objective.name
         done = 0
         if trial.metrics.exists(name):
@@ -250,33 +245,18 @@ class DropTuner(keras_tuner.Tuner):
             with self._limited(f"seed {seed} of trial {trial.trial_id} to be taken"):
                 self.oracle.update_trial(trial.trial_id, metrics)
 
-    def _try_run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
-        failure = pathlib.Path(self.get_trial_dir(trial.trial_id)) / FAILURE
+    def _run(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        failure = pathlib.Path(self.get_trial_dir(trial.trial_id)) / FAILURE_FILE
         failure.unlink(missing_ok=True)
-        with released_models():
-            try:
-                if _lines(failure.with_name(DEATHS)) >= MOST_DEATHS:
-                    raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
-                self._run_and_update_trial(trial, *args, **kwargs)
-                trial.status = "COMPLETED"
-            except (keras_tuner.errors.FatalError, TimeoutError):
-                raise
-            except Exception as error:
-                trial.status = "FAILED"
-                first = (str(error).strip().splitlines() or [""])[0]
-                trial.message = f"{type(error).__name__}: {first}\n\n{traceback.format_exc()}"
-                # A worker's message does not reach its chief.
-                write_text(failure, trial.message)
+from keras_selectscale.checks import type_error
+from keras_selectscale.data import Dataset
+from keras_selectscale.files import write_text
+from keras_selectscale.training.model import released_models
 
     def _limited(self, awaited: str) -> contextlib.AbstractContextManager[None]:
-        if not self._is_worker():
+        if not self.is_worker:
             return contextlib.nullcontext()
         return answered(awaited, self.wait_seconds)
-
-    def _get_tuner_fname(self) -> str:
-        # One name for a process by itself and a chief, so that either goes on with the other's.
-        name = self.tuner_id if self._is_worker() else "tuner"
-        return str(self.project_path / f"{name}.json")
 
 
 def _lines(path: pathlib.Path) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.layers.methods import METHODS
-from keras_selectscale.tuning.grid_oracle import FIGURE4_RETAINING_RATE, FIGURE4_TOP_RATE
+from keras_selectscale.tuning.oracles import FIGURE4_RETAINING_RATE, FIGURE4_TOP_RATE
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import TrialRow
 

@@ -11,12 +11,12 @@ from keras_selectscale import models
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
-from keras_selectscale.tuning.grid_oracle import (
+from keras_selectscale.tuning.oracles import (
     FIGURE4_RETAINING_RATE,
     FIGURE4_TOP_RATE,
+    TUNERS,
     on_figure4,
 )
-from keras_selectscale.tuning.oracles import TUNERS
 from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
 
 MOST_SEEDS = 1000

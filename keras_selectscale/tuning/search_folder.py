@@ -3,19 +3,50 @@
 import contextlib
 import os
 import pathlib
-import shutil
 import statistics
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from keras_selectscale.training import DamagedRunError
-from keras_selectscale.training.run_folder import read_json, write_json
-from keras_selectscale.tuning.drop_tuner import DEATHS, FAILURE
+from keras_selectscale import files
+from keras_selectscale.checks import as_path
+from keras_selectscale.files import DamagedFileError
 from keras_selectscale.tuning.objective import OBJECTIVE
 from keras_selectscale.tuning.search import Search
+from keras_selectscale.tuning.state import (
+    DEATHS_FILE,
+    FAILURE_FILE,
+    ORACLE_FILE,
+    read_oracle,
+    read_trial,
+)
 
 LOCK_SECONDS = 30.0
+# All files that a search writes, by this version or a former one.
+RUN_FILES = ("config.json", "history.csv", "checkpoint*.keras", "result.json", ".lock")
+OWN_FILES = (
+    "search.json",
+    ORACLE_FILE,
+    "tuner.json",
+    "tuner[0-9]*.json",
+    "chief*.json",
+    "worker*.json",
+    "trials.csv",
+    "heatmap.png",
+    "report.json",
+    ".*.part",
+    "trial_*/trial.json",
+    f"trial_*/{FAILURE_FILE}",
+    f"trial_*/{DEATHS_FILE}",
+    "trial_*/*.weights.h5",
+    "trial_*/build_config.json",
+    "trial_*/.*.part",
+    "tensorboard/*/seed*/events.out.tfevents.*",
+    "workers/*.log",
+    *(f"winner*/{name}" for name in RUN_FILES),
+    "winner*/.*.part",
+    "winner*/tensorboard/*/events.out.tfevents.*",
+)
 
 
 class TrialRow(NamedTuple):
@@ -23,10 +54,10 @@ class TrialRow(NamedTuple):
 
     Attributes:
         id: Its id.
-        status: `"COMPLETED"`, `"FAILED"` or `"RUNNING"`; a trial that a kill interrupted is
-            running until the search goes on.
-        values: Its hyperparameters, the inactive ones left out.
-        errors: Validation error in percent of each seed that is done.
+        status: `"COMPLETED"`, `"FAILED"` or `"RUNNING"`. A trial that a kill interrupted is running
+            until the search continues.
+        values: Its hyperparameters without the inactive ones.
+        errors: Validation error in percent of each seed that is complete.
         message: Why it failed.
     """
 
@@ -38,26 +69,27 @@ class TrialRow(NamedTuple):
 
     @property
     def score(self) -> float | None:
-        """Mean over the seeds, where the trial is completed."""
+        """Mean over the seeds, if the trial is completed."""
         return statistics.fmean(self.errors) if self.status == "COMPLETED" else None
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over the seeds, where there are two or more."""
-        done = self.status == "COMPLETED" and len(self.errors) > 1
-        return statistics.stdev(self.errors) if done else None
+        """Standard deviation over the seeds, if the trial is completed and has two or more."""
+        completed = self.status == "COMPLETED" and len(self.errors) > 1
+        return statistics.stdev(self.errors) if completed else None
 
 
 class SearchFolder:
-    """A search's files: `search.json`, a folder a trial, the state of KerasTuner, the report.
+    """A search's files: `search.json`, a folder per trial, KerasTuner's state, and the report.
 
     Args:
-        path: The folder; it need not exist.
+        path: The folder, which need not exist.
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path)
+        self.path = as_path("path", path)
         self._ended: dict[pathlib.Path, TrialRow] = {}
+        self._removed = False
 
     @property
     def config_path(self) -> pathlib.Path:
@@ -76,7 +108,7 @@ class SearchFolder:
 
     @property
     def report_path(self) -> pathlib.Path:
-        """The best trial, and what the winner came to on the test images."""
+        """The best trial, and the winner's result on the test images."""
         return self.path / "report.json"
 
     @property
@@ -92,19 +124,18 @@ class SearchFolder:
         *,
         for_worker: bool = False,
     ) -> None:
-        """Makes the folder for a search, or takes up the one that is there.
+        """Creates the folder for a search, or checks that it holds this search.
 
-        Only the number of trials and the data folder may have changed; that of a worker, which may
-        be on another machine, is not recorded.
+        Only the number of trials and the data folder may differ. The data folder of a worker, which
+        may run on another machine, is not recorded.
 
         Raises:
-            ValueError: Where the folder holds another search, or is no search's.
-            OSError: Where it cannot be made or written.
+            ValueError: If the folder holds another search, or something else.
+            OSError: If it cannot be created or written.
         """
         if self.config_path.exists():
-            theirs = self.read_search().as_json()
-            ours = search.as_json()
-            # The search has a seed of its own.
+            theirs, ours = self.read_search().as_json(), search.as_json()
+            # The search has a seed of its own beside that of the recipe.
             flat = [
                 {**each["recipe"], "recipe seed": each["recipe"]["seed"], **each, "recipe": None}
                 for each in (theirs, ours)
@@ -117,74 +148,86 @@ class SearchFolder:
             if changed:
                 raise ValueError(
                     f"{self.path} holds another search ({changed}): choose another folder, or "
-                    "begin anew with --no-resume"
+                    "start over with --no-resume"
                 )
             if theirs == ours and (for_worker or self.read_data_dir() == data_dir):
                 return
-        elif self.path.exists() and (not self.path.is_dir() or self._entries()):
-            raise ValueError(
-                f"{self.path} exists and is no folder of a search (no search.json in it)"
-            )
+        elif not self._removed and self.path.exists():
+            if not self.path.is_dir() or any(self.path.iterdir()):
+                raise ValueError(
+                    f"{self.path} exists and is not the folder of a search (it has no search.json)"
+                )
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"search": search.as_json(), "environment": environment, "data_dir": data_dir}
         with self.lock():
-            write_json(self.config_path, content)
+            files.write_json(self.config_path, content)
 
     def remove(self, seconds: float = LOCK_SECONDS) -> None:
-        """Removes a search that is there, to begin anew.
+        """Removes the files of a search, to start over. All other files stay.
 
         Args:
-            seconds: How long to wait for one that is running there to end.
+            seconds: How long to wait for a search that is running there.
 
         Raises:
-            ValueError: Where the folder is no search's, or one is running there.
+            FileNotFoundError: If the folder holds other files and no search.
+            ValueError: If a search is still running there.
         """
-        if self.path.exists() and self._entries():
-            self.read_search()
-            with self.lock(seconds):
-                for entry in self._entries():
-                    if entry.is_dir() and not entry.is_symlink():
-                        shutil.rmtree(entry)
-                    else:
-                        entry.unlink()
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return
+        self.read_search()
+        with self.lock(seconds):
+            own = [path for pattern in OWN_FILES for path in self.path.glob(pattern)]
+            own = [path for path in own if self._is_inside(path) and path.name != ".lock"]
+            # The file by which the folder is known goes last, in case that this is interrupted.
+            for path in sorted(own, key=lambda path: path == self.config_path):
+                path.unlink()
+            folders = {folder for path in own for folder in path.parents} - set(self.path.parents)
+            for folder in sorted(folders - {self.path}, reverse=True):
+                with contextlib.suppress(OSError):  # It holds other files.
+                    folder.rmdir()
+        self._ended = {}
+        self._removed = True
 
-    def _entries(self) -> list[pathlib.Path]:
-        """Returns what the folder holds, but for the lock, which another process may hold."""
-        return [entry for entry in self.path.iterdir() if entry != self._lock_path]
-
-    @property
-    def _lock_path(self) -> pathlib.Path:
-        return self.path / ".lock"
+    def _is_inside(self, path: pathlib.Path) -> bool:
+        """Returns whether a file is in the folder itself, not behind a symbolic link."""
+        between = path.relative_to(self.path).parents
+        return path.is_file() and not any((self.path / each).is_symlink() for each in between)
 
     def read_search(self) -> Search:
         """Returns the search of `search.json`.
 
         Raises:
-            FileNotFoundError: Where the folder is no search's.
-            DamagedRunError: Where the file is damaged.
+            FileNotFoundError: If the folder is not that of a search.
+            DamagedFileError: If the file is damaged.
         """
         if not self.config_path.exists():
-            raise FileNotFoundError(f"{self.path} is no folder of a search (no search.json in it)")
+            raise FileNotFoundError(
+                f"{self.path} is not the folder of a search (it has no search.json)"
+            )
         try:
-            return Search.from_json(read_json(self.config_path).get("search", {}))
+            return Search.from_json(files.read_json(self.config_path).get("search", {}))
+        except DamagedFileError:
+            raise
         except ValueError as error:
-            raise DamagedRunError(f"{self.config_path} is damaged: {error}") from None
+            raise DamagedFileError(f"{self.config_path} is damaged: {error}") from None
 
     def read_data_dir(self) -> str | None:
-        """Returns the folder of the prepared datasets, where one was given."""
-        return read_json(self.config_path).get("data_dir")
+        """Returns the folder of the prepared datasets, if one was given."""
+        data_dir = files.read_json(self.config_path).get("data_dir")
+        return files.convert(data_dir, str | None, self.config_path, "data_dir")  # type: ignore[arg-type]
 
     def read_trials(self) -> list[TrialRow]:
         """Returns the trials in the order in which they began.
 
         Raises:
-            DamagedRunError: Where a file is damaged.
+            DamagedFileError: If a file is damaged.
         """
-        oracle = self.path / "oracle.json"
-        order = read_json(oracle).get("start_order", []) if oracle.exists() else []
+        order = []
+        if (self.path / ORACLE_FILE).exists():
+            order = read_oracle(self.path).get("start_order", [])
         rows = {}
         for path in sorted(self.path.glob("trial_*/trial.json")):
-            row = self._ended.get(path) or _read_trial(path)
+            row = self._ended.get(path) or _read_row(path)
             if row.status != "RUNNING":
                 self._ended[path] = row
             rows[row.id] = row
@@ -192,35 +235,31 @@ class SearchFolder:
         return sorted(rows.values(), key=lambda row: (rank.get(row.id, len(rank)), row.id))
 
     def note_death(self, worker: str) -> None:
-        """Notes that a worker died, in the trial that it had."""
-        oracle = self.path / "oracle.json"
-        ongoing = read_json(oracle).get("ongoing_trials", {}) if oracle.exists() else {}
+        """Records that a worker died, in the trial that it had."""
+        if not (self.path / ORACLE_FILE).exists():
+            return
+        ongoing = read_oracle(self.path).get("ongoing_trials", {})
         if worker in ongoing:
-            with (self.path / f"trial_{ongoing[worker]}" / DEATHS).open("a") as file:
+            with (self.path / f"trial_{ongoing[worker]}" / DEATHS_FILE).open("a") as file:
                 file.write(f"{worker}\n")
 
     @contextlib.contextmanager
     def lock(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
-        """Keeps a second search out of the folder; the system lets go of it after a kill.
+        """Keeps a second search out of the folder. The lock ends with the process that holds it.
 
         Args:
-            seconds: How long to wait for another one to end.
+            seconds: How long to wait for a search that is running there.
 
         Raises:
-            ValueError: Where another one is still at it then.
+            ValueError: If it is still running then.
         """
-        try:
-            import fcntl
-        except ImportError:  # There is none on Windows.
-            yield
-            return
-        with self._lock_path.open("w") as file:
-            end = time.monotonic() + seconds
+        end = time.monotonic() + seconds
+        with contextlib.ExitStack() as held:
             while True:
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    held.enter_context(files.lock(self.path))
                     break
-                except OSError:
+                except BlockingIOError:
                     if time.monotonic() >= end:
                         raise ValueError(
                             f"{self.path} is in use: waited {seconds:g} s for the search that is "
@@ -230,25 +269,21 @@ class SearchFolder:
             yield
 
 
-def _read_trial(path: pathlib.Path) -> TrialRow:
-    content = read_json(path)
-    try:
-        metrics = content["metrics"]["metrics"]
-        observations = metrics.get(OBJECTIVE, {"observations": []})["observations"]
-        status = content["status"]
-        return TrialRow(
-            id=content["trial_id"],
-            status="RUNNING" if status == "INVALID" else status,
-            values=content["hyperparameters"]["values"],
-            # A worker's have been through 32-bit numbers.
-            errors=[round(value, 5) for each in observations for value in each["value"]],
-            message=_message(path.parent, content["message"]) if status == "FAILED" else "",
-        )
-    except (KeyError, TypeError) as error:
-        raise DamagedRunError(f"{path} is damaged: {error!r}") from None
+def _read_row(path: pathlib.Path) -> TrialRow:
+    content = read_trial(path)
+    metric = content["metrics"]["metrics"].get(OBJECTIVE, {"observations": []})
+    status = content["status"]
+    return TrialRow(
+        id=content["trial_id"],
+        status=status if status in ("COMPLETED", "FAILED") else "RUNNING",
+        values=content["hyperparameters"]["values"],
+        # A worker's have been through 32-bit numbers.
+        errors=[round(value, 5) for each in metric["observations"] for value in each["value"]],
+        message=_message(path.parent, content["message"]) if status == "FAILED" else "",
+    )
 
 
 def _message(folder: pathlib.Path, message: str | None) -> str:
-    failure = folder / FAILURE
+    failure = folder / FAILURE_FILE
     text = message or (failure.read_text(encoding="utf-8") if failure.exists() else "")
-    return (text.strip().splitlines() or ["no reason is known"])[0]
+    return (text.strip().splitlines() or ["the reason is not known"])[0]

@@ -1,14 +1,17 @@
 """The callbacks with which a tuner trains a trial."""
 
+import math
+import os
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
-from keras_selectscale.tuning.finite_loss import FiniteLoss
-from keras_selectscale.tuning.life_sign import LifeSign
 from keras_selectscale.tuning.objective import ObjectiveStopping
-from keras_selectscale.tuning.trial_log import TrialLog
-from keras_selectscale.tuning.trial_weights import TrialWeights
+
+SIGN_SECONDS = 5.0
 
 
 def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.Callback]:
@@ -17,7 +20,7 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
     Args:
         tuner: The `DropTuner`.
         trial: The trial.
-        seed: Of the run.
+        seed: Seed of the run.
     """
     values = trial.hyperparameters.values
     callbacks: list[keras.callbacks.Callback] = [FiniteLoss()]
@@ -25,16 +28,176 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
         callbacks.append(ObjectiveStopping(tuner.oracle.objective, tuner.early_stopping))
     if tuner.tensorboard:
         path = tuner.project_path / "tensorboard" / trial.trial_id / f"seed{seed}"
-        callbacks.append(TrialLog(path, trial.hyperparameters, f"{trial.trial_id}/seed{seed}"))
+        callbacks.append(TrialLog(path, values, f"{trial.trial_id}/seed{seed}"))
     if tuner.listener is not None or tuner.is_worker:
         callbacks.append(LifeSign(tuner, trial, seed))
-    if "tuner/epochs" in values:  # Hyperband's.
+    if "tuner/epochs" in values:  # It is Hyperband's.
         name = f"seed{seed}.weights.h5"
         before = values.get("tuner/trial_id")
-        callbacks.append(
-            TrialWeights(
-                tuner.project_path / f"trial_{trial.trial_id}" / name,
-                tuner.project_path / f"trial_{before}" / name if before else None,
-            )
-        )
+        folder = tuner.project_path / f"trial_{before}"
+        # KerasTuner keeps the weights of one run, under another name.
+        known = [folder / name, folder / "checkpoint.weights.h5"] if before else []
+        path = tuner.project_path / f"trial_{trial.trial_id}" / name
+        callbacks.append(TrialWeights(path, known))
     return callbacks
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends a run whose training loss is NaN or infinite, with an error.
+
+    `keras.callbacks.TerminateOnNaN` would print a line and end the run as if it were complete.
+
+    Raises:
+        FloatingPointError: If the loss is not finite, so that the trial fails.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+        """Notes the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Checks the loss."""
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} in epoch {self._epoch + 1}: a lower learning rate may help"
+            )
+
+
+class LifeSign(keras.callbacks.Callback):
+    """Reports the epochs of a trial to the listener, and a worker's life to its chief.
+
+    Args:
+        tuner: The `DropTuner`.
+        trial: The trial that runs.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, tuner: Any, trial: Any, seed: int):
+        super().__init__()
+        self.tuner = tuner
+        self.trial = trial
+        self.seed = seed
+        self._given = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Gives a sign of life from time to time."""
+        self._give()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Gives a sign of life from time to time."""
+        self._give()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Reports the epoch."""
+        if self.tuner.listener is not None:
+            self.tuner.listener.on_epoch_end(self.trial, self.seed, epoch)
+
+    def _give(self) -> None:
+        now = time.monotonic()
+        if self.tuner.is_worker and now - self._given >= SIGN_SECONDS:
+            self._given = now
+            self.tuner.give_sign(self.trial)
+
+
+class TrialLog(keras.callbacks.Callback):
+    """Logs a run for TensorBoard: its metrics, its hyperparameters and how it ended.
+
+    Args:
+        path: Folder of this run's log.
+        values: The trial's hyperparameters.
+        name: Name of the run in the HParams view.
+    """
+
+    def __init__(self, path: pathlib.Path, values: Mapping[str, Any], name: str):
+        super().__init__()
+        self.path = path
+        self.values = dict(values)
+        self.name = name
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Opens the log."""
+        import tensorflow as tf
+        from tensorboard.plugins.hparams import api
+
+        if self._writer is not None:
+            self._writer.close()
+        # What a killed run has left is not part of this one.
+        for old in self.path.glob("events.out.*"):
+            old.unlink()
+        self._writer = tf.summary.create_file_writer(str(self.path))
+        with self._writer.as_default():
+            api.hparams(self.values, trial_id=self.name)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Logs an epoch."""
+        import tensorflow as tf
+
+        with self._writer.as_default():
+            for name, value in (logs or {}).items():
+                tf.summary.scalar(name, value, step=epoch + 1)
+            accuracy = (logs or {}).get("val_accuracy", math.nan)
+            if math.isfinite(accuracy):
+                tf.summary.scalar("validation_error", 100 * (1 - accuracy), step=epoch + 1)
+
+    def finish(self, *, failed: bool) -> None:
+        """Logs how the run ended, and closes the log. Without that, its status is unknown.
+
+        Args:
+            failed: Whether the trial failed, which may be known only after the training.
+        """
+        if self._writer is None:
+            return
+        import tensorflow as tf
+        from tensorboard.plugins.hparams import api_pb2, summary
+
+        status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
+        with self._writer.as_default():
+            end = summary.session_end_pb(status).SerializeToString()
+            tf.summary.experimental.write_raw_pb(end, step=0)
+        self._writer.close()
+        self._writer = None
+
+
+class TrialWeights(keras.callbacks.Callback):
+    """Loads weights before the first epoch and saves them after the last, with the optimizer's.
+
+    Hyperband continues the training of a trial with them.
+
+    Args:
+        path: File to write.
+        known: Files of the trial that is continued, of which the first that exists is read; empty
+            if none is continued.
+
+    Raises:
+        FileNotFoundError: If none of the files exists.
+    """
+
+    def __init__(self, path: pathlib.Path, known: Sequence[pathlib.Path]):
+        super().__init__()
+        self.path = path
+        self.known = known
+
+    def on_train_begin(self, logs: object = None) -> None:
+        """Loads the weights."""
+        if not self.known:
+            return
+        for path in self.known:
+            if path.exists():
+                # Keras skips the optimizer's state in the file if the variables do not exist yet.
+                self.model.optimizer.build(self.model.trainable_variables)
+                self.model.load_weights(path)
+                return
+        raise FileNotFoundError(f"{self.known[0]}, the weights to continue with, is missing")
+
+    def on_train_end(self, logs: object = None) -> None:
+        """Saves the weights."""
+        # Keras requires the ending.
+        beside = self.path.with_name(f"part-{self.path.name}")
+        self.model.save_weights(beside)
+        os.replace(beside, self.path)

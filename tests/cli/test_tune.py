@@ -35,7 +35,7 @@ def test_a_search_from_end_to_end(command, tmp_path, monkeypatch):
     assert report["command"] in out and "keras-selectscale train --network resnet-8" in out
     assert err.count("/2  trial ") == 2
     assert (folder / "heatmap.png").stat().st_size > 10_000
-    assert list(folder.glob("tensorboard/0/seed1/events.out.*"))
+    assert list(folder.glob("tensorboard/t0000/seed1/events.out.*"))
     winner = json.loads((folder / "winner" / "config.json").read_text())
     assert winner["recipe"]["precision"] == "mixed_bfloat16"
     assert winner["environment"]["jit"] is report["search"]["jit"]
@@ -120,7 +120,7 @@ def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, w
 def test_what_is_no_search(command):
     assert command("tune")[2].count("--network") == 1
     status, _, err = command("tune", "report", "nowhere")
-    assert status == 2 and "nowhere is no folder of a search" in err
+    assert status == 2 and "nowhere is not the folder of a search" in err
 
 
 def test_workers_of_which_one_is_killed(tmp_path):

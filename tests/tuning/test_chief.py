@@ -36,12 +36,12 @@ def test_a_chief_ends_where_a_worker_gives_no_sign(tmp_path, monkeypatch, free_p
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     tuner = made_up_tuner("random", tmp_path, wait_seconds=0.5)
     tuner.oracle.create_trial("worker7")
-    with pytest.raises(TimeoutError, match="sign of life of worker7, which has trial 0"):
+    with pytest.raises(TimeoutError, match="sign of life of worker7, which has trial t0000"):
         tuner.search()
     # And the search goes on: the trial is the first to run.
     monkeypatch.delenv("KERASTUNER_ORACLE_IP")
     tuner = made_up_tuner("random", tmp_path)
-    assert tuner.oracle.create_trial("tuner0").trial_id == "0"
+    assert tuner.oracle.create_trial("tuner0").trial_id == "t0000"
 
 
 def test_a_worker_without_a_chief_ends_and_says_for_what_it_waited(

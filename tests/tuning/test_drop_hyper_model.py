@@ -6,6 +6,8 @@ import keras
 import keras_tuner
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import api_pb2, metadata
 
 import keras_selectscale
 from keras_selectscale import data, models
@@ -214,18 +216,34 @@ def test_hyperband_goes_on_with_a_trials_weights_and_optimizer(tmp_path):
         assert iterations == 3 * its["tuner/initial_epoch"] > 0
 
 
-def test_hparams_are_logged(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+def status_of(log):
+    content = log.summary_metadata["_hparams_/session_end_info"].plugin_data.content
+    return metadata.parse_session_end_info_plugin_data(content).status
 
+
+def test_a_failed_run_is_logged_as_failed(tmp_path):
+    class Failing(DropHyperModel):
+        def fit(self, *args, **kwargs):
+            super().fit(*args, **kwargs)
+            return {"validation_error": float("nan")}  # Which is known after the training alone.
+
+    hypermodel = Failing(small, ("selectscale",), dataclasses.replace(RECIPE, epochs=1))
+    DropTuner(hypermodel, "random", tmp_path, trials=1).search(images())
+    log = EventAccumulator(str(tmp_path / "tensorboard" / "t0000" / "seed0")).Reload()
+    assert status_of(log) == api_pb2.STATUS_FAILURE
+
+
+def test_hparams_are_logged(tmp_path):
     tuner = DropTuner(
         DropHyperModel(small, ("selectscale",), RECIPE), "random", tmp_path, trials=1, seeds=2
     )
     tuner.search(images())
     for seed in range(2):
-        log = EventAccumulator(str(tmp_path / "tensorboard" / "0" / f"seed{seed}")).Reload()
+        log = EventAccumulator(str(tmp_path / "tensorboard" / "t0000" / f"seed{seed}")).Reload()
         assert "_hparams_/session_start_info" in log.summary_metadata
+        assert status_of(log) == api_pb2.STATUS_SUCCESS
         assert len(log.Tensors("validation_error")) == 2
-    metric = json.loads((tmp_path / "trial_0" / "trial.json").read_text())["metrics"]["metrics"]
+    metric = json.loads((tmp_path / "trial_t0000" / "trial.json").read_text())["metrics"]["metrics"]
     assert len(metric["validation_error"]["observations"][0]["value"]) == 2
 
 

@@ -20,7 +20,7 @@ def test_every_seed_is_kept_and_the_mean_is_the_score(kind, tmp_path):
     tuner = made_up_tuner(kind, tmp_path / "search")
     tuner.search()
     trials = trials_of(tmp_path / "search")
-    assert sorted(trials) == ["0", "1", "2", "3"]
+    assert sorted(trials) == ["t0000", "t0001", "t0002", "t0003"]
     for status, values, errors, score in trials.values():
         assert status == "COMPLETED" and len(errors) == 2 and errors[0] != errors[1]
         assert score == pytest.approx(statistics.fmean(errors))
@@ -93,7 +93,7 @@ def test_kill_9_and_go_on(tmp_path):
     assert ends == [*[-signal.SIGKILL] * 4, 0], done.stderr[-1000:]
     for kind in TUNERS:
         trials = trials_of(tmp_path / "killed" / kind)
-        assert sorted(trials) == ["0", "1", "2", "3"]
+        assert sorted(trials) == ["t0000", "t0001", "t0002", "t0003"]
         assert all(len(errors) == 2 for _, _, errors, _ in trials.values())
         if kind != "bayesian":
             made_up_tuner(kind, tmp_path / "whole" / kind).search()
@@ -254,3 +254,10 @@ def test_a_model_that_is_none_ends_the_search(tmp_path):
 
 def test_the_environment_is_left_alone():
     assert not [name for name in os.environ if name.startswith("KERASTUNER_")]
+
+
+@pytest.mark.parametrize("hypermodel", [None, 3, "resnet-8", keras_tuner.HyperModel])
+def test_refuses_what_is_no_hypermodel(hypermodel, tmp_path):
+    with pytest.raises(TypeError, match="`hypermodel` must be a keras_tuner.HyperModel"):
+        DropTuner(hypermodel, "random", tmp_path / "search", trials=1)
+    assert not (tmp_path / "search").exists()

@@ -23,7 +23,7 @@ def test_the_reason_that_a_worker_left_beside(tmp_path):
     _, folder = finished(tmp_path, [(scale(0.1, 0.1), "x")])
     path = tmp_path / "trial_00" / "trial.json"
     path.write_text(path.read_text().replace('"x\\n\\nTraceback"', "null"))
-    assert folder.read_trials()[0].message == "no reason is known"
+    assert folder.read_trials()[0].message == "the reason is not known"
     (tmp_path / "trial_00" / "failure.txt").write_text("MemoryError: no room\n\nTraceback")
     assert SearchFolder(tmp_path).read_trials()[0].message == "MemoryError: no room"
 
@@ -48,12 +48,32 @@ def test_it_is_opened_again_by_the_same_search_alone(tmp_path):
         SearchFolder(tmp_path / "notes").remove,
         lambda: SearchFolder(tmp_path / "notes").open(search, {}),
     ):
-        with pytest.raises((ValueError, FileNotFoundError), match="no folder of a search"):
+        with pytest.raises((ValueError, FileNotFoundError), match="not the folder of a search"):
             refused()
     assert (tmp_path / "notes" / "mine.txt").read_text() == "mine"
+
+
+def test_starting_over_removes_what_a_search_wrote_and_nothing_else(tmp_path):
+    search, folder = finished(tmp_path / "search", TRIALS)
+    outside = tmp_path / "outside"
+    write(outside / "trial.json", {})
+    own = ["tuner.json", "trials.csv", "trial_04/failure.txt", "trial_00/seed0.weights.h5"]
+    own += ["tensorboard/t0000/seed0/events.out.tfevents.1", "winner-03/checkpoint.keras"]
+    theirs = ["notes.txt", "trial_00/notes.txt", "trials/trial.json", "winner/mine.keras.bak"]
+    for name in own + theirs:
+        write(folder.path / name, {})
+    (folder.path / "trial_link").symlink_to(outside)
     folder.remove()
-    assert [entry.name for entry in folder.path.iterdir()] == [".lock"]
+    left = {
+        path.relative_to(folder.path).as_posix()
+        for path in folder.path.rglob("*")
+        if path.is_file()
+    }
+    assert left - {".lock", "trial_link/trial.json"} == set(theirs)
+    assert (outside / "trial.json").exists() and (folder.path / "trial_link").is_symlink()
+    assert not list(folder.path.glob("tensorboard"))
     folder.open(search, {})
+    assert folder.read_search() == search
 
 
 def test_another_data_folder_is_recorded_but_a_workers(tmp_path):
@@ -120,7 +140,7 @@ def test_a_death_is_noted_in_the_workers_trial(tmp_path):
 
 
 def test_what_is_no_search():
-    with pytest.raises(FileNotFoundError, match="no folder of a search"):
+    with pytest.raises(FileNotFoundError, match="not the folder of a search"):
         SearchFolder("nowhere").read_search()
     with pytest.raises(ValueError, match="a search was expected"):
         Search.from_json({"recipe": RECIPE.as_json(), "sieve": 1})

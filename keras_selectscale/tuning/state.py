@@ -1,0 +1,146 @@
+"""The files in which KerasTuner keeps the state of a search."""
+
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NotRequired, TypedDict
+
+from keras_selectscale.checks import as_file_name, shown
+from keras_selectscale.files import DamagedFileError, convert, read_json
+
+ENDED = ("COMPLETED", "FAILED")
+ORACLE_FILE = "oracle.json"
+# The file by which KerasTuner's tuners know that a folder holds a search; its content is empty.
+TUNER_FILE = "tuner0.json"
+# A `DropTuner`'s own files beside a trial's `trial.json`: why it failed, and a line for each time
+# that a worker died in it.
+FAILURE_FILE = "failure.txt"
+DEATHS_FILE = "deaths.txt"
+
+Value = bool | int | float | str
+
+
+class Hyperparameters(TypedDict):
+    """The hyperparameters of a trial or of a search."""
+
+    space: list[dict[str, Any]]
+    values: dict[str, Value]
+
+
+class Observation(TypedDict):
+    """Values of a metric at a step; a `DropTuner` has one for each seed."""
+
+    value: list[float]
+    step: float
+
+
+class Metric(TypedDict):
+    """The observations of a metric."""
+
+    direction: Literal["min", "max"]
+    observations: list[Observation]
+
+
+class Metrics(TypedDict):
+    """All metrics of a trial."""
+
+    metrics: dict[str, Metric]
+
+
+class TrialState(TypedDict):
+    """Content of `trial_*/trial.json`."""
+
+    trial_id: str
+    hyperparameters: Hyperparameters
+    metrics: Metrics
+    score: float | None
+    best_step: NotRequired[float | None]
+    status: Literal["RUNNING", "IDLE", "INVALID", "STOPPED", "COMPLETED", "FAILED"]
+    message: str | None
+
+
+class OracleState(TypedDict, total=False):
+    """Content of `oracle.json` that all oracles share."""
+
+    ongoing_trials: dict[str, str]
+    hyperparameters: Hyperparameters
+    start_order: list[str]
+    end_order: list[str]
+    run_times: dict[str, int]
+    retry_queue: list[str]
+    seed: int
+    seed_state: int
+    tried_so_far: list[str]
+    id_to_hash: dict[str, str | None]
+
+
+def read_trial(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the content of a `trial.json`, a `TrialState`.
+
+    Raises:
+        DamagedFileError: If it cannot be read, or belongs to the trial of another folder.
+    """
+    state = read_json(path)
+    convert(state, TrialState, path)
+    if path.parent.name != f"trial_{state['trial_id']}":
+        raise DamagedFileError(
+            f"{path} is damaged: the field `trial_id`: expected the name of the folder without "
+            f"trial_, received {shown(state['trial_id'])}"
+        )
+    return state
+
+
+def read_oracle(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the content of a search's `oracle.json`, an `OracleState`.
+
+    Raises:
+        DamagedFileError: If it is missing or cannot be read.
+    """
+    path = folder / ORACLE_FILE
+    if not path.exists():
+        raise DamagedFileError(f"{folder} is damaged: the file {ORACLE_FILE} is missing")
+    state = read_json(path)
+    convert(state, OracleState, path)
+    for field, trial_id in ids_in(state):
+        try:
+            as_file_name(field, trial_id)
+        except ValueError:
+            raise DamagedFileError(
+                f"{path} is damaged: the field `{field}`: expected ids of trials, received "
+                f"{shown(trial_id)}"
+            ) from None
+    return state
+
+
+def ids_in(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the field and the id for each mention of a trial in an `oracle.json`."""
+    for field in ("start_order", "end_order", "retry_queue"):
+        for trial_id in state.get(field, []):
+            yield field, trial_id
+    for trial_id in state.get("ongoing_trials", {}).values():
+        yield "ongoing_trials", trial_id
+
+
+def tuner_of(state: Mapping[str, Any]) -> str | None:
+    """Returns which tuner wrote an `oracle.json`, or `None` if it is too early to know."""
+    if "alpha" in state:
+        return "bayesian"
+    if "brackets" in state:
+        return "hyperband"
+    if not state["start_order"] or not state["hyperparameters"]["space"]:
+        return None
+    # A grid draws nothing, and every random point moves the seed.
+    return "grid" if state["seed_state"] == state["seed"] else "random"
+
+
+def decoded(path: pathlib.Path, decode: Callable[[Any], Any], state: Any) -> Any:
+    """Returns `decode(state)`, and names the file if KerasTuner cannot decode its content.
+
+    Raises:
+        DamagedFileError: If it cannot.
+    """
+    try:
+        return decode(state)
+    except KeyError as error:
+        raise DamagedFileError(f"{path} is damaged: the field {error} is missing") from None
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
