@@ -94,7 +94,7 @@ def command(
     import keras
 
     from keras_selectscale.benchmarking import bench_options, draw_growth, result_tables
-    from keras_selectscale.training.run_folder import write_json, write_text
+    from keras_selectscale.files import write_json, write_text
 
     with input_errors():
         sections = bench_options.SECTIONS if what == "all" else (what,)

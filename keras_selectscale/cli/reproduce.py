@@ -39,9 +39,9 @@ def command(
     start_keras()
     from keras_selectscale import recipes
     from keras_selectscale.experiments import Reproduction, run_reproduction
+    from keras_selectscale.files import write_json
     from keras_selectscale.training import DamagedRunError
     from keras_selectscale.training.epoch_progress import make_progress
-    from keras_selectscale.training.run_folder import write_json
 
     with input_errors():
         devices = options.start_devices(device_values)

@@ -248,10 +248,20 @@ class DropTuner(LastingTuner):
     def _run(self, trial: Any, *args: Any, **kwargs: Any) -> None:
         failure = pathlib.Path(self.get_trial_dir(trial.trial_id)) / FAILURE_FILE
         failure.unlink(missing_ok=True)
-from keras_selectscale.checks import type_error
-from keras_selectscale.data import Dataset
-from keras_selectscale.files import write_text
-from keras_selectscale.training.model import released_models
+        with released_models():
+            try:
+                if _lines(failure.with_name(DEATHS_FILE)) >= MOST_DEATHS:
+                    raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
+                self._run_seeds(trial, *args, **kwargs)
+                trial.status = "COMPLETED"
+            except (keras_tuner.errors.FatalError, TimeoutError):
+                raise
+            except Exception as error:
+                trial.status = "FAILED"
+                first = (str(error).strip().splitlines() or [""])[0]
+                trial.message = f"{type(error).__name__}: {first}\n\n{traceback.format_exc()}"
+                # A worker's message does not reach its chief.
+                write_text(failure, trial.message)
 
     def _limited(self, awaited: str) -> contextlib.AbstractContextManager[None]:
         if not self.is_worker:

@@ -9,8 +9,8 @@ from typing import Any
 
 from keras_selectscale import environment
 from keras_selectscale.data import Dataset
+from keras_selectscale.files import write_json, write_text
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
-from keras_selectscale.training.run_folder import write_json, write_text
 from keras_selectscale.training.speed import said
 from keras_selectscale.tuning.heatmap import draw_heatmap
 from keras_selectscale.tuning.search import Search
