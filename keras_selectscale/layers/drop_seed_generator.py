@@ -64,15 +64,19 @@ def save_seed_state(generator: keras.random.SeedGenerator, store: dict) -> None:
     store[STATE_KEY] = state.astype("int64")
 
 
-def load_seed_state(generator: keras.random.SeedGenerator, store: dict) -> dict:
+def load_seed_state(generator: keras.random.SeedGenerator | None, store: dict) -> dict:
     """Restores the state from a layer's `store` and returns the store without it.
 
-    A file written before the layer had a state, or by another layer, leaves it as it is.
+    Args:
+        generator: What gets the state. It stays as it is if the store holds none, written before
+            the layer had a state, or by another layer. `None` ignores the state.
+        store: As `load_own_variables` gets it.
     """
     if STATE_KEY not in store.keys():
         return store
-    state = keras.ops.convert_to_numpy(store[STATE_KEY]).astype("int64")
-    # The seeds are 32 bits wide: a signed dtype holds the same bits as a negative number.
-    dtype = keras.backend.standardize_dtype(generator.state.dtype)
-    generator.state.assign(state.astype("uint32").astype(dtype) if dtype != "int64" else state)
+    if generator is not None:
+        state = keras.ops.convert_to_numpy(store[STATE_KEY]).astype("int64")
+        # The seeds are 32 bits wide: a signed dtype holds the same bits as a negative number.
+        dtype = keras.backend.standardize_dtype(generator.state.dtype)
+        generator.state.assign(state.astype("uint32").astype(dtype) if dtype != "int64" else state)
     return {key: store[key] for key in store.keys() if key != STATE_KEY}

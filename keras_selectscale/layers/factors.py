@@ -1,4 +1,4 @@
-"""Pure functions that draw factors.
+"""Pure functions that draw factors and apply them.
 
 Every draw is made in float32 and rounded once: half a precision's own uniforms have too few values
 for a probability of 0.9, and steps over the ends of a range.
@@ -95,3 +95,18 @@ def computed_once(factor: Any) -> Any:
     """
     fast = fast_call("computed_once")
     return factor if fast is None else fast(factor)
+
+
+def apply(factor: Any, inputs: Any) -> Any:
+    """Returns `factor * inputs`, and 0 where the factor is 0, whatever the input is there.
+
+    The gradient is treated alike. A plain product of 0 and infinity or NaN is NaN.
+
+    Args:
+        factor: Tensor in the dtype of `inputs` that broadcasts to it, a constant for the gradient.
+        inputs: The layer's input.
+    """
+    fast = fast_call("apply_factor")
+    if fast is not None:
+        return fast(factor, inputs)
+    return factor * ops.where(factor == 0, ops.zeros_like(factor), inputs)

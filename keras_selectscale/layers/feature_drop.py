@@ -6,7 +6,14 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_selectscale.layers import drop_seed_generator, layout, rates
+from keras_selectscale.layers import (
+    drop_seed_generator,
+    factors,
+    layout,
+    rates,
+    step_count,
+    training_steps,
+)
 from keras_selectscale.layers.drop_seed_generator import DropSeedGenerator
 from keras_selectscale.layers.feature_maps import FeatureMaps
 
@@ -20,13 +27,16 @@ class FeatureDrop(FeatureMaps):
     checks and config.
 
         training:    y = r * x      r: the factor, drawn at each call, a constant for the gradient
-        otherwise:   y = x          the very tensor
+        otherwise:   y = x          the same tensor
+
+    If r is 0, y and its gradient are 0, whatever x is, infinity and NaN included.
 
     Args:
         retaining_rate: Float, or a `keras.optimizers.schedules.LearningRateSchedule` over the
-            layer's own count of its calls in training, which is saved with the weights. 1 is the
-            identity, lower is stronger. The range is [0, 1], or (0, 1] where the method divides by
-            it (`divides_by_retaining_rate`).
+            layer's count of training steps, which is saved with the weights. A step is one forward
+            pass of the model in training, however often the layer is called in it. 1 is the
+            identity, lower is stronger. The range is [0, 1], or (0, 1] if the method divides by it
+            (`divides_by_retaining_rate`).
         data_format: `"channels_last"` or `"channels_first"`; `None` takes
             `keras.config.image_data_format()`.
         seed: Integer in [0, 2**31), or `None` for one of the layer's own.
@@ -61,6 +71,8 @@ class FeatureDrop(FeatureMaps):
     """
 
     divides_by_retaining_rate = False
+    # The count of training steps. It keeps the name that it has in older files.
+    training_calls: Any = None
 
     def __init__(
         self,
@@ -83,14 +95,13 @@ class FeatureDrop(FeatureMaps):
             rates.check_inverse_fits(self.retaining_rate, self.compute_dtype)
         self.seed = drop_seed_generator.as_seed(seed)
         self.seed_generator = DropSeedGenerator(self.seed)
-        self.training_calls: Any = None
 
     @property
     def _is_scheduled(self) -> bool:
         return isinstance(self.retaining_rate, LearningRateSchedule)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Checks the shape, and makes the count of training calls where there is a schedule."""
+        """Checks the shape, and creates the count of training steps if there is a schedule."""
         super().build(input_shape)
         if self._is_scheduled and self.training_calls is None:
             self.training_calls = self.add_weight(
@@ -107,10 +118,11 @@ class FeatureDrop(FeatureMaps):
         self.check_inputs(inputs)
         if not training or self.is_identity:
             return inputs
-        return inputs * self.next_factor(inputs)
+        factor = self.next_factor(inputs)
+        return factors.apply(factor, inputs) if self.may_drop else factor * inputs
 
     def next_factor(self, inputs: Any) -> Any:
-        """Returns the factor of this training call, and counts the call where there is a schedule.
+        """Returns the factor of this training call.
 
         Args:
             inputs: The layer's input.
@@ -123,16 +135,21 @@ class FeatureDrop(FeatureMaps):
 
     @property
     def is_identity(self) -> bool:
-        """Whether the layer gives its input in training too: the rate is 1, and no schedule."""
+        """Whether the layer returns its input in training too: the rate is the number 1."""
         return not self._is_scheduled and self.retaining_rate == 1.0
+
+    @property
+    def may_drop(self) -> bool:
+        """Whether a factor may be 0. If not, a plain product does."""
+        return True
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws the factor; the one thing that a subclass must say.
 
         Args:
             inputs: The layer's input.
-            retaining_rate: The rate of this call: a float, or a scalar float32 tensor where it
-                follows a schedule.
+            retaining_rate: The rate of this call: a float, or a scalar float32 tensor if it follows
+                a schedule.
 
         Returns:
             A tensor that broadcasts to `inputs`.
@@ -140,18 +157,22 @@ class FeatureDrop(FeatureMaps):
         raise NotImplementedError(f"{type(self).__name__} must define `draw_factor`.")
 
     def next_retaining_rate(self) -> Any:
-        """Returns the rate of this call and counts the call where there is a schedule."""
+        """Returns the rate of this training step, which the first call in the step counts."""
+        if not self._is_scheduled:
+            return self.retaining_rate
+        return training_steps.once_a_step(self, self._begin_step)
+
+    def _begin_step(self) -> Any:
         rate = self.current_retaining_rate()
-        if self._is_scheduled:
-            self.training_calls.assign(self.training_calls + 1)
+        self.training_calls.assign(self.training_calls + 1)
         return rate
 
     def current_retaining_rate(self) -> Any:
-        """Returns the rate at the count of calls that there have been, and does not count."""
+        """Returns the rate after the steps counted so far, and does not count."""
         if not isinstance(self.retaining_rate, LearningRateSchedule):
             return self.retaining_rate
         rate = ops.cast(self.retaining_rate(self.training_calls), "float32")
-        # Rounding must not leave the range, nor a schedule past the steps that were looked at.
+        # Rounding must not leave the range, nor a schedule past the steps that were probed.
         return ops.clip(rate, *self.scheduled_range())
 
     def scheduled_range(self) -> tuple[float, float]:
@@ -172,8 +193,31 @@ class FeatureDrop(FeatureMaps):
         drop_seed_generator.save_seed_state(self.seed_generator, store)
 
     def load_own_variables(self, store: dict) -> None:
-        """Restores what `save_own_variables` saved; files without a random state leave it."""
-        super().load_own_variables(drop_seed_generator.load_seed_state(self.seed_generator, store))
+        """Restores what `save_own_variables` saved.
+
+        The random state and the count of training steps stay as they are if the file lacks them,
+        and a count is ignored if the rate is constant.
+        """
+        store = drop_seed_generator.load_seed_state(self.seed_generator, store)
+        own: dict[str, Any] = {}
+        super().save_own_variables(own)
+        places = [str(place) for place in range(len(store.keys()))]
+        if set(places) == set(store.keys()):
+            values = self._fitted([store[place] for place in places], list(own.values()))
+            store = {str(place): value for place, value in enumerate(values)}
+        super().load_own_variables(store)
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Sets the values of the weights from a list of arrays.
+
+        The count of training steps may be missing or left over, as in `load_own_variables`.
+        """
+        super().set_weights(self._fitted(weights, self.weights))
+
+    def _fitted(self, values: list[Any], variables: list[Any]) -> list[Any]:
+        if self._is_scheduled and self.training_calls is None:
+            return values  # It is not built; Keras says so.
+        return step_count.fitted(values, variables, self.training_calls)
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument of the layer, a schedule in Keras' serialised form."""

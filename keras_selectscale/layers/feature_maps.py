@@ -68,6 +68,14 @@ class FeatureMaps(keras.layers.Layer):
         """Checks the shape; a layer with state makes it here."""
         self.check_shape(input_shape)
 
+    def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
+        """Returns `layer_call` itself, in a `keras.RematScope` too.
+
+        Computed again for the gradient, a drop would draw another factor. It keeps no activation
+        that recomputation could save.
+        """
+        return layer_call
+
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input's shape."""
         self.check_shape(input_shape)

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from concurrent.futures import ThreadPoolExecutor
 
 import ml_dtypes
 import numpy as np
@@ -133,13 +134,21 @@ def _lowest(retaining_rate: float | LearningRateSchedule) -> tuple[float, str]:
 
 
 def _probe(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
-    """Returns steps and the schedule's values there, in one call where that will do."""
+    """Returns steps and the values of the schedule there."""
+    # A layer may be created while a graph is being traced, in a scope without values or on a device
+    # without data. All of these are kept by thread, so that a new thread computes numbers.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_values_of, schedule).result()
+
+
+def _values_of(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
+    """Returns steps and the values of the schedule there, computed in one call if possible."""
     steps = ops.convert_to_tensor(PROBED_STEPS, "int32")
-    # Keras' own are elementwise, but for those that branch with `ops.cond`: they can be mapped.
+    # Keras' own are elementwise, except for those that branch with `ops.cond`, which can be mapped.
     for at_once in (schedule, lambda steps: ops.vectorized_map(schedule, steps)):
         try:
             rates = ops.convert_to_numpy(at_once(steps))
-        except Exception:  # A schedule of one's own may branch in Python, on the value of its step.
+        except Exception:  # A custom schedule may branch in Python on the value of its step.
             continue
         if rates.shape == PROBED_STEPS.shape:
             return PROBED_STEPS, rates

@@ -103,7 +103,8 @@ class Selective(TopRanked):
             return inputs
         selected = self.per_map(inputs, self.candidates(inputs))
         if self._has_factor:
-            return inputs * self._factor_on(selected, self.drop.next_factor(inputs))
+            factor = self._factor_on(selected, self.drop.next_factor(inputs))
+            return factors.apply(factor, inputs) if self.drop.may_drop else factor * inputs
         dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
         if not layout.may_be_equal(dropped.shape, inputs.shape):
             raise ValueError(
@@ -137,10 +138,9 @@ class Selective(TopRanked):
             drop_seed_generator.save_seed_state(self.drop.seed_generator, store)
 
     def load_own_variables(self, store: dict) -> None:
-        """Restores what `save_own_variables` saved."""
-        if self._holds_seed_state:
-            store = drop_seed_generator.load_seed_state(self.drop.seed_generator, store)
-        super().load_own_variables(store)
+        """Restores what `save_own_variables` saved; ignores the state of another kind of drop."""
+        generator = self.drop.seed_generator if self._holds_seed_state else None
+        super().load_own_variables(drop_seed_generator.load_seed_state(generator, store))
 
     @property
     def _holds_seed_state(self) -> bool:

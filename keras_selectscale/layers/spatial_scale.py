@@ -39,6 +39,11 @@ class SpatialScale(FeatureDrop):
         Eq. (5) of Chen et al., IJCAI 2020.
     """
 
+    @property
+    def may_drop(self) -> bool:
+        """Whether a factor may be 0: the rate is 0, or a schedule may reach 0."""
+        return self.retaining_rate == 0.0 or self._is_scheduled
+
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r of shape (batch, 1, …, channels)."""
         return self.draw_scale(inputs, retaining_rate)

@@ -86,8 +86,8 @@ def map_factor(layer, inputs):
     return rows[:, 0]
 
 
-def outputs_and_gradient(function, inputs):
-    """Returns `function(inputs)` and the gradient of its sum, on every backend."""
+def outputs_and_gradient(function, inputs, weights=1.0):
+    """Returns `function(inputs)` and the gradient of its weighted sum, on every backend."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
@@ -95,20 +95,17 @@ def outputs_and_gradient(function, inputs):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = function(inputs)
-            total = tf.reduce_sum(outputs)
-        return outputs, tape.gradient(total, inputs)
+        weights = tf.cast(tf.broadcast_to(weights, tf.shape(outputs)), outputs.dtype)
+        return outputs, tape.gradient(outputs, inputs, output_gradients=weights)
     if BACKEND == "jax":
         import jax
 
-        def total(values):
-            outputs = function(values)
-            return ops.sum(outputs), outputs
-
-        (_, outputs), gradient = jax.value_and_grad(total, has_aux=True)(inputs)
-        return outputs, gradient
+        outputs, backwards = jax.vjp(function, inputs)
+        weights = ops.cast(ops.broadcast_to(weights, outputs.shape), outputs.dtype)
+        return outputs, backwards(weights)[0]
     inputs = inputs.detach().clone().requires_grad_(True)
     outputs = function(inputs)
-    outputs.sum().backward()
+    outputs.backward(ops.cast(ops.broadcast_to(weights, outputs.shape), outputs.dtype))
     return outputs, inputs.grad
 
 

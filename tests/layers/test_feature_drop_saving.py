@@ -14,6 +14,7 @@ from keras_selectscale import (
     SpatialScale,
     StandardDropout,
     exponential_curriculum,
+    insert_drops,
     linear_curriculum,
 )
 from keras_selectscale.layers import AveragePoolScore
@@ -184,6 +185,155 @@ def test_weights_go_between_a_drop_and_none(tmp_path):
     model = keras.Sequential([keras.Input(SHAPE[1:]), keras.layers.Dense(12), drop])
     model.load_weights(tmp_path / "plain.weights.h5")
     np.testing.assert_array_equal(*(drawing.as_array(m.layers[0].kernel) for m in (model, plain)))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Offset(SpatialScale):
+    """A custom drop with weights of its own, before and after the count."""
+
+    def build(self, input_shape):
+        self.offset = self.add_weight(shape=(), initializer="zeros", trainable=True)
+        super().build(input_shape)
+        self.last = self.add_weight(shape=(2,), initializer="zeros", trainable=False)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Composite(keras.layers.Layer):
+    """A layer that holds a drop as an attribute."""
+
+    def __init__(self, drop, **kwargs):
+        super().__init__(**kwargs)
+        self.drop = drop
+
+    def get_config(self):
+        return {**super().get_config(), "drop": keras.saving.serialize_keras_object(self.drop)}
+
+    def build(self, shape):
+        self.drop.build(shape)
+
+    def call(self, inputs, training=False):
+        return self.drop(inputs, training=training)
+
+
+def select_scale(rate):
+    return SelectScale(retaining_rate=rate, top_rate=0.5, seed=3)
+
+
+def in_sequence(make_layer):
+    dense = keras.layers.Dense(12, bias_initializer="uniform")
+    return keras.Sequential([keras.Input(SHAPE[1:]), dense, make_layer()])
+
+
+# Networks by a rate, and the drop in each.
+TRANSFERS = {
+    "layer": lambda rate: in_sequence(lambda: SpatialDropout(retaining_rate=rate, seed=3)),
+    "custom": lambda rate: in_sequence(lambda: Offset(retaining_rate=rate, seed=3)),
+    "selective": lambda rate: in_sequence(
+        lambda: Selective(SpatialScale(retaining_rate=rate, seed=3), top_rate=0.5)
+    ),
+    "time_distributed": lambda rate: in_sequence(
+        lambda: keras.layers.TimeDistributed(SpatialScale(retaining_rate=rate, seed=3))
+    ),
+    "composite": lambda rate: in_sequence(lambda: Composite(select_scale(rate))),
+    "nested": lambda rate: in_sequence(
+        lambda: keras.Sequential([keras.Input(SHAPE[1:]), select_scale(rate)])
+    ),
+    "inserted": lambda rate: insert_drops(
+        in_sequence(lambda: keras.layers.Conv2D(12, 1, name="conv")),
+        select_scale(rate),
+        after="conv",
+    ),
+}
+
+
+def counting(model):
+    """Returns the drops of a model with a count, wherever they are."""
+    layers = model._flatten_layers(include_self=False)
+    return [layer for layer in layers if getattr(layer, "training_calls", None) is not None]
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+@pytest.mark.parametrize("network", TRANSFERS)
+def test_files_go_between_a_schedule_and_a_constant_rate(network, suffix, tmp_path):
+    """To train with a curriculum and evaluate with a constant rate is common."""
+    make, schedule = TRANSFERS[network], linear_curriculum(0.5, 9)
+
+    def load(source, rate):
+        path = tmp_path / f"{id(source)}{suffix}"
+        source.save(path) if suffix == ".keras" else source.save_weights(path)
+        target = make(rate)
+        target.load_weights(path)
+        shared = [v for v in source.weights if v.name != "training_calls"]
+        others = [v for v in target.weights if v.name != "training_calls"]
+        for one, other in zip(shared, others, strict=True):
+            np.testing.assert_array_equal(drawing.as_array(one), drawing.as_array(other))
+        return target
+
+    scheduled = make(schedule)
+    scheduled(ops.ones(SHAPE), training=True)
+    assert counting(load(scheduled, 0.5)) == []
+    assert [int(drop.training_calls) for drop in counting(load(scheduled, schedule))] == [1]
+    again = load(make(0.5), schedule)
+    assert [int(drop.training_calls) for drop in counting(again)] == [0]
+
+
+def test_set_weights_of_a_layer_takes_a_count_or_none():
+    """`model.set_weights` of Keras counts the weights of the whole model."""
+    constant, scheduled = Offset(retaining_rate=0.5), Offset(retaining_rate=linear_curriculum(0, 9))
+    for layer in (constant, scheduled):
+        layer.build(SHAPE)
+    scheduled.set_weights([np.float32(2), np.int32(5), np.ones(2)])
+    constant.set_weights(scheduled.get_weights())
+    assert float(constant.offset) == 2 and list(drawing.as_array(constant.last)) == [1, 1]
+    constant.offset.assign(3.0)
+    scheduled.set_weights(constant.get_weights())
+    assert float(scheduled.offset) == 3 and int(scheduled.training_calls) == 5
+    with pytest.raises(ValueError, match="length 1"):
+        scheduled.set_weights([np.float32(2)])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[np.int32(1), np.int32(2)], [np.ones(2)], [np.float32(1)]],
+    ids=["two counts", "a vector", "a float"],
+)
+def test_what_is_no_count_is_still_an_error(values):
+    layer = SpatialScale(retaining_rate=0.5)
+    layer.build(SHAPE)
+    with pytest.raises(ValueError, match="expected 0 variables"):
+        layer.load_own_variables({str(place): value for place, value in enumerate(values)})
+
+
+def test_an_unbuilt_layer_does_not_lose_its_count():
+    layer = SpatialScale(retaining_rate=linear_curriculum(0.5, 9))
+    with pytest.raises(ValueError, match="never built"):
+        layer.load_own_variables({"0": np.int32(3)})
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_selective_drop_loads_from_one_around_a_drop_of_keras(suffix, tmp_path):
+    """The random state of Keras' own drops is saved by the layer around them."""
+
+    def make(drop):
+        return in_sequence(lambda: Selective(drop, top_rate=0.5))
+
+    source = make(keras.layers.GaussianDropout(0.2))
+    target = make(SpatialScale(retaining_rate=0.5))
+    path = tmp_path / f"source{suffix}"
+    source.save(path) if suffix == ".keras" else source.save_weights(path)
+    target.load_weights(path)
+    np.testing.assert_array_equal(*(drawing.as_array(m.layers[0].bias) for m in (source, target)))
+
+
+@pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="a checkpoint of TensorFlow")
+def test_checkpoints_of_tensorflow_go_between_a_schedule_and_a_constant_rate(tmp_path):
+    import tensorflow as tf
+
+    for rates in ((0.5, linear_curriculum(0.5, 9)), (linear_curriculum(0.5, 9), 0.5)):
+        source, target = map(TRANSFERS["layer"], rates)
+        saved = tf.train.Checkpoint(model=source).save(tmp_path / "checkpoint")
+        tf.train.Checkpoint(model=target).restore(saved).expect_partial()
+        np.testing.assert_array_equal(source.layers[0].bias.numpy(), target.layers[0].bias.numpy())
 
 
 class Interrupted(Exception):

@@ -53,6 +53,15 @@ def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
     return steps.mul_(spacing).add_(1.0)
 
 
+def apply_factor(factor: Any, inputs: Any) -> Any:
+    """Returns `factors.apply`.
+
+    PyTorch has no product that ignores a factor of 0, and its `where` takes three times as long as
+    the product. This operation keeps its first argument where the second is not 0.
+    """
+    return torch.ops.aten.hardshrink_backward(inputs, factor, 0.0).mul_(factor)
+
+
 def top_k_mask(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask` of float32 values."""
     if values.is_meta:
