@@ -11,6 +11,8 @@ from keras import ops
 MAGNITUDE = 0x7FFFFFFF
 INFINITY = 0x7F800000
 SMALLEST_NORMAL = 0x00800000
+# The bits of minus infinity: what is above them and negative is NaN.
+HIGHEST_NEGATIVE = INFINITY - 2**31
 
 
 def magnitude_keys(bits: Any) -> Any:
