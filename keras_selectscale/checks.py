@@ -1,13 +1,12 @@
-"""Argument checks: one function per kind of argument, and the errors that they raise.
+"""Checks of numbers and choices, and the errors of all argument checks.
 
-A message states the argument, what was expected and what was received. The error carries the
-argument's name, from which the command line derives the option.
+The errors carry the argument's name, from which the command line derives the option.
 """
 
 import math
 import numbers
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from typing import Any
 
 LONGEST_ECHO = 200  # Received values are cut to this many characters.
@@ -82,9 +81,8 @@ def as_number(
     high: float = math.inf,
     *,
     above: bool = False,
-    below: bool = False,
 ) -> float:
-    """Returns a finite number in [low, high] as a float, without `low` if `above` and so on."""
+    """Returns a finite number in [low, high], or (low, high] if `above`, as a float."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise type_error(name, "a number", value)
     try:
@@ -93,11 +91,9 @@ def as_number(
         number = math.inf
     if not math.isfinite(number):
         raise value_error(name, "finite", value)
-    if number < low or number > high or (above and number == low) or (below and number == high):
-        interval = f"in {'(' if above else '['}{low:g}, {high:g}{')' if below else ']'}"
-        if low == -math.inf:
-            interval = f"{'below' if below else 'at most'} {high:g}"
-        elif high == math.inf:
+    if number < low or number > high or (above and number == low):
+        interval = f"in {'(' if above else '['}{low:g}, {high:g}]"
+        if high == math.inf:
             interval = f"{'above' if above else 'at least'} {low:g}"
         raise value_error(name, interval, value)
     return number
@@ -107,49 +103,4 @@ def as_choice(name: str, value: Any, choices: Collection[str]) -> str:
     """Returns one of some strings; anything else is a `ValueError`."""
     if not isinstance(value, str) or value not in choices:
         raise value_error(name, f"one of {', '.join(map(repr, choices))}", value)
-    return value
-
-
-def as_choices(name: str, value: Any, choices: Collection[str]) -> tuple[str, ...]:
-    """Returns a sequence of one or more different strings of `choices` as a tuple."""
-    values = as_sequence(name, value)
-    for one in values:
-        as_choice(name, one, choices)
-    if not values or len(set(values)) < len(values):
-        raise value_error(name, "one or more different names", value)
-    return values
-
-
-def as_sequence(name: str, value: Any) -> tuple[Any, ...]:
-    """Returns the items of a list, tuple or range as a tuple; strings, sets and mappings fail."""
-    unordered = isinstance(value, str | bytes | Mapping | set | frozenset)
-    try:
-        if isinstance(value, Iterable) and not unordered:
-            return tuple(value)
-    except Exception:  # A scalar array or tensor claims to be iterable.
-        pass
-    raise type_error(name, "a list or tuple", value)
-
-
-def as_boolean(name: str, value: Any) -> bool:
-    """Returns `True` or `False`; anything else is a `TypeError`."""
-    return as_instance(name, value, bool, "True or False")
-
-
-def as_string(name: str, value: Any) -> str:
-    """Returns a string; anything else is a `TypeError`."""
-    return as_instance(name, value, str, "a string")
-
-
-def as_callable(name: str, value: Any, expected: str = "callable") -> Any:
-    """Returns something callable; anything else is a `TypeError`."""
-    if not callable(value):
-        raise type_error(name, expected, value)
-    return value
-
-
-def as_instance(name: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> Any:
-    """Returns an instance of `kinds`, which `expected` describes; else raises a `TypeError`."""
-    if not isinstance(value, kinds):
-        raise type_error(name, expected, value)
     return value

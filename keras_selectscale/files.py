@@ -9,12 +9,10 @@ import shutil
 from collections.abc import Iterator
 from typing import Any, TypeVar, overload
 
-from keras_selectscale.checks import as_string, shown, type_error, value_error
+from keras_selectscale.checks import shown
 from keras_selectscale.environment import require
 
 T = TypeVar("T")
-# Some file systems allow no longer name.
-LONGEST_NAME = 255
 
 
 class DamagedFileError(ValueError):
@@ -22,54 +20,6 @@ class DamagedFileError(ValueError):
 
     The message names the file and, if there is one, the field.
     """
-
-
-def as_path(name: str, value: Any) -> pathlib.Path:
-    """Returns a path with `~` expanded.
-
-    Args:
-        name: Name of the argument.
-        value: What was received.
-
-    Raises:
-        TypeError: If `value` is not a string or path.
-        ValueError: If it is empty, contains a null character, or names an unknown user's home.
-    """
-    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
-        raise type_error(name, "a path", value)
-    text = os.fspath(value)
-    if not text or "\0" in text:
-        raise value_error(name, "a path", value)
-    try:
-        return pathlib.Path(text).expanduser()
-    except RuntimeError:
-        raise value_error(name, "a path whose home folder exists", value) from None
-
-
-def as_file_name(name: str, value: Any) -> str:
-    """Returns a plain name that may become a file or folder: no separator, no `.` or `..`.
-
-    Names from the command line and names read from files both go through this check, so that
-    nothing is written outside the folder that the user named.
-
-    Args:
-        name: Name of the argument.
-        value: What was received.
-
-    Raises:
-        TypeError: If `value` is not a string.
-        ValueError: If it is not a plain name.
-    """
-    text = as_string(name, value)
-    plain = pathlib.PurePath(text).name == text and text not in ("", ".", "..") and "\\" not in text
-    if (
-        not plain
-        or text.startswith("-")
-        or not text.isprintable()
-        or len(os.fsencode(text)) > LONGEST_NAME
-    ):
-        raise value_error(name, "a plain name that can become a file or folder", value)
-    return text
 
 
 def part_of(path: pathlib.Path) -> pathlib.Path:

@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from keras_selectscale import checks
+from keras_selectscale import checks, object_checks
 
 
 class Unprintable:
@@ -76,13 +76,13 @@ def test_as_choice_names_the_choices():
 @pytest.mark.parametrize("value", ["ab", 5, {"a": 1}, {1}, None, np.array(5)])
 def test_as_sequence_rejects(value):
     with pytest.raises(TypeError, match="Argument `s` must be a list or tuple"):
-        checks.as_sequence("s", value)
+        object_checks.as_sequence("s", value)
 
 
 @pytest.mark.parametrize("value", [[], ["a", "a"], ["z"]])
 def test_as_choices_rejects(value):
     with pytest.raises(ValueError, match="Argument `s` must be"):
-        checks.as_choices("s", value, ("a", "b"))
+        object_checks.as_choices("s", value, ("a", "b"))
 
 
 def test_long_values_are_cut():

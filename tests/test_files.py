@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keras_selectscale import files
+from keras_selectscale import files, object_checks
 
 
 @dataclasses.dataclass
@@ -93,15 +93,15 @@ def test_a_folder_is_locked_by_one_process_at_a_time(tmp_path):
 )
 def test_as_file_name_rejects_what_could_lead_elsewhere(value):
     with pytest.raises(ValueError, match="Argument `run` must be a plain name"):
-        files.as_file_name("run", value)
+        object_checks.as_file_name("run", value)
 
 
 def test_as_path_expands_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/somewhere")
-    assert files.as_path("p", "~/x") == pathlib.Path("/somewhere/x")
+    assert object_checks.as_path("p", "~/x") == pathlib.Path("/somewhere/x")
     for bad in ("", "a\0b", "~no-such-user-here/x"):
         with pytest.raises(ValueError, match="Argument `p` must be a path"):
-            files.as_path("p", bad)
+            object_checks.as_path("p", bad)
     for bad in (b"x", 5, None):
         with pytest.raises(TypeError, match="Argument `p` must be a path"):
-            files.as_path("p", bad)
+            object_checks.as_path("p", bad)

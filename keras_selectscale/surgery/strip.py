@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_selectscale import checks
+from keras_selectscale.object_checks import as_boolean
 from keras_selectscale.surgery import compilation, drop_kinds, graph
 from keras_selectscale.surgery.drop_kinds import Which
 from keras_selectscale.surgery.rebuild import Rebuild
@@ -61,7 +61,7 @@ def strip_drops(
     strip_drops(model, check=True).save("network.keras")
     ```
     """
-    checks.as_boolean("check", check)
+    as_boolean("check", check)
     stripped = without_drops(model, which=which, unreachable=unreachable)
     if check:
         check_round_trip(stripped)

@@ -9,7 +9,8 @@ from typing import Any
 from keras.optimizers import schedules
 
 from keras_selectscale import data as datasets
-from keras_selectscale.layers import curriculum, methods
+from keras_selectscale import layers
+from keras_selectscale.layers import methods
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.optimizers import CoupledSGD
 from keras_selectscale.training.speed import PRECISIONS
@@ -137,7 +138,7 @@ class Recipe:
         if self.curriculum != "none":
             if rate is None:
                 rate = methods.get_method(self.drop).retaining_rate
-            helper = getattr(curriculum, f"{self.curriculum}_curriculum")
+            helper = getattr(layers, f"{self.curriculum}_curriculum")
             rate = helper(rate, total_steps)
         return methods.make_drop(
             self.drop,

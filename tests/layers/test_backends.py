@@ -66,7 +66,7 @@ import jax
 import keras
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from keras_selectscale.layers import ranking
+from keras_selectscale.layers.backends import ranking
 from keras_selectscale.layers.backends import jax as jax_calls
 
 assert len(jax.devices()) == 4

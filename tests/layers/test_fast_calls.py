@@ -8,7 +8,7 @@ from keras import ops
 from keras_selectscale import Selectout, linear_curriculum
 from keras_selectscale.layers import factors, scores, selection
 from keras_selectscale.layers.backends import fast_call
-from keras_selectscale.layers.drop_seed_generator import DropSeedGenerator
+from keras_selectscale.layers.factors import DropSeedGenerator
 from tests.layers import drawing
 
 

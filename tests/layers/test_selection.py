@@ -10,14 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_selectscale.layers import (
-    AveragePoolScore,
-    bisection,
-    ranking,
-    scores,
-    selection,
-    sort_keys,
-)
+from keras_selectscale.layers import AveragePoolScore, scores, selection
+from keras_selectscale.layers.backends import ranking
 from tests.layers import drawing, reference, strategies
 
 FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, -1.0, math.inf, -math.inf])
@@ -114,11 +108,11 @@ def test_every_way_to_the_top_takes_the_same_maps(rows, share):
     values = np.array(rows, "float32")
     count = round(share * values.shape[1])
     expected = expected_top(values, count)
-    keys = sort_keys.sort_keys(ops.convert_to_tensor(values.view("int32")))
+    keys = ranking.sort_keys(ops.convert_to_tensor(values.view("int32")))
     tensor = ops.convert_to_tensor(values)
     for way, found in {
         "ranking": ranking.top_k_mask(tensor, count),
-        "bisection": bisection.top_k_mask(keys, count),
+        "bisection": ranking.top_k_mask(keys, count),
         "of the backend": selection.top_k_mask(tensor, count),
         "of its accelerators": accelerated_mask(tensor, count),
     }.items():
@@ -132,7 +126,7 @@ def test_a_graph_need_not_know_how_many_channels_there_are():
 
     @tf.function(jit_compile=True, input_signature=[tf.TensorSpec((None, None))])
     def select(values):
-        return bisection.top_k_mask(sort_keys.sort_keys(tf.bitcast(values, tf.int32)), 3)
+        return ranking.top_k_mask(ranking.sort_keys(tf.bitcast(values, tf.int32)), 3)
 
     rng = np.random.default_rng(0)
     for channels in (5, 12):

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_selectscale.layers import bisection, layout, ranking
-from keras_selectscale.layers.sort_keys import (
+from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers.backends import ranking
+from keras_selectscale.layers.backends.ranking import (
     HIGHEST_NEGATIVE,
     INFINITY,
     MAGNITUDE,
@@ -27,6 +28,14 @@ except ImportError:
 
 # Channels from which on TensorFlow reduces one axis after the other faster than two at once.
 MANY_CHANNELS = 512
+
+
+def fold_in_replica(seed: Any) -> Any:
+    """Returns `seed` changed by the number of the `tf.distribute` replica that is computing."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return seed
+    return tf.random.fold_in(seed, replica.replica_id_in_sync_group)
 
 
 def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGenerator) -> Any:
@@ -53,12 +62,12 @@ def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
 
 
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns `ranking.top_k_mask` of float32 values."""
+    """Returns `ranking.top_k_mask_by_rank` of float32 values."""
     if not _on_cpus():
-        return ranking.top_k_mask(values, count)
+        return ranking.top_k_mask_by_rank(values, count)
     bits = tf.bitcast(values, tf.int32)
     if _in_xla():
-        return bisection.top_k_mask(sort_keys(bits), count)
+        return ranking.top_k_mask_by_bisection(sort_keys(bits), count)
     keys = _magnitude(bits) - (SMALLEST_NORMAL - 1)
     return _mark(tf.where(bits <= HIGHEST_NEGATIVE, -keys, keys), count)
 
@@ -90,7 +99,6 @@ def apply_factor(factor: Any, inputs: Any) -> Any:
     return tf.math.multiply_no_nan(inputs, factor)
 
 
-
 def _in_xla() -> bool:
     """Returns whether XLA compiles what is being traced."""
     if tf.executing_eagerly():
@@ -107,7 +115,7 @@ def _on_cpus() -> bool:
 
 
 def _magnitude(bits: Any) -> Any:
-    """Returns keys in the order of `sort_keys.magnitude_keys`."""
+    """Returns keys in the order of `ranking.magnitude_keys`."""
     return tf.raw_ops.ClipByValue(
         t=tf.bitwise.bitwise_and(bits, MAGNITUDE),
         clip_value_min=SMALLEST_NORMAL - 1,
@@ -139,7 +147,7 @@ def _mark(keys: Any, count: Any) -> Any:
 def _max_score(inputs: Any, channel_axis: int) -> Any:
     """Returns numbers whose magnitude is the `max_score` of each map."""
     rank = len(inputs.shape)
-    axes = layout.spatial_axes(channel_axis, rank)
+    axes = feature_maps.spatial_axes(channel_axis, rank)
     sizes = [inputs.shape[axis] for axis in axes]
     channels = inputs.shape[channel_axis]
     if all(size == 1 for size in sizes):
