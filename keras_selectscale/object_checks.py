@@ -1,5 +1,6 @@
-"""Checks of arguments that are objects: sequences, instances, callables, paths and names."""
+"""Checks of arguments that are objects: counts, sequences, instances, callables, paths, names."""
 
+import numbers
 import os
 import pathlib
 from collections.abc import Collection, Iterable, Mapping
@@ -9,6 +10,14 @@ from keras_selectscale.checks import as_choice, type_error, value_error
 
 # Some file systems allow no longer name.
 LONGEST_NAME = 255
+
+
+def as_positive_integer(name: str, value: Any, high: int) -> int:
+    """Returns an integer from 1 to `high` as an int; anything else is a `ValueError`."""
+    integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not integer or not 1 <= value <= high:
+        raise value_error(name, f"a positive integer of at most {high}", value)
+    return int(value)
 
 
 def as_choices(name: str, value: Any, choices: Collection[str]) -> tuple[str, ...]:

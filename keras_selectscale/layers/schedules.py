@@ -11,8 +11,8 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 
-from keras_selectscale.checks import as_integer, as_number
-from keras_selectscale.object_checks import as_instance
+from keras_selectscale.checks import as_number
+from keras_selectscale.object_checks import as_instance, as_positive_integer
 
 LARGEST_STEPS = 2**31 - 1
 
@@ -37,7 +37,7 @@ def linear_curriculum(final_rate: float, steps: int) -> LearningRateSchedule:
     ```
     """
     final_rate = as_number("final_rate", final_rate, 0, 1)
-    return PolynomialDecay(1.0, as_integer("steps", steps, 1, LARGEST_STEPS), final_rate)
+    return PolynomialDecay(1.0, as_positive_integer("steps", steps, LARGEST_STEPS), final_rate)
 
 
 def exponential_curriculum(
@@ -72,7 +72,7 @@ class ExponentialCurriculum(LearningRateSchedule):
 
     def __init__(self, final_rate: float, steps: int, decay: float = 10.0):
         self.final_rate = as_number("final_rate", final_rate, 0, 1)
-        self.steps = as_integer("steps", steps, 1, LARGEST_STEPS)
+        self.steps = as_positive_integer("steps", steps, LARGEST_STEPS)
         self.decay = as_number("decay", decay, 0, above=True)
 
     def __call__(self, step: Any) -> Any:

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.checks import as_integer
 from keras_selectscale.layers import feature_maps
 from keras_selectscale.layers.selection import SCORES, at_least_float32
+from keras_selectscale.object_checks import as_positive_integer
 
 # Larger than any feature map; the size of a pooling window has 32 bits.
 LARGEST_WINDOW = 2**16
@@ -44,13 +44,12 @@ class AveragePoolScore:
         strides: Step of the window in positions, at least 1.
 
     Raises:
-        TypeError: If an argument is not an integer.
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is not a positive integer.
     """
 
     def __init__(self, window: int = 3, strides: int = 1):
-        self.window = as_integer("window", window, 1, LARGEST_WINDOW)
-        self.strides = as_integer("strides", strides, 1, LARGEST_WINDOW)
+        self.window = as_positive_integer("window", window, LARGEST_WINDOW)
+        self.strides = as_positive_integer("strides", strides, LARGEST_WINDOW)
 
     def __call__(self, inputs: Any, channel_axis: int) -> Any:
         """Returns the scores.
