@@ -3,9 +3,11 @@
 import fractions
 import math
 
+import keras
 import ml_dtypes
 import numpy as np
 import pytest
+from keras import ops
 from keras.optimizers import schedules
 
 from keras_selectscale import (
@@ -17,7 +19,14 @@ from keras_selectscale import (
     StandardDropout,
     linear_curriculum,
 )
+<<<<<<< ours
 from keras_selectscale.layers import rates, selectout
+||||||| base
+from keras_selectscale.layers import rates
+=======
+from keras_selectscale.layers import rates
+from tests.layers import drawing
+>>>>>>> theirs
 
 DIVIDING = [StandardDropout, SpatialDropout, Selectout]
 SCALING = [SpatialScale, SelectScale]
@@ -165,3 +174,39 @@ def test_the_smallest_divisor_has_a_finite_inverse():
     for dtype in ("float16", "bfloat16", "float32", "float64"):
         inverse = np.float32(1) / np.float32(rates.smallest_divisor(dtype))
         assert np.isfinite(inverse.astype(ml_dtypes.finfo(dtype).dtype))
+
+
+@pytest.mark.parametrize("schedule", [linear_curriculum(0.25, 100), Dipping(0.25)])
+def test_a_schedule_is_probed_while_a_graph_is_traced_or_without_values(schedule):
+    """A layer may be created in `build`, which Keras calls within a trace."""
+    probed = []
+
+    def probe(inputs):
+        assert rates.as_retaining_rate(schedule, divides=True) is schedule
+        with pytest.raises(ValueError, match=r"retaining_rate=0\.25 at step \d+"):
+            rates.check_enough_candidates(0.7, schedule)
+        probed.append(inputs)
+        return inputs
+
+    with keras.StatelessScope(), keras.SymbolicScope(), keras.device("cpu"):
+        probe(None)
+    if drawing.BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tf.function(probe)(tf.ones(()))
+        tf.function(probe, jit_compile=True)(tf.ones(()))
+        loop = tf.function(lambda x: tf.while_loop(lambda x: x < 1, lambda x: probe(x) + 1, [x]))
+        loop(tf.zeros(()))
+    elif drawing.BACKEND == "jax":
+        import jax
+
+        jax.jit(probe)(1.0)
+        jax.vmap(jax.grad(probe))(ops.ones(3))
+        jax.eval_shape(probe, 1.0)
+    else:
+        import torch
+
+        with torch.device("meta"), keras.device("meta"), torch.inference_mode():
+            probe(None)
+        torch.func.vmap(torch.func.grad(probe))(torch.ones(3))
+    assert len(probed) >= 3

@@ -224,8 +224,8 @@ def test_a_stateless_call_is_a_step():
     drop = make_drop()
     model, _ = several(siamese, drop)
     samples = np.ones((2, FRAMES, *SHAPE), "float32")
-    trainable, state = ([v.value for v in vs] for vs in (model.weights, drop.variables))
-    assert len(state) == len(model.non_trainable_variables)
+    trainable = [v.value for v in model.trainable_variables]
+    state = [v.value for v in model.non_trainable_variables]
     for rate in RATES[:3]:
         outputs, state = model.stateless_call(trainable, state, samples, training=True)
         np.testing.assert_array_equal(drawing.as_array(outputs), rate)
