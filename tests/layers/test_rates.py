@@ -19,14 +19,8 @@ from keras_selectscale import (
     StandardDropout,
     linear_curriculum,
 )
-<<<<<<< ours
 from keras_selectscale.layers import rates, selectout
-||||||| base
-from keras_selectscale.layers import rates
-=======
-from keras_selectscale.layers import rates
 from tests.layers import drawing
->>>>>>> theirs
 
 DIVIDING = [StandardDropout, SpatialDropout, Selectout]
 SCALING = [SpatialScale, SelectScale]
