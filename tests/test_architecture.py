@@ -84,11 +84,38 @@ def test_imports_run_down(path):
 def test_the_layers_import_keras_alone(path):
     allowed = set(sys.stdlib_module_names) | {"keras", "keras_selectscale", "numpy", "ml_dtypes"}
     others = {name.split(".")[0] for name in imported(path)} - allowed
-    # A backend's own calls stand in a file of its own.
-    own = {"drop_seed_generator.py": "tensorflow", "training_steps.py": "tensorflow"} | {
-        f"{backend}.py": backend for backend in ("tensorflow", "jax", "torch")
-    }
-    assert others <= {own.get(path.name)}
+    # The calls of one backend are in one file.
+    own = {"training_steps": "tensorflow"} | {each: each for each in ("tensorflow", "jax", "torch")}
+    assert others <= ({own.get(path.stem)} if path.parent.name == "backends" else set())
+
+
+def reached(path, found):
+    """Adds the files of the package that a file imports, directly or not, but for backend calls."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not node.module.startswith("keras_selectscale"):
+            continue
+        for alias in node.names:
+            for name in (node.module, f"{node.module}.{alias.name}"):
+                file = PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py")
+                if file.is_file() and "backends" not in file.parts and file not in found:
+                    found.add(file)
+                    reached(file, found)
+    return found
+
+
+def test_select_scale_is_understood_from_a_few_files():
+    files = reached(PACKAGE / "layers" / "select_scale.py", set())
+    lines = {file.relative_to(PACKAGE): len(file.read_text().splitlines()) for file in files}
+    print(f"select_scale.py reaches {len(lines)} files of {sum(lines.values())} lines: {lines}")
+    assert len(lines) <= 7
+    assert sum(lines.values()) <= 800
+
+
+@pytest.mark.parametrize(("room", "most"), [("layers", 20), ("data", 18), ("tuning", 15)])
+def test_a_package_has_few_files(room, most):
+    count = len(list((PACKAGE / room).glob("*.py")))
+    print(f"{room} has {count} files")
+    assert count <= most
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -1,11 +1,12 @@
 import dataclasses
 import errno
 import multiprocessing
+import pathlib
 from typing import Any
 
 import pytest
 
-from keras_selectscale import files
+from keras_selectscale import files, object_checks
 
 
 @dataclasses.dataclass
@@ -85,3 +86,22 @@ def test_a_folder_is_locked_by_one_process_at_a_time(tmp_path):
         process.join(60)
     with files.lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    "value", ["", ".", "..", "a/b", "../x", "/x", "a\\b", "-x", "a\nb", "a\0b", "x" * 256]
+)
+def test_as_file_name_rejects_what_could_lead_elsewhere(value):
+    with pytest.raises(ValueError, match="Argument `run` must be a plain name"):
+        object_checks.as_file_name("run", value)
+
+
+def test_as_path_expands_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert object_checks.as_path("p", "~/x") == pathlib.Path("/somewhere/x")
+    for bad in ("", "a\0b", "~no-such-user-here/x"):
+        with pytest.raises(ValueError, match="Argument `p` must be a path"):
+            object_checks.as_path("p", bad)
+    for bad in (b"x", 5, None):
+        with pytest.raises(TypeError, match="Argument `p` must be a path"):
+            object_checks.as_path("p", bad)

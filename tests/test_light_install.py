@@ -50,6 +50,7 @@ with tempfile.TemporaryDirectory() as folder:
 print("works")
 """
 NEEDS = """
+import contextlib, io
 import keras_selectscale as ks
 
 def message(call):
@@ -58,9 +59,18 @@ def message(call):
     except ModuleNotFoundError as error:
         return str(error)
 
+def command_line():
+    stderr = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(stderr):
+            __import__("keras_selectscale.cli").cli.main()
+    except SystemExit as end:
+        assert end.code == 2
+        raise ModuleNotFoundError(stderr.getvalue().strip()) from None
+
 for call, extra in (
     (lambda: ks.tuning.RateSpace, "tune"),
-    (lambda: __import__("keras_selectscale.cli").cli.main(), "cli"),
+    (command_line, "cli"),
 ):
     said = message(call)
     assert said and "\\n" not in said and f"'keras-selectscale[{extra}]'" in said, (extra, said)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_selectscale.checks import as_boolean, as_integer, as_number
+from keras_selectscale.checks import as_integer, as_number
+from keras_selectscale.object_checks import as_boolean
 
 # Streams of random numbers; each is a function of (seed, epoch), (seed, step) or (seed, position).
 ORDER, ROWS, COLUMNS, FLIPS, WINDOWS, LIGHTS = range(6)

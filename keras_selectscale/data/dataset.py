@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from keras_selectscale.checks import as_boolean, as_choice, as_instance, as_integer
+from keras_selectscale.checks import as_choice, as_integer
 from keras_selectscale.environment import require
+from keras_selectscale.object_checks import as_boolean, as_instance
 
 if TYPE_CHECKING:
     import tensorflow as tf

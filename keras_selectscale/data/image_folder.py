@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_selectscale.checks import as_path
 from keras_selectscale.data.arrays import aligned_empty, fits_in_memory
 from keras_selectscale.data.batches import options
 from keras_selectscale.data.dataset import Request, Source
@@ -19,6 +18,7 @@ from keras_selectscale.data.encoded_images import ImageFiles
 from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.streamed_images import DEFAULT_SIZE, StreamedImages, streamed
 from keras_selectscale.environment import require
+from keras_selectscale.object_checks import as_path
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 TEST_FOLDERS = ("test", "val", "validation")

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_selectscale.checks import ArgumentValueError, as_file_name, shown, type_error
+from keras_selectscale.checks import ArgumentValueError, shown, type_error
 from keras_selectscale.data.arrays import aligned_empty
 from keras_selectscale.data.augmentation import Augmentation
 from keras_selectscale.data.dataset import Dataset, Request, Source
 from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.prepared_folder import data_folder
 from keras_selectscale.files import replacing
+from keras_selectscale.object_checks import as_file_name
 
 # Bytes of the images of a file before they are compressed.
 LARGEST_PART = 55_000_000

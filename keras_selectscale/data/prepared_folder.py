@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from keras_selectscale.checks import as_path
+from keras_selectscale.object_checks import as_path
 
 # Both are written before a folder gets its final name; a folder without them is half a copy.
 METADATA = ("dataset_info.json", "features.json")

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from keras_selectscale.checks import as_instance, as_integer, as_number, value_error
+from keras_selectscale.checks import as_integer, as_number, value_error
 from keras_selectscale.data.dataset import Dataset
+from keras_selectscale.object_checks import as_instance
 
 DATASET = "a dataset as `data.load` returns it"
 
@@ -67,7 +68,8 @@ def validation_split(data: Dataset, *, share: float, seed: int) -> Dataset:
     """
     as_instance("data", data, Dataset, DATASET)
     seed = as_integer("seed", seed, 0)
-    share = as_number("share", share, 0, 1, above=True, below=True)
+    if not 0 < (checked := as_number("share", share)) < 1:
+        raise value_error("share", "in (0, 1)", share)
     labels, count = data.labels("train"), data.train_count
     counts = np.bincount(labels, minlength=data.classes)
     if (counts < 2).any():
@@ -76,7 +78,7 @@ def validation_split(data: Dataset, *, share: float, seed: int) -> Dataset:
             "Argument `data` must have two training images of each class, one to train on and one "
             f"to hold out. Received: {data.name}, with {counts[label]} of class {label}"
         )
-    size = math.floor(share * count + 0.5)
+    size = math.floor(checked * count + 0.5)
     size = min(max(size, data.classes), count - data.classes)
     held = stratified_indices(labels, size, data.classes, seed)
     kept = np.ones(count, bool)

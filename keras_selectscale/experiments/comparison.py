@@ -11,12 +11,13 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import environment
-from keras_selectscale.checks import as_choices, as_instance, as_integer
+from keras_selectscale.checks import as_integer
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
 from keras_selectscale.exporting import ExportError, export
 from keras_selectscale.files import DamagedFileError, convert, read_json, write_json
 from keras_selectscale.layers.methods import METHODS, PAPER_METHODS
+from keras_selectscale.object_checks import as_choices, as_instance
 from keras_selectscale.training import Devices, Recipe, RunFolder
 
 MOST_SEEDS = 1000

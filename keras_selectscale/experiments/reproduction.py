@@ -9,9 +9,10 @@ from typing import Any
 from rich.progress import Progress
 
 from keras_selectscale import environment
-from keras_selectscale.checks import as_instance, as_integer, as_sequence, value_error
+from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
+from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import Devices, Recipe
 

@@ -1,28 +1,31 @@
 """The drop layers.
 
-The import of a layer's file registers it as a drop method.
+The import of a layer's file makes it a drop method of the registry in `methods.py`.
 """
 
 import types as _types
 
 import keras as _keras  # First, because Keras imports this package when it is imported itself.
 
-from keras_selectscale.layers.average_pool_score import AveragePoolScore as AveragePoolScore
-from keras_selectscale.layers.curriculum import exponential_curriculum as exponential_curriculum
-from keras_selectscale.layers.curriculum import linear_curriculum as linear_curriculum
 from keras_selectscale.layers.drop_block import DropBlock as DropBlock
 from keras_selectscale.layers.drop_path import DropPath as DropPath
-from keras_selectscale.layers.exponential_curriculum import (
+from keras_selectscale.layers.feature_drop import FeatureDrop as FeatureDrop
+from keras_selectscale.layers.methods import complete_docstrings as _complete_docstrings
+from keras_selectscale.layers.schedules import (
     ExponentialCurriculum as ExponentialCurriculum,
 )
-from keras_selectscale.layers.feature_drop import FeatureDrop as FeatureDrop
-from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate as ScaledDropRate
+from keras_selectscale.layers.schedules import ScaledDropRate as ScaledDropRate
+from keras_selectscale.layers.schedules import exponential_curriculum as exponential_curriculum
+from keras_selectscale.layers.schedules import linear_curriculum as linear_curriculum
+from keras_selectscale.layers.scores import AveragePoolScore as AveragePoolScore
 from keras_selectscale.layers.select_scale import SelectScale as SelectScale
 from keras_selectscale.layers.selective import Selective as Selective
 from keras_selectscale.layers.selectout import Selectout as Selectout
 from keras_selectscale.layers.spatial_dropout import SpatialDropout as SpatialDropout
 from keras_selectscale.layers.spatial_scale import SpatialScale as SpatialScale
 from keras_selectscale.layers.standard_dropout import StandardDropout as StandardDropout
+
+_complete_docstrings()
 
 __all__ = sorted(
     name

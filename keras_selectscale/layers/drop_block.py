@@ -2,23 +2,19 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
-from keras_selectscale.checks import as_boolean, as_integer
-from keras_selectscale.layers import draws, layout
+from keras_selectscale.checks import as_integer
+from keras_selectscale.layers import factors, feature_maps, rates
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_method
+from keras_selectscale.object_checks import as_boolean
 
 # Larger than any feature map; the size of a pooling window has 32 bits.
 LARGEST_BLOCK = 2**16
 
 
-@drop_method(
-    "drop-block",
-    title="DropBlock",
-    defaults={"retaining_rate": 0.9},
-    space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
-)
+@keras.saving.register_keras_serializable(package="keras_selectscale")
 class DropBlock(FeatureDrop):
     """Drops contiguous blocks of units at random and scales the remaining units up.
 
@@ -56,6 +52,10 @@ class DropBlock(FeatureDrop):
         2018, Section 3 and Algorithm 1.
     """
 
+    method_name = "drop-block"
+    method_title = "DropBlock"
+    method_defaults = {"retaining_rate": 0.9}
+    method_space = {"retaining_rate": rates.DROPOUT_RATES}
     divides_by_retaining_rate = True
 
     def __init__(
@@ -69,11 +69,11 @@ class DropBlock(FeatureDrop):
         """Draws the normalized mask, of the shape of `inputs` or with one channel if shared."""
         rank = len(inputs.shape)
         sizes = ops.shape(inputs)
-        spatial = layout.spatial_axes(self.channel_axis(inputs), rank)
+        spatial = feature_maps.spatial_axes(self.channel_axis(inputs), rank)
         channels = 1 if self.shared else sizes[self.channel_axis(inputs)]
         # Channels last, because TensorFlow pools in no other layout on a CPU.
         shape = (sizes[0], *(sizes[axis] for axis in spatial), channels)
-        corners = draws.uniform(shape, 0.0, 1.0, self.seed_generator) < self._corner_rate(
+        corners = factors.uniform(shape, 0.0, 1.0, self.seed_generator) < self._corner_rate(
             shape[1:-1], retaining_rate
         )
         fits = True

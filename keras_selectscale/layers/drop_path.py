@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from keras_selectscale.layers import factors
+import keras
+
+from keras_selectscale.layers import bernoulli, rates
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_method
 
 
-@drop_method(
-    "drop-path",
-    title="DropPath",
-    defaults={"retaining_rate": 0.9},
-    space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
-)
+@keras.saving.register_keras_serializable(package="keras_selectscale")
 class DropPath(FeatureDrop):
     """Drops whole samples at random and scales the others up.
 
@@ -51,6 +47,10 @@ class DropPath(FeatureDrop):
         is scaled by p at test time; here it is divided by p in training, as in inverted dropout.
     """
 
+    method_name = "drop-path"
+    method_title = "DropPath"
+    method_defaults = {"retaining_rate": 0.9}
+    method_space = {"retaining_rate": rates.DROPOUT_RATES}
     divides_by_retaining_rate = True
 
     def check_shape(self, shape: tuple[int | None, ...]) -> None:
@@ -64,6 +64,6 @@ class DropPath(FeatureDrop):
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r / p of shape (batch, 1, ..., 1)."""
         shape = (self.map_shape(inputs)[0], *[1] * (len(inputs.shape) - 1))
-        return factors.inverted_bernoulli(
+        return bernoulli.inverted_bernoulli(
             shape, retaining_rate, self.dtype_of(inputs), self.seed_generator
         )

@@ -1,7 +1,7 @@
-"""Pure functions that draw factors and apply them.
+"""The random state of a layer, and factors that are drawn from it.
 
-Every draw is made in float32 and rounded once: half a precision's own uniforms have too few values
-for a probability of 0.9, and steps over the ends of a range.
+Every draw is made in float32 and rounded once: the uniform numbers of a half precision have too few
+values for a probability of 0.9, and can lie beyond the ends of a range.
 """
 
 import math
@@ -11,36 +11,63 @@ import keras
 import ml_dtypes
 from keras import ops
 
-from keras_selectscale.layers import draws
+from keras_selectscale.checks import as_integer
 from keras_selectscale.layers.backends import fast_call
 
+STATE_KEY = "seed_state"
+# The state of every backend holds it: int64 on TensorFlow, uint32 on JAX, int32 on PyTorch.
+MAX_SEED = 2**31 - 1
 FLOAT32_SPACING = 2.0**-23
 
 
-def inverted_bernoulli(
-    shape: tuple, retaining_rate: Any, dtype: str, seed: keras.random.SeedGenerator
-) -> Any:
-    """Draws r / p, r ~ Bernoulli(p), each entry by itself.
+class DropSeedGenerator(keras.random.SeedGenerator):
+    """A `keras.random.SeedGenerator` that differs between replicas and can be saved.
 
-    Args:
-        shape: Shape of the result.
-        retaining_rate: p in (0, 1], a float or a scalar float32 tensor.
-        dtype: Floating-point dtype of the result.
-        seed: Random state, advanced by one.
-
-    Returns:
-        A tensor of 0 and 1 / p.
+    Keras keeps the state of its seed generators out of every file, and all replicas of a
+    `tf.distribute` strategy draw the same. Here each replica folds its number into the seed.
     """
-    kept = draws.uniform(shape, 0.0, 1.0, seed) < retaining_rate
-    scale = inverse(retaining_rate, dtype)
-    return ops.where(kept, scale, ops.zeros_like(scale))
+
+    def next(self, ordered: bool = True) -> Any:
+        """Returns the seed of the next draw, a tensor of shape (2,), and advances the state."""
+        fast = fast_call("next_seed") if ordered else None
+        seed = super().next(ordered=ordered) if fast is None else fast(self.state)
+        fold_in_replica = fast_call("fold_in_replica")
+        return seed if fold_in_replica is None else fold_in_replica(seed)
 
 
-def inverse(retaining_rate: Any, dtype: str) -> Any:
-    """Returns 1 / p as a scalar tensor of `dtype`, rounded once."""
-    if isinstance(retaining_rate, float):  # `ops.cast` would round it to float32 before float64.
-        return ops.convert_to_tensor(1.0 / retaining_rate, dtype)
-    return ops.cast(1.0 / retaining_rate, dtype)
+def as_seed(value: Any) -> int | None:
+    """Returns a valid `seed`: an integer in [0, 2**31), or `None`."""
+    return None if value is None else as_integer("seed", value, 0, MAX_SEED)
+
+
+def save_seed_state(generator: keras.random.SeedGenerator, store: dict) -> None:
+    """Adds the state to the `store` of a layer's `save_own_variables`."""
+    state = keras.ops.convert_to_numpy(generator.state)
+    # In one dtype for all backends, so that a file that one has written loads on another.
+    store[STATE_KEY] = state.astype("int64")
+
+
+def load_seed_state(generator: keras.random.SeedGenerator | None, store: dict) -> dict:
+    """Restores the state from the `store` of `load_own_variables`; returns the store without it.
+
+    The generator keeps its state if the store has none, and `None` ignores the state.
+    """
+    if STATE_KEY not in store.keys():
+        return store
+    if generator is not None:
+        state = keras.ops.convert_to_numpy(store[STATE_KEY]).astype("int64")
+        # The seeds are 32 bits wide: a signed dtype holds the same bits as a negative number.
+        dtype = keras.backend.standardize_dtype(generator.state.dtype)
+        generator.state.assign(state.astype("uint32").astype(dtype) if dtype != "int64" else state)
+    return {key: store[key] for key in store.keys() if key != STATE_KEY}
+
+
+def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGenerator) -> Any:
+    """Draws float32 numbers from [minval, maxval), as `keras.random.uniform` does."""
+    fast = fast_call("uniform")
+    if fast is not None:
+        return fast(shape, minval, maxval, seed)
+    return keras.random.uniform(shape, minval, maxval, dtype="float32", seed=seed)
 
 
 def uniform_around_one(
@@ -50,24 +77,17 @@ def uniform_around_one(
     seed: keras.random.SeedGenerator,
     mask: Any = None,
 ) -> Any:
-    """Draws r ~ Uniform(1 - h, 1 + h), each entry by itself, or only where a mask says so.
+    """Draws r ~ Uniform(1 - h, 1 + h), each entry independently and all in the closed range.
 
-    Args:
-        shape: Shape of the result.
-        half_width: h in [0, 1], a float or a scalar float32 tensor.
-        dtype: Floating-point dtype of the result.
-        seed: Random state, advanced by one.
-        mask: Boolean tensor of `shape`; where it is false r is 1. `None` is true everywhere.
-
-    Returns:
-        A tensor of `dtype` whose mean is 1 and whose every value is in the closed range.
+    The half-width h in [0, 1] is a float or a scalar float32 tensor. If a boolean mask of the shape
+    of the result is given, r is 1 where it is false.
     """
-    # On a grid about 1 that is exact in `dtype`: rounded to the nearest number, a draw may lie
-    # beyond an end of the range, and the sides of 1 differ, since numbers are closer below 1.
+    # On a grid around 1 that is exact in `dtype`: rounded to the nearest number, a draw could lie
+    # beyond an end of the range, and numbers are denser below 1 than above.
     spacing = max(float(ml_dtypes.finfo(dtype).eps), FLOAT32_SPACING)
     width = half_width / spacing
     furthest = float(math.floor(width)) if isinstance(width, float) else ops.floor(width)
-    noise = draws.uniform(shape, -1.0, 1.0, seed)
+    noise = uniform(shape, -1.0, 1.0, seed)
     if mask is not None:  # Several times as fast as a choice on PyTorch.
         noise = noise * ops.cast(mask, "float32")
     compute = fast_call("around_one") or around_one
@@ -75,36 +95,20 @@ def uniform_around_one(
 
 
 def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
-    """Returns 1 plus `spacing` times the nearest integer to `noise * width`, held to a range.
-
-    Args:
-        noise: float32 tensor; it may be written over.
-        width: Number, or scalar float32 tensor.
-        furthest: The highest magnitude of the integer, likewise.
-        spacing: Of the grid.
-    """
-    steps = ops.clip(ops.round(noise * width), -furthest, furthest)
-    return 1.0 + spacing * steps
+    """Returns 1 + `spacing` * n; n is the integer nearest to `noise * width`, up to `furthest`."""
+    return 1.0 + spacing * ops.clip(ops.round(noise * width), -furthest, furthest)
 
 
 def computed_once(factor: Any) -> Any:
-    """Returns the factor itself, where a compiler needs it in a form that is computed only once.
-
-    Args:
-        factor: Tensor of one number a feature map, without NaN.
-    """
+    """Returns a factor of one number per feature map, in a form that a compiler computes once."""
     fast = fast_call("computed_once")
     return factor if fast is None else fast(factor)
 
 
 def apply(factor: Any, inputs: Any) -> Any:
-    """Returns `factor * inputs`, and 0 where the factor is 0, whatever the input is there.
+    """Returns `factor * inputs`, and 0 where the factor is 0, for infinity and NaN too.
 
-    The gradient is treated alike. A plain product of 0 and infinity or NaN is NaN.
-
-    Args:
-        factor: Tensor in the dtype of `inputs` that broadcasts to it, a constant for the gradient.
-        inputs: The layer's input.
+    The same holds for the gradient. `factor` broadcasts to `inputs`, and is a constant for it.
     """
     fast = fast_call("apply_factor")
     if fast is not None:

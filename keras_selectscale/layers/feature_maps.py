@@ -1,23 +1,59 @@
-"""What every layer of this package knows of its input: a batch of feature maps."""
+"""Feature maps: where their channels are, and the layer that checks its input to be some."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_selectscale.layers import layout
+from keras_selectscale.checks import as_choice, value_error
+
+MIN_RANK, MAX_RANK = 3, 5
+
+
+def channel_axis(data_format: str, rank: int) -> int:
+    """Returns the non-negative axis of the channels in an input of `rank` axes."""
+    return rank - 1 if data_format == "channels_last" else 1
+
+
+def spatial_axes(axis: int, rank: int) -> tuple[int, ...]:
+    """Returns the axes of a feature map: all but the batch and the channel axis."""
+    return tuple(i for i in range(1, rank) if i != axis)
+
+
+def may_be_equal(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
+    """Returns whether two shapes agree in their rank and in all sizes that are known."""
+    return len(shape) == len(other) and all(
+        a == b or a is None or b is None for a, b in zip(shape, other, strict=True)
+    )
+
+
+def check_feature_maps(shape: Sequence[int | None], data_format: str, owner: str) -> None:
+    """Raises a `ValueError` that names the layer `owner` if `shape` does not fit."""
+    shape, rank = tuple(shape), len(shape)
+    expected = ""
+    if not MIN_RANK <= rank <= MAX_RANK:
+        expected = (
+            f"of rank {MIN_RANK} to {MAX_RANK}: the batch axis, one to three spatial axes and the "
+            f"channel axis. Received: inputs.shape={shape} (rank {rank})"
+        )
+    elif shape[axis := channel_axis(data_format, rank)] is None:
+        expected = (
+            f"whose channel axis ({axis} for data_format={data_format!r}) has a known size. "
+            f"Received: inputs.shape={shape}"
+        )
+    elif shape[axis] < 1:  # type: ignore[operator]
+        expected = f"of at least one channel on axis {axis}. Received: inputs.shape={shape}"
+    elif 0 in shape[1:]:
+        expected = f"with no axis of size 0 but the batch. Received: inputs.shape={shape}"
+    if expected:
+        raise ValueError(f"{owner} expects `inputs` {expected}")
 
 
 class FeatureMaps(keras.layers.Layer):
-    """A layer over a batch of feature maps, which gives out what has the shape of its input.
+    """A layer over feature maps that checks its input and returns a tensor of the same shape.
 
-    It holds the data format and the checks of the input; it draws nothing.
-
-    Args:
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes
-            `keras.config.image_data_format()`.
-        dtype: Dtype or dtype policy of the layer, which must compute in floating point.
-        **kwargs: `name` and `trainable` as in `keras.layers.Layer`.
+    The arguments are those of every layer of this package; see `FeatureDrop`.
     """
 
     def __init__(self, *, data_format: str | None = None, dtype: Any = None, **kwargs: Any):
@@ -25,21 +61,15 @@ class FeatureMaps(keras.layers.Layer):
         self.supports_masking = True
         if data_format is None:
             data_format = keras.config.image_data_format()
-        if data_format not in ("channels_last", "channels_first"):
-            raise ValueError(
-                'Argument `data_format` must be "channels_last", "channels_first" or None. '
-                f"Received: data_format={data_format!r}"
-            )
-        self.data_format = data_format
+        formats = ("channels_last", "channels_first")
+        self.data_format = as_choice("data_format", data_format, formats)
         if not keras.backend.is_float_dtype(self.compute_dtype):
-            raise ValueError(
-                "Argument `dtype` must be a floating-point dtype or a policy that computes in one. "
-                f"Received: dtype={dtype!r}"
-            )
+            expected = "a floating-point dtype or a policy that computes in one"
+            raise value_error("dtype", expected, dtype)
 
     def channel_axis(self, inputs: Any) -> int:
         """Returns the axis of the channels, counted from the front."""
-        return layout.channel_axis(self.data_format, len(inputs.shape))
+        return channel_axis(self.data_format, len(inputs.shape))
 
     def dtype_of(self, inputs: Any) -> str:
         """Returns the dtype of `inputs` by its Keras name."""
@@ -48,32 +78,27 @@ class FeatureMaps(keras.layers.Layer):
     def per_map(self, inputs: Any, values: Any) -> Any:
         """Returns `values` of shape (batch, channels) so that they broadcast to `inputs`."""
         axis = self.channel_axis(inputs)
-        return ops.expand_dims(values, layout.spatial_axes(axis, len(inputs.shape)))
+        return ops.expand_dims(values, spatial_axes(axis, len(inputs.shape)))
+
+    def check_shape(self, shape: tuple[int | None, ...]) -> None:
+        """Raises a `ValueError` if `shape` is not that of a batch of feature maps."""
+        check_feature_maps(shape, self.data_format, type(self).__name__)
 
     def check_inputs(self, inputs: Any) -> None:
-        """Raises where `inputs`, a tensor or its spec, is no batch of feature maps."""
+        """Raises a `ValueError` if a tensor, or its spec, is not a batch of feature maps."""
         self.check_shape(inputs.shape)
-        dtype = self.dtype_of(inputs)
-        if not keras.backend.is_float_dtype(dtype):
+        if not keras.backend.is_float_dtype(dtype := self.dtype_of(inputs)):
             raise ValueError(
                 f"{type(self).__name__} expects `inputs` of a floating-point dtype. "
                 f"Received: inputs.dtype={dtype}"
             )
 
-    def check_shape(self, shape: tuple[int | None, ...]) -> None:
-        """Raises a `ValueError` if `shape` is not that of a batch of feature maps."""
-        layout.check_feature_maps(shape, self.data_format, type(self).__name__)
-
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Checks the shape; a layer with state makes it here."""
+        """Checks the shape; a layer with state creates it here."""
         self.check_shape(input_shape)
 
     def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
-        """Returns `layer_call` itself, in a `keras.RematScope` too.
-
-        Computed again for the gradient, a drop would draw another factor. It keeps no activation
-        that recomputation could save.
-        """
+        """Returns `layer_call`: recomputed for the gradient, a drop would draw other factors."""
         return layer_call
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -87,5 +112,5 @@ class FeatureMaps(keras.layers.Layer):
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns every argument of the layer."""
+        """Returns all arguments of the layer."""
         return {**super().get_config(), "data_format": self.data_format}

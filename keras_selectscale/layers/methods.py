@@ -1,19 +1,17 @@
 """The registry of drop methods.
 
-A method registers itself where its layer is defined, with everything that the command line, the
-recipes, the search, the comparison and the benchmark need to know about it.
+A layer class registers itself as a method by its attributes, which hold everything that the command
+line, the recipes, the search, the comparison and the benchmark need to know: `method_name`,
+`method_title`, `method_defaults` and `method_space` (see `Method`).
 """
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
-
-import keras
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from keras_selectscale.checks import ArgumentValueError, as_choice, shown
-
-T = TypeVar("T", bound=type)
+from keras_selectscale.layers.feature_drop import FeatureDrop
 
 # Stands for `SHARED` in the docstring of a layer.
 MARK = "{shared}"
@@ -40,7 +38,6 @@ SHARED = """\
         TypeError: If an argument has the wrong type.
         ValueError: If an argument is out of range, or the input is not a batch of feature maps."""
 
-PACKAGE = "keras_selectscale"
 # The paper's tables, in their order. Other methods follow in the order of their names.
 PAPER_METHODS = (
     "none",
@@ -50,11 +47,6 @@ PAPER_METHODS = (
     "selectout",
     "selectscale",
 )
-# Values that a search draws from by default. The paper's rates are tenths (Tables 1 and 2, Figure
-# 4). A retaining rate of 1 means no drop; search "none" for that.
-TOP_RATES = tuple(tenth / 10 for tenth in range(1, 11))
-SCALE_RATES = tuple(tenth / 10 for tenth in range(10))
-DROPOUT_RATES = tuple(tenth / 10 for tenth in range(5, 10))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,63 +151,47 @@ class Method:
 
 
 class _Registry(Mapping[str, Method]):
-    """The registered methods by name: the paper's in its order, then the others."""
+    """The methods by name: the paper's in its order, then the others by name.
 
-    def __init__(self) -> None:
-        self._methods = {"none": Method("none", "without data drop")}
+    They are the subclasses of `FeatureDrop` that have been imported and define a `method_name`.
+    """
 
-    def add(self, method: Method) -> None:
-        self._methods[method.name] = method
+    def _found(self) -> dict[str, Method]:
+        found = {"none": Method("none", "without data drop")}
+        waiting: list[Any] = [FeatureDrop]
+        while waiting:
+            layer = waiting.pop()
+            waiting += layer.__subclasses__()
+            if "method_name" in vars(layer):
+                space = layer.method_space
+                found[layer.method_name] = Method(
+                    layer.method_name,
+                    layer.method_title,
+                    layer,
+                    layer.method_defaults,
+                    space if isinstance(space, SearchSpace) else SearchSpace(space),
+                )
+        return found
 
     def __getitem__(self, name: str) -> Method:
-        return self._methods[name]
+        return self._found()[name]
 
     def __iter__(self) -> Iterator[str]:
-        paper = [name for name in PAPER_METHODS if name in self._methods]
-        return iter([*paper, *sorted(set(self._methods) - set(paper))])
+        found = self._found()
+        paper = [name for name in PAPER_METHODS if name in found]
+        return iter([*paper, *sorted(set(found) - set(paper))])
 
     def __len__(self) -> int:
-        return len(self._methods)
+        return len(self._found())
 
 
 METHODS = _Registry()
 
 
-def drop_method(
-    name: str, *, title: str, defaults: Mapping[str, Any], space: SearchSpace
-) -> Callable[[T], T]:
-    """Registers a layer class as a drop method, and with Keras under this package's name.
-
-    Args:
-        name: Name on the command line and in recipes.
-        title: Name in tables.
-        defaults: Arguments of the layer if the user gives none, in the order of the tables.
-        space: What a search draws.
-
-    Example:
-
-    ```python
-    @drop_method(
-        "spatial-scale",
-        title="SpatialScale",
-        defaults={"retaining_rate": 0.4},
-        space=SearchSpace({"retaining_rate": SCALE_RATES}),
-    )
-    class SpatialScale(FeatureDrop): ...
-    ```
-    """
-
-    def register(layer: T) -> T:
-        layer.__doc__ = with_shared_text(layer.__doc__)
-        METHODS.add(Method(name, title, layer, defaults, space))
-        return keras.saving.register_keras_serializable(package=PACKAGE)(layer)
-
-    return register
-
-
-def with_shared_text(docstring: str | None) -> str | None:
-    """Returns a docstring in which `SHARED` replaces the line `{shared}`."""
-    return docstring and docstring.replace(f"        {MARK}", SHARED)
+def complete_docstrings() -> None:
+    """Replaces the line `{shared}` in the docstrings of all layers by `SHARED`."""
+    for layer in (FeatureDrop, *(method.layer for method in METHODS.values() if method.layer)):
+        layer.__doc__ = (layer.__doc__ or "").replace(f"        {MARK}", SHARED)
 
 
 def get_method(name: str) -> Method:

@@ -1,6 +1,5 @@
-"""Validation of the rates, of single numbers and of whole schedules."""
+"""Checks of rates, as single numbers and as schedules."""
 
-import math
 import numbers
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,65 +8,27 @@ import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
+from keras_selectscale.checks import ArgumentValueError, as_number, shown, type_error
+
 # 1 - 0.9 is not 0.1 in floating point, and a schedule computes in float32.
 TOLERANCE = 1e-6
-# Where a schedule is looked at when a layer is made: each of the first 4,096 steps, then 64 steps
-# to a doubling, up to 2**24 (300 epochs of ImageNet at batch 256 are 1.5 million).
+# The values that a search draws by default: tenths, as in the paper (Tables 1 and 2, Figure 4).
+TOP_RATES = tuple(tenth / 10 for tenth in range(1, 11))
+SCALE_RATES = tuple(tenth / 10 for tenth in range(10))
+DROPOUT_RATES = tuple(tenth / 10 for tenth in range(5, 10))
+# The steps at which a schedule is probed when a layer is created: the first 4,096, then 64 per
+# doubling up to 2**24 (300 epochs of ImageNet at batch 256 are 1.5 million).
 PROBED_STEPS = np.unique(
     np.concatenate([np.arange(4096), np.exp2(np.linspace(12, 24, 12 * 64 + 1))]).astype("int32")
 )
-# The same for a schedule that takes one step at a time.
+# The same for a schedule that accepts one step at a time.
 FEW_PROBED_STEPS = np.unique(np.concatenate([np.arange(33), 2 ** np.arange(25)]).astype("int32"))
-
-
-def as_rate(name: str, value: object) -> float:
-    """Returns `value` as a finite Python float, or raises naming the argument."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(
-            f"Argument `{name}` must be a number. "
-            f"Received: {name}={value!r} (of type {type(value).__name__})"
-        )
-    try:
-        rate = float(value)
-    except OverflowError:  # An integer or a fraction beyond every float.
-        rate = math.inf
-    if not math.isfinite(rate):
-        raise ValueError(f"Argument `{name}` must be finite. Received: {name}={value!r}")
-    return rate
-
-
-def as_top_rate(value: object) -> float:
-    """Returns a valid `top_rate`: a float in (0, 1]."""
-    rate = as_rate("top_rate", value)
-    if not 0.0 < rate <= 1.0:
-        raise ValueError(
-            "Argument `top_rate` must be in (0, 1], the share of the feature maps that are "
-            f"candidates. Received: top_rate={value!r}"
-        )
-    return rate
-
-
-def as_final_rate(value: object) -> float:
-    """Returns a valid `final_rate` of a curriculum: a float in [0, 1]."""
-    rate = as_rate("final_rate", value)
-    if not 0.0 <= rate <= 1.0:
-        raise ValueError(f"Argument `final_rate` must be in [0, 1]. Received: final_rate={value!r}")
-    return rate
-
-
-def as_steps(value: object) -> int:
-    """Returns a valid `steps` of a curriculum: a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"Argument `steps` must be a positive integer. Received: steps={value!r}")
-    return int(value)
 
 
 def as_retaining_rate(value: object, *, divides: bool) -> float | LearningRateSchedule:
     """Returns a valid `retaining_rate`: a float, or a schedule that stays in its range.
 
-    Args:
-        value: What the user gave.
-        divides: Whether the method divides by the rate, so that 0 is out of its range.
+    0 is not allowed if the method divides by the rate.
     """
     interval = "(0, 1]" if divides else "[0, 1]"
     if isinstance(value, LearningRateSchedule):
@@ -75,25 +36,18 @@ def as_retaining_rate(value: object, *, divides: bool) -> float | LearningRateSc
         inside = (rates > 0 if divides else rates >= -TOLERANCE) & (rates <= 1 + TOLERANCE)
         if not inside.all():
             first = np.argmin(inside)
-            raise ValueError(
-                f"Argument `retaining_rate` must stay in {interval} at every step of its "
-                f"schedule. Received: retaining_rate={type(value).__name__}, which gives "
-                f"{rates[first]:g} at step {steps[first]}"
+            raise _error(
+                f"stay in {interval} at every step of its schedule",
+                f"{type(value).__name__}, which returns {rates[first]:g} at step {steps[first]}",
             )
         return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(
-            "Argument `retaining_rate` must be a number or a "
-            "`keras.optimizers.schedules.LearningRateSchedule`. "
-            f"Received: retaining_rate={value!r} (of type {type(value).__name__})"
-        )
-    rate = as_rate("retaining_rate", value)
+        expected = "a number or a `keras.optimizers.schedules.LearningRateSchedule`"
+        raise type_error("retaining_rate", expected, value)
+    rate = as_number("retaining_rate", value)
     if rate < 0 or rate > 1 or (divides and rate == 0):
-        raise ValueError(
-            f"Argument `retaining_rate` must be in {interval}"
-            f"{', because the method divides by it' if divides else ''}. "
-            f"Received: retaining_rate={value!r}"
-        )
+        why = ", because the method divides by it" if divides else ""
+        raise _error(f"be in {interval}{why}", shown(value))
     return rate
 
 
@@ -103,34 +57,25 @@ def smallest_divisor(dtype: str) -> float:
 
 
 def check_inverse_fits(retaining_rate: float | LearningRateSchedule, dtype: str) -> None:
-    """Raises where 1 / retaining_rate is beyond the largest number of `dtype`."""
-    rate, where = _lowest(retaining_rate)
-    smallest = smallest_divisor(dtype)
-    if rate < smallest:
-        raise ValueError(
-            f"Argument `retaining_rate` must be at least {smallest:.3g} in {dtype}, because "
-            f"the method divides by it. Received: retaining_rate={rate!r}{where}"
-        )
+    """Raises a `ValueError` if 1 / retaining_rate exceeds the largest number of `dtype`."""
+    rate, where = lowest(retaining_rate)
+    if rate < (smallest := smallest_divisor(dtype)):
+        expected = f"be at least {smallest:.3g} in {dtype}, because the method divides by it"
+        raise _error(expected, f"{rate!r}{where}")
 
 
-def check_enough_candidates(top_rate: float, retaining_rate: float | LearningRateSchedule) -> None:
-    """Raises where more feature maps are to be dropped than there are candidates."""
-    rate, where = _lowest(retaining_rate)
-    if 1 - rate > top_rate + TOLERANCE:
-        raise ValueError(
-            "Arguments `top_rate` and `retaining_rate` must satisfy "
-            "1 - retaining_rate <= top_rate: what is dropped is picked from the top maps. "
-            f"Received: top_rate={top_rate!r}, retaining_rate={rate:.6g}{where}"
-        )
-
-
-def _lowest(retaining_rate: float | LearningRateSchedule) -> tuple[float, str]:
+def lowest(retaining_rate: float | LearningRateSchedule) -> tuple[float, str]:
     """Returns the lowest rate, and where it was found as words for a message."""
     if not isinstance(retaining_rate, LearningRateSchedule):
         return retaining_rate, ""
     steps, rates = _probe(retaining_rate)
-    lowest = np.argmin(rates)
-    return float(rates[lowest]), f" at step {steps[lowest]} of its schedule"
+    least = np.argmin(rates)
+    return float(rates[least]), f" at step {steps[least]} of its schedule"
+
+
+def _error(expected: str, received: str) -> ArgumentValueError:
+    message = f"Argument `retaining_rate` must {expected}. Received: retaining_rate={received}"
+    return ArgumentValueError.about("retaining_rate", message)
 
 
 def _probe(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:

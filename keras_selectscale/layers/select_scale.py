@@ -2,18 +2,14 @@
 
 from typing import Any
 
-from keras_selectscale.layers import factors
-from keras_selectscale.layers.methods import SCALE_RATES, TOP_RATES, SearchSpace, drop_method
+import keras
+
+from keras_selectscale.layers import factors, rates
+from keras_selectscale.layers.selection import TopRanked
 from keras_selectscale.layers.spatial_scale import SpatialScale
-from keras_selectscale.layers.top_ranked import TopRanked
 
 
-@drop_method(
-    "selectscale",
-    title="SelectScale",
-    defaults={"top_rate": 0.2, "retaining_rate": 0.4},
-    space=SearchSpace({"top_rate": TOP_RATES, "retaining_rate": SCALE_RATES}),
-)
+@keras.saving.register_keras_serializable(package="keras_selectscale")
 class SelectScale(TopRanked, SpatialScale):
     """Scales the most important feature maps by random weights and leaves the others alone.
 
@@ -46,10 +42,15 @@ class SelectScale(TopRanked, SpatialScale):
         Eq. (6) and Section 2.3 of Chen et al., IJCAI 2020.
     """
 
+    method_name = "selectscale"
+    method_title = "SelectScale"
+    method_defaults = {"top_rate": 0.2, "retaining_rate": 0.4}
+    method_space = {"top_rate": rates.TOP_RATES, "retaining_rate": rates.SCALE_RATES}
+
     def __init__(self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any):
         super().__init__(top_rate=top_rate, retaining_rate=retaining_rate, score=score, **kwargs)
 
-    def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
-        """Draws r of shape (batch, 1, …, channels)."""
+    def draw_factor(self, inputs: Any, retaining_rate: Any, mask: Any = None) -> Any:
+        """Draws r of shape (batch, 1, ..., channels)."""
         mask = self.per_map(inputs, self.candidates(inputs))
-        return factors.computed_once(self.draw_scale(inputs, retaining_rate, mask))
+        return factors.computed_once(super().draw_factor(inputs, retaining_rate, mask))

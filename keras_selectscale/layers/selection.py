@@ -1,8 +1,8 @@
-"""The selecting function S of Section 2.3, as pure functions.
+"""The selecting function S of Section 2.3, and the mixin of the layers that select.
 
-S ranks the feature maps of each sample by a score, takes the top t of them as candidates, and, for
-Selectout, picks some of those at random. Nothing here has a shape that depends on data: a selection
-is a boolean mask over (batch, channels), and a count may be a tensor.
+S ranks the feature maps of each sample by a score and takes the top t of them as candidates. A
+selection is a boolean mask over (batch, channels), so that no shape depends on data; a count may be
+a tensor.
 """
 
 import inspect
@@ -13,125 +13,105 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import draws, layout, ranking, scores
-from keras_selectscale.layers.average_pool_score import AveragePoolScore
-from keras_selectscale.layers.backends import fast_call
+from keras_selectscale.checks import as_number, value_error
+from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers.backends import fast_call, ranking
+from keras_selectscale.layers.feature_maps import FeatureMaps
 
 Score = Callable[[Any, int], Any]
+SLACK = 1e-6  # Per channel, before rounding: 0.29 * 50 is 14.499999999999998.
 
-SCORES: dict[str, Score] = {
-    "max": scores.max_score,
-    "average_pool": AveragePoolScore(),
-    "global_average": scores.global_average_score,
-}
+
+def max_score(inputs: Any, channel_axis: int) -> Any:
+    """Returns max |y| over the spatial positions, the paper's score, in the dtype of `inputs`."""
+    axes = feature_maps.spatial_axes(channel_axis, len(inputs.shape))
+    # Without `initial`, an empty batch has no maximum.
+    return ops.max(ops.abs(inputs), axis=axes, initial=0)
+
+
+# The scores by name; `scores.py` adds its own.
+SCORES: dict[str, Score] = {"max": max_score}
 
 
 def get_score(score: str | Score) -> Score:
-    """Returns the score function that `score` names or is, or raises naming the argument."""
+    """Returns the score function that `score` names or is, or raises a `ValueError`."""
     if isinstance(score, str) and score in SCORES:
         return SCORES[score]
     if callable(score) and not inspect.isclass(score):
         return score
-    raise ValueError(
-        f"Argument `score` must be one of {sorted(SCORES)} or a callable "
-        "`(inputs, channel_axis) -> (batch, channels)`. "
-        f"Received: score={score!r}"
-    )
+    expected = f"one of {sorted(SCORES)} or a callable `(inputs, channel_axis)` that returns"
+    raise value_error("score", f"{expected} (batch, channels)", score)
 
 
 def candidate_count(top_rate: float, channels: int) -> int:
     """Returns k = max(1, round half up of t * c), the number of candidates."""
-    return max(1, math.floor(top_rate * channels + 0.5 + _slack(channels)))
-
-
-def dropped_count(retaining_rate: Any, channels: int) -> Any:
-    """Returns d = round half up of (1 - p) * c, the number of maps that Selectout drops.
-
-    Args:
-        retaining_rate: p, a float or a scalar float32 tensor.
-        channels: c.
-
-    Returns:
-        An int for a float, a scalar int32 tensor for a tensor.
-    """
-    count = (1.0 - retaining_rate) * channels + 0.5 + _slack(channels)
-    if isinstance(retaining_rate, float):
-        return math.floor(count)
-    return ops.cast(ops.floor(count), "int32")
-
-
-def _slack(channels: int) -> float:
-    # 0.29 * 50 is 14.499999999999998, and (1 - 0.9) * 5 is 0.4999999999999998: both are meant to
-    # be halves. In float32, in which a schedule computes, 1 - p is off by up to 6e-8.
-    return channels * 1e-6
+    return max(1, math.floor(top_rate * channels + 0.5 + SLACK * channels))
 
 
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns a boolean mask of exactly the `count` highest values of each row.
+    """Returns a boolean mask of exactly the `count` highest float32 or float64 values of each row.
 
-    Args:
-        values: float32 or float64 tensor of shape (batch, channels). Among equals the lower index
-            wins; NaN counts as infinity, and -0 and denormals as 0.
-        count: How many, an int or a scalar int tensor.
-
-    Returns:
-        A boolean tensor of the same shape.
+    Among equal values the lower index wins; NaN counts as infinity, -0 and denormals as 0.
     """
-    fast = fast_call("top_k_mask")
-    if fast is None or not _has_fast_keys(values):
-        return ranking.top_k_mask(values, count)
-    return fast(values, count)
+    fast = fast_call("top_k_mask") if _has_fast_keys(values) else None
+    return (fast or ranking.top_k_mask_by_rank)(values, count)
 
 
 def _has_fast_keys(values: Any) -> bool:
-    # The backends' own ways compare the 32 bits of a number.
+    # The backends' faster calls compare the 32 bits of a number.
     return keras.backend.standardize_dtype(values.dtype) != "float64"
 
 
 def candidate_mask(inputs: Any, channel_axis: int, top_rate: float, score: Score) -> Any:
-    """Returns the boolean mask (batch, channels) of the feature maps with the top t scores.
-
-    Args:
-        inputs: Feature maps of rank 3 to 5. No gradient flows back through the mask.
-        channel_axis: Axis of the channels, counted from the front.
-        top_rate: t in (0, 1].
-        score: Function of the inputs and the channel axis that gives (batch, channels).
-
-    Raises:
-        ValueError: Where the score gives another shape.
-    """
+    """Returns the boolean mask (batch, channels) of the feature maps with the top t scores."""
     inputs = ops.stop_gradient(inputs)
     count = candidate_count(top_rate, inputs.shape[channel_axis])
-    if score is scores.max_score and _has_fast_keys(inputs):
-        fast = fast_call("max_score_mask")
-        if fast is not None:
-            return fast(inputs, channel_axis, count)
-    return top_k_mask(_checked_score(inputs, channel_axis, score), count)
-
-
-def _checked_score(inputs: Any, channel_axis: int, score: Score) -> Any:
+    fast = fast_call("max_score_mask") if score is max_score and _has_fast_keys(inputs) else None
+    if fast is not None:
+        return fast(inputs, channel_axis, count)
     batch, channels = inputs.shape[0], inputs.shape[channel_axis]
     values = score(inputs, channel_axis)
     shape = tuple(getattr(values, "shape", ()))
-    if not layout.may_be_equal(shape, (batch, channels)):
+    if not feature_maps.may_be_equal(shape, (batch, channels)):
         raise ValueError(
-            "Argument `score` must be a function that gives a tensor of shape (batch, channels), "
-            f"here ({batch}, {channels}). Received: score={score!r}, which gives the shape {shape}"
+            "Argument `score` must return a tensor of shape (batch, channels), here "
+            f"({batch}, {channels}). Received: score={score!r}, which returns the shape {shape}"
         )
-    return scores.at_least_float32(values)
+    return top_k_mask(at_least_float32(values), count)
 
 
-def random_pick(mask: Any, count: Any, seed: keras.random.SeedGenerator) -> Any:
-    """Picks exactly `count` of the marked entries of each row at random, without replacement.
+def at_least_float32(values: Any) -> Any:
+    """Returns `values` in float32 if they are narrower, which keeps their order."""
+    if keras.backend.standardize_dtype(values.dtype) in ("float32", "float64"):
+        return values
+    return ops.cast(values, "float32")
 
-    Args:
-        mask: Boolean tensor of shape (batch, channels).
-        count: How many, an int or a scalar int tensor; where a row has fewer, all of them.
-        seed: Random state, advanced by one.
 
-    Returns:
-        A boolean tensor of the same shape.
-    """
-    keys = draws.uniform(ops.shape(mask), 0.0, 1.0, seed)
-    keys = keys - ops.cast(ops.logical_not(mask), "float32")  # Below 0 where nothing is marked.
-    return ops.logical_and(mask, top_k_mask(keys, count))
+class TopRanked(FeatureMaps):
+    """A mixin of layers that act only on the feature maps with the top t scores."""
+
+    def __init__(self, *, top_rate: float, score: str | Score = "max", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.top_rate = as_number("top_rate", top_rate, 0, 1, above=True)
+        self.score = score
+        self._score_function = get_score(score)
+
+    def candidates(self, inputs: Any) -> Any:
+        """Returns the boolean mask (batch, channels) of the feature maps with the top t scores."""
+        axis = self.channel_axis(inputs)
+        return candidate_mask(inputs, axis, self.top_rate, self._score_function)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns all arguments of the layer, a callable score in Keras' serialized form."""
+        score = self.score
+        if not isinstance(score, str):
+            score = keras.saving.serialize_keras_object(score)
+        return {**super().get_config(), "top_rate": self.top_rate, "score": score}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TopRanked":
+        """Creates the layer from `get_config()`."""
+        score = config.get("score", "max")
+        if isinstance(score, dict):
+            score = keras.saving.deserialize_keras_object(score)
+        return super().from_config({**config, "score": score})

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.layers import drop_seed_generator, factors, layout
+from keras_selectscale.layers import factors, feature_maps
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.top_ranked import TopRanked
+from keras_selectscale.layers.selection import TopRanked
 
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")
@@ -106,7 +106,7 @@ class Selective(TopRanked):
             factor = self._factor_on(selected, self.drop.next_factor(inputs))
             return factors.apply(factor, inputs) if self.drop.may_drop else factor * inputs
         dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
-        if not layout.may_be_equal(dropped.shape, inputs.shape):
+        if not feature_maps.may_be_equal(dropped.shape, inputs.shape):
             raise ValueError(
                 "Argument `drop` must be a layer that keeps the shape of its input. "
                 f"Received: drop={self.drop!r}, which makes {tuple(dropped.shape)} of "
@@ -135,18 +135,18 @@ class Selective(TopRanked):
         """Saves the random state of a drop that does not save it itself, such as Keras' own."""
         super().save_own_variables(store)
         if self._holds_seed_state:
-            drop_seed_generator.save_seed_state(self.drop.seed_generator, store)
+            factors.save_seed_state(self.drop.seed_generator, store)
 
     def load_own_variables(self, store: dict) -> None:
         """Restores what `save_own_variables` saved; ignores the state of another kind of drop."""
         generator = self.drop.seed_generator if self._holds_seed_state else None
-        super().load_own_variables(drop_seed_generator.load_seed_state(generator, store))
+        super().load_own_variables(factors.load_seed_state(generator, store))
 
     @property
     def _holds_seed_state(self) -> bool:
         generator = getattr(self.drop, "seed_generator", None)
         return isinstance(generator, keras.random.SeedGenerator) and not isinstance(
-            generator, drop_seed_generator.DropSeedGenerator
+            generator, factors.DropSeedGenerator
         )
 
     def get_config(self) -> dict[str, Any]:

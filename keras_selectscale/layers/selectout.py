@@ -1,14 +1,17 @@
 """Dropout of some of the most important feature maps, Eq. (4) of the paper."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
-from keras_selectscale.layers import factors, rates, selection
+from keras_selectscale.checks import ArgumentValueError
+from keras_selectscale.layers import bernoulli, factors, rates, selection
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import TOP_RATES, SearchSpace, drop_method
-from keras_selectscale.layers.top_ranked import TopRanked
+from keras_selectscale.layers.methods import SearchSpace
+from keras_selectscale.layers.selection import TopRanked
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 TOLERANCE = 1e-9
@@ -52,12 +55,7 @@ class _ShareSpace(SearchSpace):
 
 # The paper's tables have no Selectout: these are the rates of the example in Section 2.1. With top
 # rate 0.1, the lowest share drops 2% of the maps, which "can be enough for some networks".
-@drop_method(
-    "selectout",
-    title="Selectout",
-    defaults={"top_rate": 0.2, "retaining_rate": 0.9},
-    space=_ShareSpace({"top_rate": TOP_RATES, "retaining_rate": (0.5, 1.0)}),
-)
+@keras.saving.register_keras_serializable(package="keras_selectscale")
 class Selectout(TopRanked, FeatureDrop):
     """Drops feature maps that are picked at random from the most important ones.
 
@@ -91,11 +89,15 @@ class Selectout(TopRanked, FeatureDrop):
         Eq. (4) and Section 2.3 of Chen et al., IJCAI 2020.
     """
 
+    method_name = "selectout"
+    method_title = "Selectout"
+    method_defaults = {"top_rate": 0.2, "retaining_rate": 0.9}
+    method_space = _ShareSpace({"top_rate": rates.TOP_RATES, "retaining_rate": (0.5, 1.0)})
     divides_by_retaining_rate = True
 
     def __init__(self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any):
         super().__init__(top_rate=top_rate, retaining_rate=retaining_rate, score=score, **kwargs)
-        rates.check_enough_candidates(self.top_rate, self.retaining_rate)
+        check_enough_candidates(self.top_rate, self.retaining_rate)
 
     def scheduled_range(self) -> tuple[float, float]:
         """Returns the lowest and the highest rate to which a schedule is held."""
@@ -105,11 +107,55 @@ class Selectout(TopRanked, FeatureDrop):
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r / p of shape (batch, 1, …, channels)."""
         channels = inputs.shape[self.channel_axis(inputs)]
-        dropped = selection.random_pick(
+        dropped = random_pick(
             self.candidates(inputs),
-            selection.dropped_count(retaining_rate, channels),
+            dropped_count(retaining_rate, channels),
             self.seed_generator,
         )
-        kept = factors.inverse(retaining_rate, self.dtype_of(inputs))
+        kept = bernoulli.inverse(retaining_rate, self.dtype_of(inputs))
         factor = kept * ops.cast(ops.logical_not(dropped), kept.dtype)
         return self.per_map(inputs, factors.computed_once(factor))
+
+
+def check_enough_candidates(top_rate: float, retaining_rate: Any) -> None:
+    """Raises a `ValueError` if more feature maps are to be dropped than there are candidates."""
+    rate, where = rates.lowest(retaining_rate)
+    if 1 - rate > top_rate + rates.TOLERANCE:
+        raise ArgumentValueError.about(
+            "retaining_rate",
+            "Arguments `top_rate` and `retaining_rate` must satisfy "
+            "1 - retaining_rate <= top_rate: the dropped maps are picked from the top maps. "
+            f"Received: top_rate={top_rate!r}, retaining_rate={rate:.6g}{where}",
+        )
+
+
+def dropped_count(retaining_rate: Any, channels: int) -> Any:
+    """Returns d = round half up of (1 - p) * c, the number of maps to drop.
+
+    Args:
+        retaining_rate: p, a float or a scalar float32 tensor.
+        channels: c.
+
+    Returns:
+        An int for a float, a scalar int32 tensor for a tensor.
+    """
+    count = (1.0 - retaining_rate) * channels + 0.5 + selection.SLACK * channels
+    if isinstance(retaining_rate, float):
+        return math.floor(count)
+    return ops.cast(ops.floor(count), "int32")
+
+
+def random_pick(mask: Any, count: Any, seed: keras.random.SeedGenerator) -> Any:
+    """Picks exactly `count` of the marked entries of each row at random, without replacement.
+
+    Args:
+        mask: Boolean tensor of shape (batch, channels).
+        count: An int or a scalar int tensor; if a row has fewer marked entries, all are picked.
+        seed: Random state, advanced by one.
+
+    Returns:
+        A boolean tensor of the same shape.
+    """
+    keys = factors.uniform(ops.shape(mask), 0.0, 1.0, seed)
+    keys = keys - ops.cast(ops.logical_not(mask), "float32")  # Below 0 if not marked.
+    return ops.logical_and(mask, selection.top_k_mask(keys, count))

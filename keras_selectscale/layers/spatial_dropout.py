@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from keras_selectscale.layers import factors
+import keras
+
+from keras_selectscale.layers import bernoulli, rates
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_method
 
 
-@drop_method(
-    "spatial-dropout",
-    title="SpatialDropout",
-    defaults={"retaining_rate": 0.9},
-    space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
-)
+@keras.saving.register_keras_serializable(package="keras_selectscale")
 class SpatialDropout(FeatureDrop):
     """Drops whole feature maps at random and scales the others up.
 
@@ -37,10 +33,14 @@ class SpatialDropout(FeatureDrop):
         Tompson et al., CVPR 2015; Eq. (3) of Chen et al., IJCAI 2020.
     """
 
+    method_name = "spatial-dropout"
+    method_title = "SpatialDropout"
+    method_defaults = {"retaining_rate": 0.9}
+    method_space = {"retaining_rate": rates.DROPOUT_RATES}
     divides_by_retaining_rate = True
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r / p of shape (batch, 1, …, channels)."""
-        return factors.inverted_bernoulli(
+        return bernoulli.inverted_bernoulli(
             self.map_shape(inputs), retaining_rate, self.dtype_of(inputs), self.seed_generator
         )

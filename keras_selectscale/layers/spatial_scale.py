@@ -2,17 +2,13 @@
 
 from typing import Any
 
-from keras_selectscale.layers import factors
+import keras
+
+from keras_selectscale.layers import factors, rates
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import SCALE_RATES, SearchSpace, drop_method
 
 
-@drop_method(
-    "spatial-scale",
-    title="SpatialScale",
-    defaults={"retaining_rate": 0.4},
-    space=SearchSpace({"retaining_rate": SCALE_RATES}),
-)
+@keras.saving.register_keras_serializable(package="keras_selectscale")
 class SpatialScale(FeatureDrop):
     """Scales whole feature maps by random weights instead of dropping them.
 
@@ -39,17 +35,18 @@ class SpatialScale(FeatureDrop):
         Eq. (5) of Chen et al., IJCAI 2020.
     """
 
+    method_name = "spatial-scale"
+    method_title = "SpatialScale"
+    method_defaults = {"retaining_rate": 0.4}
+    method_space = {"retaining_rate": rates.SCALE_RATES}
+
     @property
     def may_drop(self) -> bool:
         """Whether a factor may be 0: the rate is 0, or a schedule may reach 0."""
         return self.retaining_rate == 0.0 or self._is_scheduled
 
-    def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
-        """Draws r of shape (batch, 1, …, channels)."""
-        return self.draw_scale(inputs, retaining_rate)
-
-    def draw_scale(self, inputs: Any, retaining_rate: Any, mask: Any = None) -> Any:
-        """Draws r of shape (batch, 1, …, channels) where `mask`, of that shape, is true, else 1."""
+    def draw_factor(self, inputs: Any, retaining_rate: Any, mask: Any = None) -> Any:
+        """Draws r of shape (batch, 1, ..., channels), and 1 where a mask of that shape is false."""
         return factors.uniform_around_one(
             self.map_shape(inputs),
             1.0 - retaining_rate,

@@ -2,19 +2,14 @@
 
 from typing import Any
 
+import keras
 from keras import ops
 
-from keras_selectscale.layers import factors
+from keras_selectscale.layers import bernoulli, rates
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import DROPOUT_RATES, SearchSpace, drop_method
 
 
-@drop_method(
-    "dropout",
-    title="standard dropout",
-    defaults={"retaining_rate": 0.9},
-    space=SearchSpace({"retaining_rate": DROPOUT_RATES}),
-)
+@keras.saving.register_keras_serializable(package="keras_selectscale")
 class StandardDropout(FeatureDrop):
     """Drops single units at random and scales the others up.
 
@@ -38,10 +33,14 @@ class StandardDropout(FeatureDrop):
         Srivastava et al., JMLR 2014; Eq. (2) of Chen et al., IJCAI 2020.
     """
 
+    method_name = "dropout"
+    method_title = "standard dropout"
+    method_defaults = {"retaining_rate": 0.9}
+    method_space = {"retaining_rate": rates.DROPOUT_RATES}
     divides_by_retaining_rate = True
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
         """Draws r / p of the shape of `inputs`."""
-        return factors.inverted_bernoulli(
+        return bernoulli.inverted_bernoulli(
             ops.shape(inputs), retaining_rate, self.dtype_of(inputs), self.seed_generator
         )

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate
+from keras_selectscale.layers.schedules import ScaledDropRate
 from keras_selectscale.models.remake import remake
 
 RATES = ("retaining_rate", "rate")

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
-from keras_selectscale.checks import as_instance, as_number, type_error, value_error
+from keras_selectscale.checks import as_number, type_error, value_error
 from keras_selectscale.models.drop_copies import copy_for_site
+from keras_selectscale.object_checks import as_instance
 
 
 class DropSite(NamedTuple):

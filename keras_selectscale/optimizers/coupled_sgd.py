@@ -5,7 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.checks import as_boolean, as_number
+from keras_selectscale.checks import as_number
+from keras_selectscale.object_checks import as_boolean
 
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")

@@ -1,6 +1,7 @@
 """The cells of the paper's tables as data, with their published errors."""
 
-from keras_selectscale.checks import as_string, value_error
+from keras_selectscale.checks import value_error
+from keras_selectscale.object_checks import as_string
 from keras_selectscale.recipes import cifar, imagenet
 from keras_selectscale.recipes.published_cell import PublishedCell
 

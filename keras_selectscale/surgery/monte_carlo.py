@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_selectscale.layers import drop_seed_generator
+from keras_selectscale.layers import factors
 from keras_selectscale.surgery import drop_kinds
 from keras_selectscale.surgery.drop_kinds import Which
 from keras_selectscale.surgery.switching import drops_active, drops_of
@@ -82,7 +82,7 @@ def mc_predict(
             f"Received: x={x!r} (of type {type(x).__name__})"
         )
     before = [(g, np.array(keras.ops.convert_to_numpy(g.state.value))) for g in _generators(drops)]
-    number = drop_seed_generator.as_seed(seed)
+    number = factors.as_seed(seed)
     try:
         if number is not None:
             _seed(before, number)

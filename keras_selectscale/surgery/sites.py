@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
-from keras_selectscale.layers import layout
+from keras_selectscale.layers import feature_maps
 from keras_selectscale.models.drop_sites import DropSite
 from keras_selectscale.surgery import drop_kinds, graph, matching
 from keras_selectscale.surgery.graph import Call
@@ -148,7 +148,7 @@ def _why_not(call: Call, predictions: set[int]) -> str:
     if not keras.backend.is_float_dtype(output.dtype):
         return f"its output is of dtype {output.dtype}"
     try:
-        layout.check_feature_maps(output.shape, call.data_format, "A drop")
+        feature_maps.check_feature_maps(output.shape, call.data_format, "A drop")
     except ValueError:
         return f"its output of shape {tuple(output.shape)} is no batch of feature maps"
     if id(output) in predictions:
@@ -160,10 +160,10 @@ def _resolution(call: Call, shapes: dict[int, tuple[int | None, ...]]) -> tuple[
     output = call.node.outputs[0]
     shape = shapes.get(id(output), tuple(output.shape))
     rank = len(shape)
-    if rank < layout.MIN_RANK:
+    if rank < feature_maps.MIN_RANK:
         return ()
-    axis = layout.channel_axis(call.data_format, rank)
-    return tuple(shape[i] or 0 for i in layout.spatial_axes(axis, rank))
+    axis = feature_maps.channel_axis(call.data_format, rank)
+    return tuple(shape[i] or 0 for i in feature_maps.spatial_axes(axis, rank))
 
 
 def _site(call: Call, group: int, names: set[str]) -> Site:
@@ -178,7 +178,7 @@ def _site(call: Call, group: int, names: set[str]) -> Site:
         free = f"{name}_{number}"
     names.add(free)
     shape = tuple(output.shape)
-    axis = layout.channel_axis(call.data_format, len(shape))
+    axis = feature_maps.channel_axis(call.data_format, len(shape))
     dtype = keras.backend.standardize_dtype(output.dtype)
     return Site(call.path, free, group, shape[axis], shape, call.data_format, dtype)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
-from keras_selectscale import checks
+from keras_selectscale.object_checks import as_boolean
 from keras_selectscale.surgery import compilation, drop_kinds, graph
 from keras_selectscale.surgery.drop_kinds import Which
 from keras_selectscale.surgery.rebuild import Rebuild
@@ -71,8 +71,8 @@ def strip_drops(
     strip_drops(model, check=True).save("network.keras")
     ```
     """
-    checks.as_boolean("check", check)
-    checks.as_boolean("copy", copy)
+    as_boolean("check", check)
+    as_boolean("copy", copy)
     stripped = without_drops(model, which=which, unreachable=unreachable, copy=copy)
     if check:
         check_round_trip(stripped)

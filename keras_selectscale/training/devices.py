@@ -7,14 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.checks import (
-    ArgumentValueError,
-    as_choice,
-    as_integer,
-    as_string,
-    shown,
-    value_error,
-)
+from keras_selectscale.checks import ArgumentValueError, as_choice, as_integer, shown, value_error
+from keras_selectscale.object_checks import as_string
 from keras_selectscale.training.speed import check_jit, decide_jit
 
 STRATEGIES = ("none", "mirrored", "data")

@@ -9,18 +9,12 @@ import numpy as np
 from keras.optimizers import schedules
 
 from keras_selectscale import data as datasets
-from keras_selectscale.checks import (
-    as_choice,
-    as_integer,
-    as_number,
-    as_sequence,
-    as_string,
-    type_error,
-    value_error,
-)
+from keras_selectscale import layers
+from keras_selectscale.checks import as_choice, as_integer, as_number, type_error, value_error
 from keras_selectscale.files import convert
-from keras_selectscale.layers import curriculum, methods
+from keras_selectscale.layers import methods
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.object_checks import as_sequence, as_string
 from keras_selectscale.optimizers import CoupledSGD
 from keras_selectscale.training.speed import PRECISIONS
 
@@ -149,7 +143,7 @@ class Recipe:
         if self.curriculum != "none":
             if rate is None:
                 rate = methods.get_method(self.drop).retaining_rate
-            rate = getattr(curriculum, f"{self.curriculum}_curriculum")(rate, total_steps)
+            rate = getattr(layers, f"{self.curriculum}_curriculum")(rate, total_steps)
         return methods.make_drop(
             self.drop,
             top_rate=self.top_rate,

@@ -15,9 +15,10 @@ import numpy as np
 from rich.progress import Progress
 
 from keras_selectscale import data as datasets
-from keras_selectscale.checks import as_instance, as_number, as_sequence, shown
+from keras_selectscale.checks import as_number, shown
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import DamagedFileError, cannot_be_written
+from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.training import checkpoints, process_group
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.devices import Devices

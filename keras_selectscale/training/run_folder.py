@@ -13,12 +13,12 @@ import numpy as np
 
 from keras_selectscale import environment as environments
 from keras_selectscale import files
-from keras_selectscale.checks import as_path
 from keras_selectscale.files import DamagedFileError
 from keras_selectscale.files import part_of as part_of
 from keras_selectscale.files import read_json as read_json
 from keras_selectscale.files import write_json as write_json
 from keras_selectscale.files import write_text as write_text
+from keras_selectscale.object_checks import as_path
 from keras_selectscale.training.recipe import Recipe
 
 

@@ -21,7 +21,8 @@ from typing import Any
 
 import keras
 
-from keras_selectscale.checks import ArgumentValueError, as_boolean
+from keras_selectscale.checks import ArgumentValueError
+from keras_selectscale.object_checks import as_boolean
 
 FLOAT32, MIXED = "float32", "mixed_bfloat16"
 PRECISIONS = (FLOAT32, MIXED)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from keras_selectscale import files
-from keras_selectscale.checks import as_path
 from keras_selectscale.files import DamagedFileError
+from keras_selectscale.object_checks import as_path
 from keras_selectscale.tuning.objective import OBJECTIVE
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.state import (

@@ -4,8 +4,9 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
-from keras_selectscale.checks import as_file_name, shown
+from keras_selectscale.checks import shown
 from keras_selectscale.files import DamagedFileError, convert, read_json
+from keras_selectscale.object_checks import as_file_name
 
 ENDED = ("COMPLETED", "FAILED")
 ORACLE_FILE = "oracle.json"

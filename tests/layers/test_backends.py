@@ -66,7 +66,7 @@ import jax
 import keras
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from keras_selectscale.layers import ranking
+from keras_selectscale.layers.backends import ranking
 from keras_selectscale.layers.backends import jax as jax_calls
 
 assert len(jax.devices()) == 4
@@ -77,7 +77,7 @@ way = jax.jit(lambda v: jax_calls.top_k_mask(v, 7), in_shardings=by_sample, out_
 text = way.lower(values).compile().as_text()
 assert "s32[2,33]" in text, "nothing was sharded"
 assert "all-" not in text and "collective" not in text
-np.testing.assert_array_equal(way(values), ranking.top_k_mask(values, 7))
+np.testing.assert_array_equal(way(values), ranking.top_k_mask_by_rank(values, 7))
 """
 
 

@@ -46,7 +46,7 @@ def test_the_mask_is_that_of_the_paper(shape, block, shared, data_format, monkey
     # At least one block is dropped, and one sample is not touched.
     numbers[0].flat[0], numbers[1] = 0.0, 1.0
     monkeypatch.setattr(
-        drop_block.draws, "uniform", lambda shape, *_: ops.reshape(ops.array(numbers), shape)
+        drop_block.factors, "uniform", lambda shape, *_: ops.reshape(ops.array(numbers), shape)
     )
     x = generator.normal(size=shape).astype("float32")
     layer = DropBlock(block_size=block, retaining_rate=0.8, shared=shared, data_format=data_format)

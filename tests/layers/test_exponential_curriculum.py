@@ -26,8 +26,8 @@ def test_it_goes_through_keras_serialisation():
 @pytest.mark.parametrize(
     ("decay", "error", "message"),
     [
-        (0, ValueError, "`decay` must be positive.*0"),
-        (-1.0, ValueError, "`decay` must be positive.*-1.0"),
+        (0, ValueError, "`decay` must be above 0.*0"),
+        (-1.0, ValueError, "`decay` must be above 0.*-1.0"),
         (float("inf"), ValueError, "`decay` must be finite.*inf"),
         ("10", TypeError, "`decay` must be a number.*'10'"),
     ],

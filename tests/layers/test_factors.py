@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from keras_selectscale.benchmarking.backend_modes import device_name
-from keras_selectscale.layers import factors
+from keras_selectscale.layers import bernoulli, factors
 from tests.layers import drawing, statistics
 
 DTYPES = ["float16", "bfloat16", "float32"]
@@ -22,7 +22,7 @@ def seed():
 @pytest.mark.parametrize("rate", [0.03, 0.5, 0.9, 0.997])
 def test_bernoulli_is_zero_or_the_inverse_at_the_right_rate(rate, dtype):
     """A uniform of bfloat16 has 128 values and cannot tell 0.997 from 1."""
-    drawn = factors.inverted_bernoulli(SHAPE, rate, dtype, seed())
+    drawn = bernoulli.inverted_bernoulli(SHAPE, rate, dtype, seed())
     assert keras.backend.standardize_dtype(drawn.dtype) == dtype
     values = drawing.as_array(drawn)
     inverse = float(np.array(1 / rate).astype(ml_dtypes.finfo(dtype).dtype))
@@ -65,7 +65,7 @@ def test_no_width_is_no_noise(dtype):
 
 def test_one_draw_advances_the_state_by_one():
     generator = seed()
-    factors.inverted_bernoulli((2,), 0.5, "float32", generator)
+    bernoulli.inverted_bernoulli((2,), 0.5, "float32", generator)
     factors.uniform_around_one((2,), 0.5, "float32", generator)
     np.testing.assert_array_equal(drawing.as_array(generator.state.value), [5, 2])
 

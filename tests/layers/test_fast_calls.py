@@ -6,9 +6,9 @@ import pytest
 from keras import ops
 
 from keras_selectscale import Selectout, linear_curriculum
-from keras_selectscale.layers import factors, scores, selection
+from keras_selectscale.layers import factors, selection
 from keras_selectscale.layers.backends import fast_call
-from keras_selectscale.layers.drop_seed_generator import DropSeedGenerator
+from keras_selectscale.layers.factors import DropSeedGenerator
 from tests.layers import drawing
 
 
@@ -147,7 +147,7 @@ def test_a_trace_keeps_the_selection_and_not_its_result():
     from torch.fx.experimental.proxy_tensor import make_fx
 
     def select(maps):
-        candidates = selection.candidate_mask(maps, 3, 0.5, scores.max_score)
+        candidates = selection.candidate_mask(maps, 3, 0.5, selection.max_score)
         return candidates, selection.top_k_mask(maps[:, 0, 0], 2)
 
     rising, falling = (ops.reshape(row, (1, 1, 1, 4)) for row in ([1.0, 2, 3, 4], [4.0, -3, 2, 1]))

@@ -19,7 +19,7 @@ from keras_selectscale import (
     StandardDropout,
     linear_curriculum,
 )
-from keras_selectscale.layers import rates
+from keras_selectscale.layers import rates, selectout
 from tests.layers import drawing
 
 DIVIDING = [StandardDropout, SpatialDropout, Selectout]
@@ -160,8 +160,8 @@ def test_an_inverse_that_the_dtype_cannot_hold(layer, rate):
 def test_the_lowest_rate_of_a_schedule_is_found(schedule):
     """Both where all steps are looked at in one call and where each is by itself."""
     with pytest.raises(ValueError, match=r"retaining_rate=0\.25 at step \d+"):
-        rates.check_enough_candidates(0.7, schedule)
-    rates.check_enough_candidates(0.75, schedule)
+        selectout.check_enough_candidates(0.7, schedule)
+    selectout.check_enough_candidates(0.75, schedule)
 
 
 def test_the_smallest_divisor_has_a_finite_inverse():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_selectscale import exponential_curriculum, linear_curriculum
-from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate
+from keras_selectscale.layers.schedules import ScaledDropRate
 
 
 @pytest.mark.parametrize("factor", [0, 0.3, 0.5, 1])

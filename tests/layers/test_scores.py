@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_selectscale.layers import scores
+from keras_selectscale.layers import scores, selection
 from tests.layers import drawing, reference
 
 SHAPES = [(3, 5, 8), (3, 2, 5, 8), (2, 3, 1, 4, 8)]
@@ -21,7 +21,7 @@ def normal_maps(shape, data_format):
 @pytest.mark.parametrize(
     ("score", "expected"),
     [
-        (scores.max_score, reference.max_score),
+        (selection.max_score, reference.max_score),
         (scores.global_average_score, reference.global_average_score),
     ],
 )
@@ -33,7 +33,7 @@ def test_scores_are_those_of_numpy(score, expected, shape, data_format):
 
 def test_a_large_negative_value_counts():
     inputs = ops.convert_to_tensor([[[-5.0, 1.0], [0.0, 2.0]]])
-    np.testing.assert_array_equal(drawing.as_array(scores.max_score(inputs, 2)), [[5, 2]])
+    np.testing.assert_array_equal(drawing.as_array(selection.max_score(inputs, 2)), [[5, 2]])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -47,11 +47,11 @@ def test_the_average_of_many_halves_neither_overflows_nor_saturates(dtype):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_the_maximum_is_exact(dtype):
     inputs = drawing.maps((3, 4, 5, 20), dtype=dtype)
-    found = drawing.as_array(scores.max_score(inputs, 3))
+    found = drawing.as_array(selection.max_score(inputs, 3))
     np.testing.assert_array_equal(found, reference.max_score(drawing.as_array(inputs)))
 
 
-@pytest.mark.parametrize("score", [scores.max_score, scores.global_average_score])
+@pytest.mark.parametrize("score", [selection.max_score, scores.global_average_score])
 def test_a_sample_that_is_not_finite_stays_by_itself(score):
     inputs = np.ones((3, 4, 5), "float32")
     inputs[1, 2, 3] = np.nan

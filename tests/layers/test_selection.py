@@ -10,14 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_selectscale.layers import (
-    AveragePoolScore,
-    bisection,
-    ranking,
-    scores,
-    selection,
-    sort_keys,
-)
+from keras_selectscale.layers import AveragePoolScore, scores, selection, selectout
+from keras_selectscale.layers.backends import ranking
 from tests.layers import drawing, reference, strategies
 
 FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, -1.0, math.inf, -math.inf])
@@ -28,14 +22,14 @@ FEW_VALUES = st.sampled_from([0.0, -0.0, 1.0, 2.0, 2.5, -1.0, math.inf, -math.in
 def test_counts_round_half_up(percent, channels):
     rate = percent / 100
     assert selection.candidate_count(rate, channels) == reference.candidate_count(rate, channels)
-    assert selection.dropped_count(rate, channels) == reference.dropped_count(rate, channels)
+    assert selectout.dropped_count(rate, channels) == reference.dropped_count(rate, channels)
 
 
 @pytest.mark.parametrize("channels", [1, 5, 10, 50, 64, 2048])
 def test_counts_of_a_rate_in_float32_are_those_of_a_float(channels):
     for percent in range(1, 101):
         rate = percent / 100
-        found = selection.dropped_count(ops.convert_to_tensor(rate, "float32"), channels)
+        found = selectout.dropped_count(ops.convert_to_tensor(rate, "float32"), channels)
         assert int(found) == reference.dropped_count(rate, channels), (rate, channels)
 
 
@@ -105,7 +99,7 @@ def accelerated_mask(values, count):
 
         with mock.patch.object(torch_calls, "_is_readable", lambda values: False):
             return torch_calls.top_k_mask(values, count)
-    return ranking.top_k_mask(values, count)  # For TensorFlow's see below.
+    return ranking.top_k_mask_by_rank(values, count)  # For TensorFlow's see below.
 
 
 @strategies.examples(60)
@@ -114,11 +108,11 @@ def test_every_way_to_the_top_takes_the_same_maps(rows, share):
     values = np.array(rows, "float32")
     count = round(share * values.shape[1])
     expected = expected_top(values, count)
-    keys = sort_keys.sort_keys(ops.convert_to_tensor(values.view("int32")))
+    keys = ranking.sort_keys(ops.convert_to_tensor(values.view("int32")))
     tensor = ops.convert_to_tensor(values)
     for way, found in {
-        "ranking": ranking.top_k_mask(tensor, count),
-        "bisection": bisection.top_k_mask(keys, count),
+        "ranking": ranking.top_k_mask_by_rank(tensor, count),
+        "bisection": ranking.top_k_mask_by_bisection(keys, count),
         "of the backend": selection.top_k_mask(tensor, count),
         "of its accelerators": accelerated_mask(tensor, count),
     }.items():
@@ -132,7 +126,7 @@ def test_a_graph_need_not_know_how_many_channels_there_are():
 
     @tf.function(jit_compile=True, input_signature=[tf.TensorSpec((None, None))])
     def select(values):
-        return bisection.top_k_mask(sort_keys.sort_keys(tf.bitcast(values, tf.int32)), 3)
+        return ranking.top_k_mask_by_bisection(ranking.sort_keys(tf.bitcast(values, tf.int32)), 3)
 
     rng = np.random.default_rng(0)
     for channels in (5, 12):
@@ -182,7 +176,7 @@ def test_a_graph_takes_the_candidates_of_every_precision(dtype, known, data_form
 
     @tf.function(input_signature=[tf.TensorSpec((None, *sizes), dtype)])
     def select(inputs):
-        mask = selection.candidate_mask(inputs, axis, 0.3, scores.max_score)
+        mask = selection.candidate_mask(inputs, axis, 0.3, selection.max_score)
         assert mask.shape[1] == 20
         return mask
 
@@ -203,7 +197,9 @@ def test_a_norm_is_the_score_of_an_accelerator(channel_axis, dtype, monkeypatch)
     inputs = ops.cast(ops.convert_to_tensor(odds.astype("float32")), dtype)
     expected = drawing.as_array(torch_calls.max_score_mask(inputs, channel_axis, 2))
     plain = drawing.as_array(
-        ranking.top_k_mask(ops.cast(scores.max_score(inputs, channel_axis), "float32"), 2)
+        ranking.top_k_mask_by_rank(
+            ops.cast(selection.max_score(inputs, channel_axis), "float32"), 2
+        )
     )
     monkeypatch.setattr(torch_calls, "_has_fast_norm", lambda inputs: True)
     found = drawing.as_array(torch_calls.max_score_mask(inputs, channel_axis, 2))
@@ -217,7 +213,7 @@ def test_after_a_relu_one_odd_number_counts_wherever_it_is(channels, odd):
     """Where nothing is below 0, candidates may be taken in another way; the others stay theirs."""
     maps = np.random.default_rng(0).integers(0, 9, (8, 3, 4, channels)).astype("float32")
     maps[5, 2, 3, channels - 2] = odd
-    found = selection.candidate_mask(ops.convert_to_tensor(maps), 3, 0.2, scores.max_score)
+    found = selection.candidate_mask(ops.convert_to_tensor(maps), 3, 0.2, selection.max_score)
     expected = expected_top(reference.max_score(maps), selection.candidate_count(0.2, channels))
     assert expected[5, channels - 2] == (odd != 0)
     found = drawing.as_array(found) == 1
@@ -229,7 +225,7 @@ def test_after_a_relu_one_odd_number_counts_wherever_it_is(channels, odd):
 def test_a_batch_of_none_has_no_candidates(data_format):
     shape = (0, 6, 4, 5) if data_format == "channels_first" else (0, 4, 5, 6)
     axis = 1 if data_format == "channels_first" else 3
-    found = selection.candidate_mask(ops.zeros(shape), axis, 0.5, scores.max_score)
+    found = selection.candidate_mask(ops.zeros(shape), axis, 0.5, selection.max_score)
     assert tuple(found.shape) == (0, 6)
 
 
@@ -237,7 +233,7 @@ def test_a_batch_of_none_has_no_candidates(data_format):
 def test_exactly_so_many_are_picked_from_the_marked(count):
     mask = np.random.default_rng(0).random((50, 12)) < 0.5
     seed = keras.random.SeedGenerator(1)
-    picked = drawing.as_array(selection.random_pick(ops.convert_to_tensor(mask), count, seed)) == 1
+    picked = drawing.as_array(selectout.random_pick(ops.convert_to_tensor(mask), count, seed)) == 1
     assert not np.any(picked & ~mask)
     np.testing.assert_array_equal(picked.sum(axis=1), np.minimum(mask.sum(axis=1), count))
 
@@ -245,7 +241,7 @@ def test_exactly_so_many_are_picked_from_the_marked(count):
 def test_a_count_may_be_a_tensor():
     mask = ops.ones((5, 6), dtype="bool")
     seed = keras.random.SeedGenerator(1)
-    picked = selection.random_pick(mask, ops.convert_to_tensor(4, "int32"), seed)
+    picked = selectout.random_pick(mask, ops.convert_to_tensor(4, "int32"), seed)
     np.testing.assert_array_equal(drawing.as_array(picked).sum(axis=1), 4)
 
 
@@ -255,7 +251,7 @@ def test_candidates_of_every_precision(dtype, top_rate, data_format):
     shape = (3, 20, 4, 5) if data_format == "channels_first" else (3, 4, 5, 20)
     inputs = drawing.maps(shape, data_format, dtype=dtype)
     axis = 1 if data_format == "channels_first" else 3
-    found = selection.candidate_mask(inputs, axis, top_rate, scores.max_score)
+    found = selection.candidate_mask(inputs, axis, top_rate, selection.max_score)
     maps = reference.channels_last(drawing.as_array(inputs), data_format)
     np.testing.assert_array_equal(
         drawing.as_array(found) == 1, reference.candidates(maps, top_rate)
@@ -263,7 +259,7 @@ def test_candidates_of_every_precision(dtype, top_rate, data_format):
 
 
 def test_scores_by_name():
-    assert selection.get_score("max") is scores.max_score
+    assert selection.get_score("max") is selection.max_score
     assert selection.get_score("global_average") is scores.global_average_score
     assert isinstance(selection.get_score("average_pool"), AveragePoolScore)
     assert selection.get_score(len) is len

@@ -6,18 +6,19 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from keras_selectscale.layers import bisection, layout
-from keras_selectscale.layers.sort_keys import sort_keys
+from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers.backends import ranking
+from keras_selectscale.layers.backends.ranking import sort_keys
 
 
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns `ranking.top_k_mask` of float32 values."""
+    """Returns `ranking.top_k_mask_by_rank` of float32 values."""
     return by_bisection(values, count) if _on_one_cpu() else by_order(values, count)
 
 
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
-    axes = layout.spatial_axes(channel_axis, inputs.ndim)
+    axes = feature_maps.spatial_axes(channel_axis, inputs.ndim)
     if inputs.dtype == jnp.float32:
         # Two reductions that XLA knows are faster than one of a magnitude.
         values = jnp.maximum(jnp.max(inputs, axes), -jnp.min(inputs, axes))
@@ -48,12 +49,12 @@ def _on_one_cpu() -> bool:
 # Compiled by itself too, so that the loop is not compiled at each call that is not.
 @jax.jit
 def by_bisection(values: Any, count: Any) -> Any:
-    """Returns `ranking.top_k_mask` of float32 values on a CPU."""
-    return bisection.top_k_mask(_keys(values), count)
+    """Returns `ranking.top_k_mask_by_rank` of float32 values on a CPU."""
+    return ranking.top_k_mask_by_bisection(_keys(values), count)
 
 
 def by_order(values: Any, count: Any) -> Any:
-    """Returns `ranking.top_k_mask` of float32 values on accelerators, or several devices."""
+    """Returns `ranking.top_k_mask_by_rank` of float32 values on accelerators or several devices."""
     keys = -_keys(values)
     index = jax.lax.broadcasted_iota("int32", keys.shape, 1)
     # Of equal keys the one with the lower index comes first. A sort, since devices that share the

@@ -1,60 +1,91 @@
-"""What TensorFlow does faster than `keras.ops`."""
+"""What TensorFlow does faster than `keras.ops`.
+
+Nothing here is compiled by itself or kept between calls: an operation of a graph belongs to that
+graph, whatever happens to the process, and costs a new batch size nothing.
+"""
 
 import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from keras_selectscale.layers import bisection, layout, ranking, scores
-from keras_selectscale.layers.sort_keys import sort_keys
+from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers.backends import ranking
+from keras_selectscale.layers.backends.ranking import (
+    HIGHEST_NEGATIVE,
+    INFINITY,
+    MAGNITUDE,
+    SMALLEST_NORMAL,
+    sort_keys,
+)
+
+try:  # No public name says whether XLA will compile what is being traced.
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext as in_xla_context
+except ImportError:
+    in_xla_context = None
+
+# Channels from which on TensorFlow reduces one axis after the other faster than two at once.
+MANY_CHANNELS = 512
+
+
+def fold_in_replica(seed: Any) -> Any:
+    """Returns `seed` changed by the number of the `tf.distribute` replica that is computing."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return seed
+    return tf.random.fold_in(seed, replica.replica_id_in_sync_group)
 
 
 def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGenerator) -> Any:
     """Draws float32 numbers from [minval, maxval).
 
     The generator is the one that TensorFlow takes by itself in a graph on a CPU or GPU. Under XLA
-    it would take another, tens of times slower; named, it gives the same numbers there.
+    it would take another, tens of times slower; named, it gives the same numbers there. Elsewhere
+    it is not named, which would take some forty operations more.
     """
+    alg = "philox" if _in_xla() else "auto_select"
     # Keras' own way from its int64 state to the int32 that XLA wants.
     state = tf.cast(tf.math.floormod(seed.next(), tf.int32.max - 1), "int32")
     return tf.random.stateless_uniform(
-        shape, seed=state, minval=minval, maxval=maxval, dtype="float32", alg="philox"
+        shape, seed=state, minval=minval, maxval=maxval, dtype="float32", alg=alg
     )
 
 
+def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
+    """Returns `factors.around_one`."""
+    steps = tf.round(noise * width)
+    if not isinstance(width, float) or np.round(np.float32(width)) > furthest:
+        steps = tf.raw_ops.ClipByValue(t=steps, clip_value_min=-furthest, clip_value_max=furthest)
+    return steps * spacing + 1.0
+
+
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns `ranking.top_k_mask` of float32 values."""
-    if tf.executing_eagerly():  # What is called once is not worth compiling.
-        return ranking.top_k_mask(values, count)
-    mask = _mask_of_scores(values, tf.cast(count, "int32"))
-    return tf.ensure_shape(mask, values.shape)
+    """Returns `ranking.top_k_mask_by_rank` of float32 values."""
+    if not _on_cpus():
+        return ranking.top_k_mask_by_rank(values, count)
+    bits = tf.bitcast(values, tf.int32)
+    if _in_xla():
+        return ranking.top_k_mask_by_bisection(sort_keys(bits), count)
+    keys = _magnitude(bits) - (SMALLEST_NORMAL - 1)
+    return _mark(tf.where(bits <= HIGHEST_NEGATIVE, -keys, keys), count)
 
 
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
-    axes = layout.spatial_axes(channel_axis, len(inputs.shape))
-    if tf.executing_eagerly() or None in (inputs.shape[axis] for axis in axes):
-        # Each size of image would be compiled anew; of scores, each size of batch alone is.
-        values = scores.at_least_float32(scores.max_score(inputs, channel_axis))
+    values = tf.cast(_max_score(inputs, channel_axis), tf.float32)
+    if _in_xla() or not _on_cpus():
         return top_k_mask(values, count)
-    batch, channels = tf.shape(inputs)[0], inputs.shape[channel_axis]
-    positions = math.prod(inputs.shape[axis] for axis in axes)
-    if channel_axis == 1:
-        maps, select = tf.reshape(inputs, (batch, channels, positions)), _mask_of_rows
-    else:
-        maps, select = tf.reshape(inputs, (batch, positions, channels)), _mask_of_columns
-    mask = select(maps, tf.constant(count))
-    return tf.ensure_shape(mask, (inputs.shape[0], channels))
+    return _mark(_magnitude(tf.bitcast(values, tf.int32)), count)
 
 
 def computed_once(factor: Any) -> Any:
-    """Returns the factor by way of a branch, out of which no loop takes it.
+    """Returns the factor by way of a branch, out of which no loop of XLA takes it.
 
-    See `computed_once` of `backends.jax`. Whether XLA compiles the graph around is not known here;
-    if it does not, the branch takes microseconds.
+    See `computed_once` of `backends.jax`.
     """
-    if tf.executing_eagerly() or not _on_cpus():
+    if not _in_xla() or not _on_cpus():
         return factor
     # The compiler cannot know that there is no NaN.
     is_number = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= -math.inf)
@@ -68,32 +99,81 @@ def apply_factor(factor: Any, inputs: Any) -> Any:
     return tf.math.multiply_no_nan(inputs, factor)
 
 
+def _in_xla() -> bool:
+    """Returns whether XLA compiles what is being traced."""
+    if tf.executing_eagerly():
+        return False
+    if in_xla_context is None:  # The way of XLA is slow in a plain graph, but right.
+        return True
+    return in_xla_context(tf.compat.v1.get_default_graph())
+
+
 def _on_cpus() -> bool:
-    # A loop with an open end, or a branch, would wait at each turn for an accelerator's host.
+    # A loop with an open end, or a branch, would wait at each turn for an accelerator's host, which
+    # has no `NthElement` either.
     return tf.config.list_logical_devices("CPU") == tf.config.list_logical_devices()
 
 
-# Each is compiled by itself also where the training step is a plain graph: TensorFlow's own maximum
-# takes twice as long as XLA's, and it has nothing to select with that comes near the bisection.
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
-def _mask_of_scores(values: Any, count: Any) -> Any:
-    if _on_cpus():
-        return bisection.top_k_mask(sort_keys(tf.bitcast(values, tf.int32)), count)
-    return ranking.top_k_mask(values, count)
+def _magnitude(bits: Any) -> Any:
+    """Returns keys in the order of `ranking.magnitude_keys`."""
+    return tf.raw_ops.ClipByValue(
+        t=tf.bitwise.bitwise_and(bits, MAGNITUDE),
+        clip_value_min=SMALLEST_NORMAL - 1,
+        clip_value_max=INFINITY,
+    )
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
-def _mask_of_rows(maps: Any, count: Any) -> Any:
-    return _mask_of_scores(_largest_magnitude(maps, 2), count)
+def _mark(keys: Any, count: Any) -> Any:
+    """Returns the mask of the `count` highest int32 keys of each row, of equals the first."""
+    channels = keys.shape[1]
+    if channels is None:
+        channels = tf.shape(keys)[1]
+        index = tf.range(channels - 1, -1, -1, dtype=tf.int64)
+        step = tf.cast(channels, tf.int64)
+    elif isinstance(count, int) and not 0 < count < channels:
+        return tf.fill(tf.shape(keys), count > 0)
+    else:
+        index, step = np.arange(channels - 1, -1, -1), channels
+    # With its index in it no key is like another.
+    keys_apart = tf.cast(keys, tf.int64) * step + index
+    last = count - 1
+    if not isinstance(count, int):
+        last = tf.clip_by_value(last, 0, channels - 1)
+    lowest = tf.raw_ops.NthElement(input=keys_apart, n=last, reverse=True)
+    mask = keys_apart >= tf.expand_dims(lowest, 1)
+    return mask if isinstance(count, int) else tf.logical_and(mask, count > 0)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
-def _mask_of_columns(maps: Any, count: Any) -> Any:
-    return _mask_of_scores(_largest_magnitude(maps, 1), count)
+def _max_score(inputs: Any, channel_axis: int) -> Any:
+    """Returns numbers whose magnitude is the `max_score` of each map."""
+    rank = len(inputs.shape)
+    axes = feature_maps.spatial_axes(channel_axis, rank)
+    sizes = [inputs.shape[axis] for axis in axes]
+    channels = inputs.shape[channel_axis]
+    if all(size == 1 for size in sizes):
+        return tf.reshape(inputs, (-1, channels))
+    if inputs.dtype == tf.bfloat16 and channel_axis == rank - 1 and None not in sizes:
+        # As a pooling, which has a kernel of its own for this precision: twice as fast or more.
+        maps = inputs if _is_never_negative(inputs) else tf.abs(inputs)
+        maps = tf.reshape(maps, (-1, math.prod(sizes), 1, channels))
+        pooled = tf.nn.max_pool2d(maps, (math.prod(sizes), 1), 1, "VALID")
+        return tf.reshape(pooled, (-1, channels))
+    if inputs.dtype == tf.float16:  # No two reductions are as fast as its magnitude and one.
+        return tf.reduce_max(tf.abs(inputs), axes)
+    highest = _reduced(tf.reduce_max, inputs, axes)
+    if _is_never_negative(inputs):
+        return highest
+    return tf.maximum(highest, -_reduced(tf.reduce_min, inputs, axes))
 
 
-def _largest_magnitude(maps: Any, axis: int) -> Any:
-    if maps.dtype == tf.float32:
-        # Two reductions that XLA knows are faster than one of a magnitude.
-        return tf.maximum(tf.reduce_max(maps, axis), -tf.reduce_min(maps, axis))
-    return tf.reduce_max(tf.abs(tf.cast(maps, "float32")), axis)
+def _reduced(reduce: Any, inputs: Any, axes: tuple[int, ...]) -> Any:
+    if axes[-1] == len(inputs.shape) - 1 or inputs.shape[-1] < MANY_CHANNELS:
+        return reduce(inputs, axes)
+    for _ in axes:
+        inputs = reduce(inputs, 1)
+    return inputs
+
+
+def _is_never_negative(inputs: Any) -> bool:
+    """Returns whether the graph shows that no number is below 0."""
+    return not tf.executing_eagerly() and inputs.op.type in ("Relu", "Relu6")

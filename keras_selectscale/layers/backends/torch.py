@@ -12,8 +12,13 @@ try:  # No public name tells of these.
 except ImportError:
     functorch_level = None  # type: ignore[assignment]
 
-from keras_selectscale.layers import layout
-from keras_selectscale.layers.sort_keys import INFINITY, MAGNITUDE, SMALLEST_NORMAL, sort_keys
+from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers.backends.ranking import (
+    INFINITY,
+    MAGNITUDE,
+    SMALLEST_NORMAL,
+    sort_keys,
+)
 
 # Numbers side by side from which on PyTorch reduces in vectors.
 WIDE = 128
@@ -63,7 +68,7 @@ def apply_factor(factor: Any, inputs: Any) -> Any:
 
 
 def top_k_mask(values: Any, count: Any) -> Any:
-    """Returns `ranking.top_k_mask` of float32 values."""
+    """Returns `ranking.top_k_mask_by_rank` of float32 values."""
     if values.is_meta:
         return torch.empty_like(values, dtype=torch.bool)
     if isinstance(count, torch.Tensor):  # A number is wanted; the plain version compares.
@@ -74,7 +79,7 @@ def top_k_mask(values: Any, count: Any) -> Any:
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     bits = _max_score(inputs, channel_axis).view(torch.int32)
-    # In the order of `sort_keys.magnitude_keys`, in place: 0 and denormals are one, as are infinity
+    # In the order of `ranking.magnitude_keys`, in place: 0 and denormals are one, as are infinity
     # and NaN.
     keys = bits.bitwise_and(MAGNITUDE).clamp_(SMALLEST_NORMAL - 1, INFINITY)
     return _mark(keys, count)
@@ -105,7 +110,7 @@ def _is_readable(values: Any) -> bool:
 
 
 def _max_score(inputs: Any, channel_axis: int) -> Any:
-    axes = layout.spatial_axes(channel_axis, inputs.ndim)
+    axes = feature_maps.spatial_axes(channel_axis, inputs.ndim)
     if _has_fast_norm(inputs):
         values = torch.linalg.vector_norm(inputs, math.inf, dim=axes)
     elif channel_axis != inputs.ndim - 1:

@@ -2,15 +2,15 @@
 
 import pytest
 
-from keras_selectscale.layers import layout
+from keras_selectscale.layers import feature_maps
 
 
 @pytest.mark.parametrize("rank", [3, 4, 5])
 def test_the_axes(rank):
-    assert layout.channel_axis("channels_last", rank) == rank - 1
-    assert layout.channel_axis("channels_first", rank) == 1
-    assert layout.spatial_axes(1, rank) == tuple(range(2, rank))
-    assert layout.spatial_axes(rank - 1, rank) == tuple(range(1, rank - 1))
+    assert feature_maps.channel_axis("channels_last", rank) == rank - 1
+    assert feature_maps.channel_axis("channels_first", rank) == 1
+    assert feature_maps.spatial_axes(1, rank) == tuple(range(2, rank))
+    assert feature_maps.spatial_axes(rank - 1, rank) == tuple(range(1, rank - 1))
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_the_axes(rank):
     ],
 )
 def test_a_batch_of_feature_maps_passes(shape, data_format):
-    layout.check_feature_maps(shape, data_format, "Drop")
+    feature_maps.check_feature_maps(shape, data_format, "Drop")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_batch_of_feature_maps_passes(shape, data_format):
 )
 def test_anything_else_is_an_error(shape, data_format, message):
     with pytest.raises(ValueError, match=message):
-        layout.check_feature_maps(shape, data_format, "Drop")
+        feature_maps.check_feature_maps(shape, data_format, "Drop")
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_anything_else_is_an_error(shape, data_format, message):
     ],
 )
 def test_shapes_that_may_be_equal(shape, other, equal):
-    assert layout.may_be_equal(shape, other) is equal
+    assert feature_maps.may_be_equal(shape, other) is equal
 
 
 @pytest.mark.parametrize("shape", [(2, 0, 4, 8), (2, 4, 0, 8)])
 def test_maps_without_positions_are_refused(shape):
     with pytest.raises(ValueError, match="no axis of size 0"):
-        layout.check_feature_maps(shape, "channels_last", "SelectScale")
+        feature_maps.check_feature_maps(shape, "channels_last", "SelectScale")

@@ -1,16 +1,88 @@
-"""The highest of each row by bisection, for compilers.
+"""The highest of each row: by their ranks, the reference, and by bisection, for compilers.
 
-XLA on a CPU sorts slowly, for every row by itself and on one thread. Counting how many keys reach a
-threshold is a product with a vector; halving the range of the threshold between two counts finds
-the k-th key in some 15 counts, whatever k is, and in 31 at most.
+Scores are compared as integers, because comparisons of floating-point numbers differ between
+backends on -0, on NaN and on denormals.
+
+XLA on a CPU sorts slowly, each row separately and on one thread. Counting how many keys reach a
+threshold is a product with a vector. Halving the range of the threshold between two counts finds
+the k-th key in about 15 counts, whatever k is, and in 31 at most.
 """
 
+import math
 from typing import Any
 
+import keras
+import ml_dtypes
 from keras import ops
 
+MAGNITUDE = 0x7FFFFFFF
+INFINITY = 0x7F800000
+SMALLEST_NORMAL = 0x00800000
+# The bits of minus infinity: what is above them and negative is NaN.
+HIGHEST_NEGATIVE = INFINITY - 2**31
 
-def top_k_mask(keys: Any, count: Any) -> Any:
+
+def magnitude_keys(bits: Any) -> Any:
+    """Returns int32 keys in the order of the magnitude of float32 numbers.
+
+    Args:
+        bits: int32 tensor of the bits of the numbers.
+
+    Returns:
+        An int32 tensor of the same shape: 0 for 0 and denormals, the highest for infinity and NaN.
+    """
+    keys = ops.minimum(ops.bitwise_and(bits, MAGNITUDE), INFINITY)
+    return ops.where(keys < SMALLEST_NORMAL, 0, keys)
+
+
+def sort_keys(bits: Any) -> Any:
+    """Returns int32 keys in the order of float32 numbers, -0 and denormals as 0, NaN as infinity.
+
+    Args:
+        bits: int32 tensor of the bits of the numbers.
+
+    Returns:
+        An int32 tensor of the same shape.
+    """
+    keys = magnitude_keys(bits)
+    is_number = ops.bitwise_and(bits, MAGNITUDE) <= INFINITY
+    return ops.where(ops.logical_and(bits < 0, is_number), -keys, keys)
+
+
+def ranks(values: Any) -> Any:
+    """Returns the rank of each value within its row: 0 is the highest, ties by lower index.
+
+    Args:
+        values: float32 or float64 tensor of shape (batch, channels). NaN ranks as infinity, and
+            -0 and denormals as 0.
+
+    Returns:
+        An int32 tensor of the same shape, each row a permutation of 0 to channels - 1.
+    """
+    values = ops.where(ops.isnan(values), ops.full_like(values, math.inf), values)
+    # XLA sorts -0 before 0, and denormals are 0 to one kernel and numbers to the next.
+    smallest = float(ml_dtypes.finfo(keras.backend.standardize_dtype(values.dtype)).tiny)
+    values = ops.where(ops.abs(values) < smallest, ops.zeros_like(values), values)
+    order = ops.argsort(-values, axis=-1)  # Stable on every backend.
+    # Ranks are the inverse permutation. Sorted as floats, since XLA's top-k of int32 is not to be
+    # trusted on TensorFlow; channel numbers are exact in float32.
+    return ops.cast(ops.argsort(ops.cast(order, "float32"), axis=-1), "int32")
+
+
+def top_k_mask_by_rank(values: Any, count: Any) -> Any:
+    """Returns a boolean mask of exactly the `count` highest values of each row.
+
+    Args:
+        values: float32 or float64 tensor of shape (batch, channels), as in `ranks`.
+        count: How many, an int or a scalar int tensor.
+
+    Returns:
+        A boolean tensor of the same shape.
+    """
+    return ranks(values) < count
+
+
+def top_k_mask_by_bisection(keys: Any, count: Any) -> Any:
     """Returns a boolean mask of exactly the `count` highest keys of each row.
 
     Args:

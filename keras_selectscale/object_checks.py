@@ -1,0 +1,113 @@
+"""Checks of arguments that are objects: counts, sequences, instances, callables, paths, names."""
+
+import numbers
+import os
+import pathlib
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from keras_selectscale.checks import as_choice, type_error, value_error
+
+# Some file systems allow no longer name.
+LONGEST_NAME = 255
+
+
+def as_positive_integer(name: str, value: Any, high: int) -> int:
+    """Returns an integer from 1 to `high` as an int; anything else is a `ValueError`."""
+    integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not integer or not 1 <= value <= high:
+        raise value_error(name, f"a positive integer of at most {high}", value)
+    return int(value)
+
+
+def as_choices(name: str, value: Any, choices: Collection[str]) -> tuple[str, ...]:
+    """Returns a sequence of one or more different strings of `choices` as a tuple."""
+    values = as_sequence(name, value)
+    for one in values:
+        as_choice(name, one, choices)
+    if not values or len(set(values)) < len(values):
+        raise value_error(name, "one or more different names", value)
+    return values
+
+
+def as_sequence(name: str, value: Any) -> tuple[Any, ...]:
+    """Returns the items of a list, tuple or range as a tuple; strings, sets and mappings fail."""
+    unordered = isinstance(value, str | bytes | Mapping | set | frozenset)
+    try:
+        if isinstance(value, Iterable) and not unordered:
+            return tuple(value)
+    except Exception:  # A scalar array or tensor claims to be iterable.
+        pass
+    raise type_error(name, "a list or tuple", value)
+
+
+def as_boolean(name: str, value: Any) -> bool:
+    """Returns `True` or `False`; anything else is a `TypeError`."""
+    return as_instance(name, value, bool, "True or False")
+
+
+def as_string(name: str, value: Any) -> str:
+    """Returns a string; anything else is a `TypeError`."""
+    return as_instance(name, value, str, "a string")
+
+
+def as_callable(name: str, value: Any, expected: str = "callable") -> Any:
+    """Returns something callable; anything else is a `TypeError`."""
+    if not callable(value):
+        raise type_error(name, expected, value)
+    return value
+
+
+def as_instance(name: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> Any:
+    """Returns an instance of `kinds`, which `expected` describes; else raises a `TypeError`."""
+    if not isinstance(value, kinds):
+        raise type_error(name, expected, value)
+    return value
+
+
+def as_path(name: str, value: Any) -> pathlib.Path:
+    """Returns a path with `~` expanded.
+
+    Args:
+        name: Name of the argument.
+        value: What was received.
+
+    Raises:
+        TypeError: If `value` is not a string or path.
+        ValueError: If it is empty, contains a null character, or names an unknown user's home.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise type_error(name, "a path", value)
+    text = os.fspath(value)
+    if not text or "\0" in text:
+        raise value_error(name, "a path", value)
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError:
+        raise value_error(name, "a path whose home folder exists", value) from None
+
+
+def as_file_name(name: str, value: Any) -> str:
+    """Returns a plain name that may become a file or folder: no separator, no `.` or `..`.
+
+    Names from the command line and names read from files both go through this check, so that
+    nothing is written outside the folder that the user named.
+
+    Args:
+        name: Name of the argument.
+        value: What was received.
+
+    Raises:
+        TypeError: If `value` is not a string.
+        ValueError: If it is not a plain name.
+    """
+    text = as_string(name, value)
+    plain = pathlib.PurePath(text).name == text and text not in ("", ".", "..") and "\\" not in text
+    if (
+        not plain
+        or text.startswith("-")
+        or not text.isprintable()
+        or len(os.fsencode(text)) > LONGEST_NAME
+    ):
+        raise value_error(name, "a plain name that can become a file or folder", value)
+    return text
