@@ -50,7 +50,8 @@ def device_work(model, images, batch_size, same):
 
     from keras_selectscale.data import device_batches
 
-    sample = images.train_images[:1].astype("float32"), images.train_labels[:1]
+    pixels, labels = images.arrays("train")
+    sample = pixels[:1].astype("float32"), labels[:1]
     model._symbolic_build(data_batch=sample)
     source = device_batches.on_device(images)
     make = functools.partial(device_batches.make_batch, augmentation=images.augmentation, seed=0)
@@ -104,7 +105,6 @@ def main(network, dataset, data_dir, image_size, precision, batch_size, steps, r
     import keras
 
     from keras_selectscale import data
-    from keras_selectscale.data import ImageData
     from keras_selectscale.training import Recipe, build_model
 
     images = data.load(dataset, data_dir=data_dir, image_size=image_size)
@@ -116,7 +116,7 @@ def main(network, dataset, data_dir, image_size, precision, batch_size, steps, r
         precision=precision,
     )
     model = build_model(recipe, images, data.steps_per_epoch(images, batch_size))
-    on_device = keras.backend.backend() == "jax" and isinstance(images, ImageData)
+    on_device = keras.backend.backend() == "jax" and images.in_memory
     prepare = device_work if on_device else host_work
     train_real, train_ready, batch = prepare(model, images, batch_size, same)
 

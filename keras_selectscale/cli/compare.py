@@ -13,12 +13,6 @@ from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.console import Console
 
-# What serves each dataset on a CPU of two cores.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "digits": {"network": "resnet-8", "epochs": 20, "batch_size": 64},
-    "cifar10": {"network": "resnet-20", "epochs": 20, "batch_size": 128},
-}
-
 
 @click.command()
 @options.dataset_options
@@ -54,6 +48,7 @@ def command(
     """
     start_keras()
     from keras_selectscale import models
+    from keras_selectscale.data.datasets import comparison_defaults
     from keras_selectscale.experiments import Comparison, run_comparison
     from keras_selectscale.experiments.comparison_figure import check_drawable
     from keras_selectscale.layers.methods import PAPER_METHODS
@@ -64,7 +59,7 @@ def command(
     with input_errors():
         base = Recipe(
             dataset=dataset,
-            **(DEFAULTS.get(dataset, DEFAULTS["cifar10"]) | options.given(**values)),
+            **(comparison_defaults(dataset) | options.given(**values)),
         )
         models.build(base.network)
         size = f"-{base.train_size}" if base.train_size else ""

@@ -48,5 +48,5 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     Console().say(
         f"{folder.path}: {recipe.network}, drop {recipe.drop}, after {epochs} of {recipe.epochs} "
         f"epochs: test error {found['error']:.2f}%{top5}, test loss {found['loss']:.4f} "
-        f"on {images.test_count:,} images of {recipe.dataset}"
+        f"on {images.evaluation_count:,} images of {recipe.dataset}"
     )

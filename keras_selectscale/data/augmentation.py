@@ -1,27 +1,51 @@
-"""What is done to training images at random."""
+"""Random order of training images, and random changes to them: of small ones, and ImageNet's."""
+
+from __future__ import annotations
 
 import dataclasses
+import math
+from typing import Any
 
-from keras_selectscale.data.arguments import as_integer
+import numpy as np
+
+from keras_selectscale.checks import as_boolean, as_integer, as_number
+
+# Streams of random numbers; each is a function of (seed, epoch), (seed, step) or (seed, position).
+ORDER, ROWS, COLUMNS, FLIPS, WINDOWS, LIGHTS = range(6)
+# Windows drawn per image.
+TRIES = 10
+# Share of the shorter side that evaluation sees.
+CENTRE = 224 / 256
+# Of the covariance of the colours (red, green, blue; pixels divided by 255) of ImageNet's training
+# images; the eigenvectors are the columns.
+EIGENVALUES = np.array([0.2175, 0.0188, 0.0045], np.float32)
+EIGENVECTORS = np.array(
+    [
+        [-0.5675, 0.7192, 0.4009],
+        [-0.5808, -0.0045, -0.8140],
+        [-0.5836, -0.6948, 0.4203],
+    ],
+    np.float32,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training image at random, before normalisation.
+    """Padding, random cropping and mirroring of images in memory, before normalization.
 
-    The image gets a border of pixels of value 0 (black, as in the papers' pipelines, and so not
-    the mean), a window of its own size is cut out at a random place, and half of the windows are
-    mirrored left to right.
+    An image gets a border of pixels of value 0 (black, as in the papers' pipelines, not the mean).
+    A window of the image's size is cropped at a random place, and mirrored left to right with
+    probability 1/2.
 
     Args:
-        padding: Width of the border on each side, in pixels, at least 0. The window starts at one
-            of `2 * padding + 1` rows and as many columns, each as likely as the others.
-        flip: Whether to mirror, with probability 1/2. Only where a mirrored image is one of the
-            same class: a mirrored digit is another sign.
+        padding: Width of the border on each side in pixels, at least 0. The window starts at one
+            of `2 * padding + 1` rows and as many columns, all equally likely.
+        flip: Whether to mirror. Mirror only if the class stays the same: a mirrored digit is a
+            different sign.
 
     Raises:
-        TypeError: Where `padding` is no integer or `flip` no bool.
-        ValueError: Where `padding` is negative.
+        TypeError: If `padding` is not an integer or `flip` is not a bool.
+        ValueError: If `padding` is negative.
     """
 
     padding: int
@@ -29,8 +53,217 @@ class Augmentation:
 
     def __post_init__(self):
         object.__setattr__(self, "padding", as_integer("padding", self.padding, 0))
-        if not isinstance(self.flip, bool):
-            raise TypeError(
-                "Argument `flip` must be a bool. "
-                f"Received: flip={self.flip!r} (of type {type(self.flip).__name__})"
-            )
+        as_boolean("flip", self.flip)
+
+
+@dataclasses.dataclass(frozen=True)
+class InceptionAugmentation:
+    """Random windows, mirroring and shifts of colour for images of any size.
+
+    A window whose area is a share of the image's area and whose shape varies is cropped and resized
+    to the network's input. It is mirrored left to right with probability 1/2. The colours are
+    shifted along the directions in which those of ImageNet vary, as a change of light does:
+
+        pixel / 255 + V (a * l),    a ~ Normal(0, lighting), one for each of the 3 directions
+
+    with the eigenvectors V and the eigenvalues l of the covariance of ImageNet's colours.
+
+    Args:
+        smallest_area: Lower bound of the window's share of the image's area, which is uniform up to
+            1; above 0 and at most 1.
+        widest_aspect: The logarithm of width by height is uniform between those of
+            `1 / widest_aspect` and `widest_aspect`; at least 1. Ten windows are drawn, and the
+            first that fits into the image is used. If none fits, it is the largest window of an
+            allowed shape in the centre.
+        flip: Whether to mirror.
+        lighting: Standard deviation of the shift, at least 0; 0 shifts nothing. Grey images are
+            never shifted.
+
+    Raises:
+        TypeError: If a value is of the wrong type.
+        ValueError: If a value is out of range.
+
+    Reference:
+        Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, Section 6 (the window).
+        Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NIPS
+        2012, Section 4.1 (the colours), which Russakovsky et al., IJCV 2015, call common practice.
+    """
+
+    smallest_area: float = 0.08
+    widest_aspect: float = 4 / 3
+    flip: bool = True
+    lighting: float = 0.1
+
+    def __post_init__(self):
+        as_boolean("flip", self.flip)
+        for name, low, high, above in (
+            ("smallest_area", 0.0, 1.0, True),
+            ("widest_aspect", 1.0, math.inf, False),
+            ("lighting", 0.0, math.inf, False),
+        ):
+            value = as_number(name, getattr(self, name), low, high, above=above)
+            object.__setattr__(self, name, value)
+
+
+def random_stream(seed: int, number: Any, stream: int) -> Any:
+    """Returns the seed of one of the streams of an epoch, a step or a position.
+
+    Args:
+        seed: At least 0.
+        number: Int or integer scalar tensor.
+        stream: One of the constants above.
+    """
+    import tensorflow as tf
+
+    pair = tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
+    return tf.random.experimental.stateless_fold_in(pair, stream, alg="philox")
+
+
+def epoch_order(count: int, seed: int, epoch: Any) -> Any:
+    """Returns the numbers from 0 to `count - 1`, shuffled by the seed and the epoch, as int64."""
+    import tensorflow as tf
+
+    return tf.random.experimental.stateless_shuffle(
+        tf.range(count, dtype=tf.int64), random_stream(seed, epoch, ORDER), alg="philox"
+    )
+
+
+def augment(images: Any, augmentation: Augmentation, seed: int, step: Any) -> Any:
+    """Pads, crops and mirrors a batch; the seed and the step decide how.
+
+    Args:
+        images: Of shape `(batch, height, width, channels)`, any dtype.
+        augmentation: What to do.
+        seed: At least 0.
+        step: Number of the batch in the run, an int or an int64 scalar tensor.
+
+    Returns:
+        Images of the same shape and dtype.
+    """
+    import tensorflow as tf
+
+    padding = augmentation.padding
+    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+
+    def drawn(below, stream):
+        return tf.random.stateless_uniform(
+            (batch, 1), random_stream(seed, step, stream), 0, below, tf.int32, alg="philox"
+        )
+
+    rows = tf.tile(tf.range(height)[None], (batch, 1))
+    columns = tf.tile(tf.range(width)[None], (batch, 1))
+    if augmentation.flip:
+        columns = tf.where(drawn(2, FLIPS) == 1, columns[:, ::-1], columns)
+    if padding:
+        rows += drawn(2 * padding + 1, ROWS)
+        columns += drawn(2 * padding + 1, COLUMNS)
+        border = (padding, padding)
+        images = tf.pad(images, ((0, 0), border, border, (0, 0)))
+    images = tf.gather(images, rows, axis=1, batch_dims=1)
+    return tf.gather(images, columns, axis=2, batch_dims=1)
+
+
+def random_window(
+    height: Any, width: Any, augmentation: InceptionAugmentation, seed: int, position: Any
+) -> Any:
+    """Draws the window of a training image; see `InceptionAugmentation`.
+
+    Args:
+        height: Height of the image, int32 scalar.
+        width: Width of the image, int32 scalar.
+        augmentation: Bounds of the draw.
+        seed: At least 0.
+        position: Number of the image in the run, int64 scalar. It and the seed decide.
+
+    Returns:
+        Top, left, height and width, int32 of shape `(4,)`, within the image.
+    """
+    import tensorflow as tf
+
+    # All numbers at once: the cost of small draws is per draw.
+    drawn = tf.random.stateless_uniform(
+        (2 * TRIES + 2,), random_stream(seed, position, WINDOWS), alg="philox"
+    )
+    smallest, widest = augmentation.smallest_area, math.log(augmentation.widest_aspect)
+    rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    areas = rows * columns * (smallest + (1 - smallest) * drawn[:TRIES])
+    aspects = tf.exp(widest * (2 * drawn[TRIES : 2 * TRIES] - 1))
+    heights = tf.cast(tf.round(tf.sqrt(areas / aspects)), tf.int32)
+    widths = tf.cast(tf.round(tf.sqrt(areas * aspects)), tf.int32)
+    fits = (heights >= 1) & (widths >= 1) & (heights <= height) & (widths <= width)
+    first = tf.argmax(tf.cast(fits, tf.int32))
+
+    tall = tf.cast(tf.round(columns * augmentation.widest_aspect), tf.int32)
+    wide = tf.cast(tf.round(rows * augmentation.widest_aspect), tf.int32)
+    found = tf.reduce_any(fits)
+    window_height = tf.where(found, heights[first], tf.minimum(height, tall))
+    window_width = tf.where(found, widths[first], tf.minimum(width, wide))
+
+    def start(share, free):
+        place = tf.cast(share * tf.cast(free + 1, tf.float32), tf.int32)
+        return tf.where(found, tf.minimum(place, free), free // 2)
+
+    top = start(drawn[-2], height - window_height)
+    left = start(drawn[-1], width - window_width)
+    return tf.stack([top, left, window_height, window_width])
+
+
+def centre_window(height: Any, width: Any) -> Any:
+    """Returns the square in the centre that evaluation sees, 7/8 of the shorter side.
+
+    Cropping it and resizing it to `size` equals resizing the shorter side to `size * 256 / 224` and
+    cropping `size` in the centre, without computing pixels that are then thrown away.
+
+    Args:
+        height: Height of the image, int32 scalar.
+        width: Width of the image, int32 scalar.
+
+    Returns:
+        Top, left, height and width, int32 of shape `(4,)`.
+    """
+    import tensorflow as tf
+
+    shorter = tf.cast(tf.minimum(height, width), tf.float32)
+    side = tf.maximum(tf.cast(tf.round(shorter * CENTRE), tf.int32), 1)
+    return tf.stack([(height - side) // 2, (width - side) // 2, side, side])
+
+
+def mirrored(pixels: Any, augmentation: InceptionAugmentation, seed: int, position: Any) -> Any:
+    """Mirrors an image with probability 1/2 if `augmentation.flip` is set.
+
+    Args:
+        pixels: Of shape `(height, width, channels)`, any dtype.
+        augmentation: What to do.
+        seed: At least 0.
+        position: As `random_window` takes it.
+
+    Returns:
+        An image of the same shape and dtype.
+    """
+    import tensorflow as tf
+
+    if not augmentation.flip:
+        return pixels
+    coin = tf.random.stateless_uniform(
+        (), random_stream(seed, position, FLIPS), 0, 2, tf.int32, alg="philox"
+    )
+    return tf.cond(coin == 1, lambda: tf.reverse(pixels, [1]), lambda: pixels)
+
+
+def light(augmentation: InceptionAugmentation, seed: int, position: Any) -> Any:
+    """Draws the shift of red, green and blue of an image; see `InceptionAugmentation`.
+
+    Args:
+        augmentation: Standard deviation of the draw.
+        seed: At least 0.
+        position: As `random_window` takes it.
+
+    Returns:
+        float32 of shape `(3,)`, to be added to pixels divided by 255; the sum may leave 0 to 1.
+    """
+    import tensorflow as tf
+
+    strengths = tf.random.stateless_normal(
+        (3,), random_stream(seed, position, LIGHTS), alg="philox"
+    )
+    return tf.linalg.matvec(EIGENVECTORS, augmentation.lighting * EIGENVALUES * strengths)

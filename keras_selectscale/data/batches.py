@@ -1,163 +1,257 @@
-"""Batches in tf.data: shuffled and augmented to train on, plain to evaluate with."""
+"""The tf.data batches of images in memory and of streamed images."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from keras_selectscale.data import streamed_batches
-from keras_selectscale.data.any_images import AnyImages
-from keras_selectscale.data.arguments import as_integer
-from keras_selectscale.data.augmentation import Augmentation
-from keras_selectscale.data.pipeline import (
-    COLUMNS,
-    FLIPS,
-    ROWS,
+from keras_selectscale.data.arrays import host_tensors
+from keras_selectscale.data.augmentation import (
+    augment,
+    centre_window,
     epoch_order,
-    host_tensors,
-    normalise,
-    options,
-    random_stream,
+    light,
+    mirrored,
+    random_window,
 )
-from keras_selectscale.data.streamed_images import StreamedImages
+from keras_selectscale.data.decoding import decode_window, explain
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from keras_selectscale.data.dataset import Dataset
+    from keras_selectscale.data.encoded_images import EncodedImages
+    from keras_selectscale.data.image_data import InMemory
+    from keras_selectscale.data.streamed_images import Streamed
 
-def steps_per_epoch(data: AnyImages, batch_size: int) -> int:
-    """Returns the number of batches in which every training image comes once."""
-    return -(-data.train_count // as_integer("batch_size", batch_size, 1))
 
-
-def training_batches(
-    data: AnyImages, *, batch_size: int, seed: int, first_step: int = 0
-) -> tf.data.Dataset:
-    """Returns endless batches of shuffled, augmented and normalised training images.
-
-    An epoch visits every image once; its last batch is smaller where `batch_size` does not divide
-    their number. The order is a function of the seed and the epoch, and what is done to the images
-    one of the seed and the step, and of nothing else: batch `i` of a dataset that starts at
-    `first_step` equals, to the bit, batch `first_step + i` of one that starts at 0. So a run that
-    stopped anywhere goes on with the batches it would have seen, and no two epochs are alike.
-
-    An image is padded with pixels of value 0 and cropped to its size, mirrored in half of the cases
-    where `data.augmentation.flip` says so, and then normalised: `(pixel / 255 - mean) / std`.
-    Streamed images are read, decoded and augmented (see `InceptionAugmentation`) one by one, by
-    the seed and the image's position in the run, which gives the same promises.
-
-    Args:
-        data: Dataset whose training split to use. Images in memory are copied once, as they are
-            (uint8 stays uint8), for as long as the batches are in use.
-        batch_size: Images a batch, at least 1.
-        seed: At least 0.
-        first_step: Number of batches to leave out, at least 0. They are not made: all it costs is
-            to pass over the start of one epoch's order.
-
-    Returns:
-        A dataset of `(images, labels)`: float32 of shape `(batch, height, width, channels)` and
-        int64 of shape `(batch,)`.
-
-    Raises:
-        TypeError: Where an argument is no integer.
-        ValueError: Where an argument is out of its range.
-
-    A streamed image that cannot be used stops the iteration: see `image_errors`.
-    """
+def array_training(data: InMemory, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
+    """Returns the training batches of images in memory; see `training_batches`."""
     import tensorflow as tf
 
-    steps = steps_per_epoch(data, batch_size)
-    seed = as_integer("seed", seed, 0)
-    first_step = as_integer("first_step", first_step, 0)
-    if isinstance(data, StreamedImages):
-        return streamed_batches.training(data, batch_size, seed, first_step)
-    images, labels = host_tensors(data.train_images, data.train_labels)
+    count = data.train_count
+    steps = -(-count // batch_size)
+    images, labels = host_tensors(*data.arrays("train"))
 
     def shuffled(epoch):
-        order = epoch_order(data.train_count, seed, epoch)
+        order = epoch_order(count, seed, epoch)
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
     def prepared(step, chosen):
         pixels = augment(tf.gather(images, chosen), data.augmentation, seed, step)
-        return normalise(pixels, data), tf.gather(labels, chosen)
+        return _normalized(pixels, data), tf.gather(labels, chosen)
 
     indices = tf.data.Dataset.counter(first_step // steps).flat_map(shuffled)
-    return (
-        tf.data.Dataset.zip(tf.data.Dataset.counter(first_step), indices.skip(first_step % steps))
-        .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-        .prefetch(tf.data.AUTOTUNE)
-        .with_options(options())
+    numbered = tf.data.Dataset.zip(
+        tf.data.Dataset.counter(first_step), indices.skip(first_step % steps)
     )
+    batches = numbered.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _finished(batches, tf.data.INFINITE_CARDINALITY)
 
 
-def evaluation_batches(data: AnyImages, *, batch_size: int, split: str = "test") -> tf.data.Dataset:
-    """Returns all images of a split once, in their order, normalised and not augmented.
-
-    Args:
-        data: Dataset to evaluate on.
-        batch_size: Images a batch, at least 1; the last one is smaller where need be.
-        split: `"test"` or `"train"`.
-
-    Returns:
-        A finite dataset of `(images, labels)`, as of `training_batches`.
-
-    Raises:
-        TypeError: Where `batch_size` is no integer.
-        ValueError: Where `batch_size` is below 1 or `split` another.
-    """
-    batch_size = as_integer("batch_size", batch_size, 1)
-    if split not in ("test", "train"):
-        raise ValueError(f'Argument `split` must be "test" or "train". Received: split={split!r}')
+def array_evaluation(data: InMemory, batch_size: int, split: str) -> tf.data.Dataset:
+    """Returns the batches of a split of images in memory; see `evaluation_batches`."""
     import tensorflow as tf
 
-    if isinstance(data, StreamedImages):
-        return streamed_batches.evaluation(data, batch_size, split)
-    images, labels = host_tensors(
-        getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
-    )
+    images, labels = host_tensors(*data.arrays(split))
 
     def prepared(start):
         batch = slice(start, start + batch_size)
-        return normalise(images[batch], data), labels[batch]
+        return _normalized(images[batch], data), labels[batch]
+
+    starts = tf.data.Dataset.range(0, len(labels), batch_size)
+    batches = starts.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _finished(batches, -(-len(labels) // batch_size))
+
+
+def streamed_training(
+    data: Streamed, batch_size: int, seed: int, first_step: int
+) -> tf.data.Dataset:
+    """Returns the training batches of streamed images; see `training_batches`."""
+    import tensorflow as tf
+
+    count = data.train_count
+    first_epoch, step = divmod(first_step, -(-count // batch_size))
+
+    def pixels(encoded, position):
+        window = decode_window(
+            encoded,
+            data.channels,
+            lambda height, width: random_window(height, width, data.augmentation, seed, position),
+        )
+        lit = data.augmentation.lighting and data.channels == 3
+        shift = light(data.augmentation, seed, position) if lit else 0.0
+        return _standardized(mirrored(window, data.augmentation, seed, position), data, shift)
+
+    images = _images(
+        data,
+        data.encoded("train"),
+        lambda epoch: epoch_order(count, seed, epoch),
+        tf.data.Dataset.counter(first_epoch),
+        first_epoch,
+        step * batch_size,
+        pixels,
+    )
+    return _finished(_batched(images, count, batch_size), tf.data.INFINITE_CARDINALITY)
+
+
+def streamed_evaluation(data: Streamed, batch_size: int, split: str) -> tf.data.Dataset:
+    """Returns the batches of a split of streamed images; see `evaluation_batches`."""
+    import tensorflow as tf
+
+    source = data.encoded(split)
+
+    def pixels(encoded, position):
+        return _standardized(decode_window(encoded, data.channels, centre_window), data, 0.0)
+
+    images = _images(
+        data,
+        source,
+        lambda epoch: tf.range(len(source), dtype=tf.int64),
+        tf.data.Dataset.range(1),
+        0,
+        0,
+        pixels,
+    )
+    batches = images.map(lambda position, image, label: (image, label)).batch(
+        batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return _finished(batches, -(-len(source) // batch_size))
+
+
+def _images(
+    data: Streamed,
+    source: EncodedImages,
+    order_of: Callable[[Any], Any],
+    epochs: tf.data.Dataset,
+    first_epoch: int,
+    skipped: int,
+    pixels: Callable[[Any, Any], Any],
+) -> tf.data.Dataset:
+    """Returns the images of some epochs one by one, in order, or stops at the first bad one.
+
+    TensorFlow neither says which image it could not decode nor lets a function catch the error. So
+    images that fail are dropped, and the position of the next image that does not fail shows that
+    one is missing. Only then is the missing image read again, to find out why. Every epoch ends
+    with a mark that cannot fail, so that this also ends if nothing can be read any more.
+
+    Args:
+        data: Dataset of the images.
+        source: The split.
+        order_of: Function of an epoch to the numbers of its images.
+        epochs: The numbers of the epochs.
+        first_epoch: The first of them.
+        skipped: How many of its images to leave out.
+        pixels: Function of a file's bytes and the position to a float32 image.
+
+    Returns:
+        A dataset of position, image and label. A position is a place in the run: the place in the
+        epoch plus `len(source) + 1` for each earlier epoch.
+    """
+    import tensorflow as tf
+
+    count = len(source)
+    read = source.reader()
+    first = first_epoch * (count + 1) + skipped
+
+    def places(epoch):
+        numbers = tf.concat([order_of(epoch), tf.constant([-1], tf.int64)], 0)
+        positions = epoch * (count + 1) + tf.range(count + 1, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices((positions, numbers))
+
+    def decoded(position, number):
+        def image():
+            encoded, label = read(number)
+            in_range = tf.debugging.Assert((label >= 0) & (label < data.classes), [label])
+            with tf.control_dependencies([in_range]):
+                return pixels(encoded, position), tf.identity(label)
+
+        def mark():
+            return tf.zeros(data.input_shape), tf.constant(-1, tf.int64)
+
+        pixels_and_label = tf.cond(number >= 0, image, mark)
+        return position, tf.ensure_shape(pixels_and_label[0], data.input_shape), pixels_and_label[1]
+
+    def refuse(number):
+        raise ValueError(explain(source, int(number), data.classes, data.channels))
+
+    def checked(expected, element):
+        def missing():
+            number = order_of(expected // (count + 1))[expected % (count + 1)]
+            return tf.ensure_shape(tf.numpy_function(refuse, [number], tf.int64), ())
+
+        after = tf.cond(element[0] == expected, lambda: expected + 1, missing)
+        return after, element
 
     return (
-        tf.data.Dataset.range(0, len(labels), batch_size)
-        .map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        epochs.flat_map(places)
+        .skip(skipped)
+        .map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .ignore_errors(log_warning=False)
+        .scan(tf.constant(first, tf.int64), checked)
+        .filter(lambda position, image, label: label >= 0)
+    )
+
+
+def _batched(images: tf.data.Dataset, count: int, batch_size: int) -> tf.data.Dataset:
+    """Returns batches of images and labels; the last one of each epoch may be smaller."""
+    import tensorflow as tf
+
+    rest = count % batch_size
+    if rest == 0:
+        return images.map(lambda position, image, label: (image, label)).batch(
+            batch_size, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+    return images.group_by_window(
+        key_func=lambda position, image, label: tf.cast(
+            position % (count + 1) >= count - rest, tf.int64
+        ),
+        reduce_func=lambda key, window: window.map(
+            lambda position, image, label: (image, label)
+        ).batch(batch_size),
+        window_size_func=lambda key: tf.where(key == 1, tf.constant(rest, tf.int64), batch_size),
+    )
+
+
+def _standardized(pixels: Any, data: Streamed, shift: Any) -> Any:
+    """Resizes an image to the dataset's size and returns `(pixel / 255 + shift - mean) / std`.
+
+    One multiplication and one addition per row: broadcasting 3 numbers pixel by pixel takes longer
+    than resizing the image.
+    """
+    import tensorflow as tf
+
+    resized = tf.image.resize(pixels, (data.size, data.size))
+    std = tf.constant(data.std)
+    scale = tf.tile(1 / (255 * std), [data.size])
+    offset = tf.tile((shift - tf.constant(data.mean)) / std, [data.size])
+    rows = tf.reshape(resized, (data.size, data.size * data.channels))
+    return tf.reshape(rows * scale + offset, data.input_shape)
+
+
+def _normalized(images: Any, data: Dataset) -> Any:
+    import tensorflow as tf
+
+    return (tf.cast(images, tf.float32) / 255.0 - data.mean) / data.std
+
+
+def _finished(batches: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
+    import tensorflow as tf
+
+    return (
+        batches.apply(tf.data.experimental.assert_cardinality(cardinality))
         .prefetch(tf.data.AUTOTUNE)
         .with_options(options())
     )
 
 
-def augment(images: Any, augmentation: Augmentation, seed: int, step: Any) -> Any:
-    """Pads, crops and mirrors a batch, all of it decided by the seed and the step.
+def options() -> Any:
+    """Returns options without automatic rewriting, which would copy the captured tensors.
 
-    Args:
-        images: Of shape `(batch, height, width, channels)`, any dtype.
-        augmentation: What is done.
-        seed: At least 0.
-        step: Number of the batch in the run, an int or an int64 scalar tensor.
-
-    Returns:
-        The same shape and dtype.
+    The pipelines contain what it would add: parallel maps and a prefetch.
     """
     import tensorflow as tf
 
-    padding = augmentation.padding
-    batch, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
-
-    def drawn(below, stream):
-        return tf.random.stateless_uniform(
-            (batch, 1), random_stream(seed, step, stream), 0, below, tf.int32, alg="philox"
-        )
-
-    rows = tf.tile(tf.range(height)[None], (batch, 1))
-    columns = tf.tile(tf.range(width)[None], (batch, 1))
-    if augmentation.flip:
-        columns = tf.where(drawn(2, FLIPS) == 1, columns[:, ::-1], columns)
-    if padding:
-        rows += drawn(2 * padding + 1, ROWS)
-        columns += drawn(2 * padding + 1, COLUMNS)
-        border = (padding, padding)
-        images = tf.pad(images, ((0, 0), border, border, (0, 0)))
-    images = tf.gather(images, rows, axis=1, batch_dims=1)
-    return tf.gather(images, columns, axis=2, batch_dims=1)
+    chosen = tf.data.Options()
+    chosen.experimental_optimization.apply_default_optimizations = False
+    return chosen

@@ -1,88 +1,123 @@
-"""The datasets by name."""
+"""Datasets by name: the registered sources, `check_name` and `load`."""
 
-import dataclasses
+import contextlib
+import os
+import types
+from collections.abc import Mapping
+from typing import Any
 
-from keras_selectscale.data.any_images import AnyImages
-from keras_selectscale.data.arguments import as_integer
-from keras_selectscale.data.dataset_name import parse_name
-from keras_selectscale.data.digits import load_digits
-from keras_selectscale.data.image_data import ImageData
-from keras_selectscale.data.image_folder import load_folder
-from keras_selectscale.data.in_memory import brought_to_size
-from keras_selectscale.data.packed_images import load_packed
-from keras_selectscale.data.prepared_images import load_prepared
-from keras_selectscale.data.subset import training_subset
+from keras_selectscale.checks import as_integer, type_error, value_error
+from keras_selectscale.data.dataset import Dataset, Request, Source
+from keras_selectscale.data.digits import DIGITS
+from keras_selectscale.data.image_folder import FOLDER
+from keras_selectscale.data.packed_images import PACKED, find_packed, read_packed
+from keras_selectscale.data.prepared_images import CIFAR10, CIFAR100, IMAGENET, PREPARED
+from keras_selectscale.data.splits import training_subset
+
+# A new dataset is a file that defines its `Source`, and its place here.
+SOURCES: tuple[Source, ...] = (DIGITS, CIFAR10, CIFAR100, IMAGENET, PREPARED, FOLDER, PACKED)
+DATASETS: Mapping[str, str] = types.MappingProxyType(
+    {source.form: source.description for source in SOURCES}
+)
+
+
+def find_source(name: str) -> tuple[Source, str]:
+    """Returns the source that reads a dataset, and the varying part of the name.
+
+    Raises:
+        TypeError: If `name` is not a string.
+        ValueError: If it has none of the forms in `DATASETS`.
+    """
+    expected = f"one of {', '.join(DATASETS)}"
+    if not isinstance(name, str):
+        raise type_error("dataset", f"a string, {expected}", name)
+    kind, colon, place = name.partition(":")
+    for source in SOURCES:
+        if name == source.form and source.place:
+            return source, source.place
+        varies = not source.place and source.form.partition(":")[0] == kind
+        if colon and varies and source.accepts(place):
+            return source, place
+    raise value_error("dataset", expected, name)
+
+
+def check_name(name: str) -> None:
+    """Checks the form of a dataset's name, without reading anything.
+
+    Raises:
+        TypeError: If `name` is not a string.
+        ValueError: If it has none of the forms in `DATASETS`.
+    """
+    find_source(name)
+
+
+def comparison_defaults(name: str) -> dict[str, Any]:
+    """Returns the network, epochs and batch size with which `compare` trains a dataset."""
+    source, _ = find_source(name)
+    return {"network": source.network, "epochs": source.epochs, "batch_size": source.batch_size}
 
 
 def load(
     name: str,
     *,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     train_size: int | None = None,
     seed: int = 0,
     image_size: int | None = None,
     flip: bool | None = None,
-) -> AnyImages:
-    """Loads a dataset: into memory where its images have one size and take at most 2 GiB.
+) -> Dataset:
+    """Loads a dataset, into memory if its images have one size and take at most 2 GiB.
 
-    All others are read from the disk while they are used, with the augmentation that ImageNet is
-    trained with: `imagenet2012`, and whatever holds images of varying size.
+    All other datasets are read from the disk while they are used, with ImageNet's augmentation:
+    `imagenet2012`, and those with images of varying size.
 
     Args:
-        name: A form in `DATASETS`, as `check_name` lets it pass.
-        data_dir: Folder of the prepared TensorFlow Datasets; `None` is the environment variable
-            `TFDS_DATA_DIR`, or else `~/tensorflow_datasets`. Digits and folders do not need it.
-        train_size: Keep a stratified subset of so many training images; `None` keeps all.
-        seed: What chooses the subset, at least 0.
-        image_size: Height and width that the images are brought to; `None` is the dataset's own
-            where all images have one size (the shorter side, where they are streamed), else 224.
-        flip: Whether training images are mirrored; `None` is the dataset's own: not the digits nor
-            other grey images, which are mostly writing, but all colour images.
+        name: A name of one of the forms in `DATASETS`.
+        data_dir: Folder of the prepared TensorFlow Datasets, and of datasets written by `pack`;
+            `None` stands for the environment variable `TFDS_DATA_DIR`, or else
+            `~/tensorflow_datasets`.
+        train_size: Number of training images to keep, a stratified subset; `None` keeps all.
+        seed: Decides the subset, at least 0.
+        image_size: Height and width to bring the images to; `None` stands for their own size if
+            they have one in common (for streamed images, the shorter side), else 224.
+        flip: Whether training images are mirrored; `None` stands for the dataset's own: colour
+            images are mirrored, grey ones are not, because they are mostly writing.
 
     Returns:
-        Images in memory, with `mean` and `std` of the whole training split whatever the subset; or
-        streamed images, with those of ImageNet.
+        A dataset in memory (`ImageData`), with `mean` and `std` of the whole training split even if
+        `train_size` is given; or streamed images (`StreamedImages`), with those of ImageNet.
 
     Raises:
-        FileNotFoundError: Where the dataset is not prepared or the folder is not there: at once,
-            in one line that says how to get it.
-        OSError: Where files cannot be read.
-        TypeError: Where an argument has another type.
-        ValueError: Where `name` is unknown, `train_size`, `seed` or `image_size` is out of range,
-            or what `name` stands for cannot be trained on.
+        FileNotFoundError: If the dataset is not prepared or the folder does not exist, in one line
+            that says how to get it.
+        OSError: If a file cannot be read.
+        TypeError: If an argument has the wrong type.
+        ValueError: If `name` is unknown, a number is out of range, or the dataset cannot be used
+            for image classification.
+        ModuleNotFoundError: If a package that reads the dataset is not installed.
     """
-    # All of it before the seconds that reading takes.
-    kind, place = parse_name(name)
+    # Everything is checked before reading, which may take long.
+    source, place = find_source(name)
     seed = as_integer("seed", seed, 0)
     if train_size is not None:
         train_size = as_integer("train_size", train_size, 1)
     if image_size is not None:
         image_size = as_integer("image_size", image_size, 1)
     if flip is not None and not isinstance(flip, bool):
-        raise TypeError(
-            "Argument `flip` must be a bool or None. "
-            f"Received: flip={flip!r} (of type {type(flip).__name__})"
-        )
-    data: AnyImages
-    if kind == "digits":
-        data = load_digits()
-    elif kind == "folder":
-        data = load_folder(place, name=name, image_size=image_size)
-    else:
-        data = load_packed(place, data_dir, dataset=name) or load_prepared(
-            place, data_dir, dataset=name, image_size=image_size
-        )
-    if isinstance(data, ImageData):
-        data = brought_to_size(data, image_size)
+        raise type_error("flip", "True, False or None", flip)
+    data = _read(source, Request(name, place, data_dir, image_size)).brought_to(image_size)
     if flip is not None:
-        data = _flipped(data, flip)
+        data = data.with_flip(flip)
     if train_size is None:
         return data
     return training_subset(data, train_size=train_size, seed=seed)
 
 
-def _flipped(data: AnyImages, flip: bool) -> AnyImages:
-    if isinstance(data, ImageData):
-        augmentation = dataclasses.replace(data.augmentation, flip=flip)
-        return dataclasses.replace(data, augmentation=augmentation)
-    return dataclasses.replace(data, augmentation=dataclasses.replace(data.augmentation, flip=flip))
+def _read(source: Source, request: Request) -> Dataset:
+    packed = find_packed(request.name, request.data_dir)
+    if packed is None:
+        return source.read(request)
+    if source.changes:
+        with contextlib.suppress(FileNotFoundError):
+            return source.read(request)
+    return read_packed(packed, request.name)

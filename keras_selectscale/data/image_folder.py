@@ -1,94 +1,95 @@
-"""A dataset of images in folders, a class a folder."""
+"""Datasets that are folders of images, with one folder per class."""
+
+from __future__ import annotations
 
 import concurrent.futures
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from keras_selectscale.data.decoding import decode, undecodable
-from keras_selectscale.data.image_data import ImageData
-from keras_selectscale.data.image_errors import START
-from keras_selectscale.data.image_files import ImageFiles
-from keras_selectscale.data.in_memory import fits_in_memory, in_memory
+from keras_selectscale.checks import as_path
+from keras_selectscale.data.arrays import aligned_empty, fits_in_memory
+from keras_selectscale.data.batches import options
+from keras_selectscale.data.dataset import Request, Source
+from keras_selectscale.data.decoding import START, decode, decode_window, read_header
+from keras_selectscale.data.encoded_images import ImageFiles
+from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.streamed_images import DEFAULT_SIZE, StreamedImages, streamed
+from keras_selectscale.environment import require
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 TEST_FOLDERS = ("test", "val", "validation")
-# Up to so many streamed images are decoded once before anything starts: some seconds. Of more, a
-# broken one whose header is whole is found when its turn comes.
+# Up to this many streamed images are decoded once before training: it takes some seconds. In a
+# larger folder, a damaged image with an intact header is found when it is used.
 DECODED_UP_FRONT = 2000
-# Pillow's names of the kinds of images that have no colour.
-GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
-THREADS = 16
+# Files whose headers are read by one task of a pool, and its threads.
+HEADERS, THREADS = 256, 8
+# Most images, and bytes of images, that are decoded into one batch.
+BATCH, BATCH_BYTES = 256, 2**22
 
 
-def load_folder(
-    path: str | os.PathLike[str], *, name: str, image_size: int | None = None
-) -> ImageData | StreamedImages:
-    """Reads the images of a folder, or finds them where they are too many or of varying size.
+def load_folder(request: Request) -> ImageData | StreamedImages:
+    """Reads the images of a folder, or indexes them if they are too many or of varying size.
 
-    `PATH/train/CLASS/FILE` are the training images, `PATH/test/CLASS/FILE` those to evaluate with
-    (or `val`, or `validation`: the first of the three that is there). The classes are the names of
-    the folders, numbered in their order, and both parts have the same. Images are the files that
-    end in .png, .jpg, .jpeg, .bmp or .gif, small or capital, in the order of their names; other
-    files, and all files and folders whose names start with a dot, are passed over.
+    `PATH/train/CLASS/FILE` are the training images and `PATH/test/CLASS/FILE` the test images; the
+    second folder may also be called `val` or `validation`, and the first of the three that exists
+    is used. The classes are the names of their folders, sorted, and both parts have the same.
+    Images are the files that end in .png, .jpg, .jpeg, .bmp or .gif, in lower or upper case, sorted
+    by name. Other files are ignored, and so are files and folders whose names start with a dot.
 
-    Images become ones of 3 channels, grey and palette ones too and without their transparency,
-    unless every image of both parts is grey: then they have 1 channel.
+    Images have 3 channels, grey and palette images too, and lose their transparency; if all images
+    of both parts are grey, they have 1 channel.
 
-    The header of every file is read at once (some 0.1 ms a file). Images of one size that fit in
-    memory are decoded; so are, to see that they can be, up to 2,000 others.
+    The header of every file is read first. Images of one size that fit in memory are then decoded,
+    and so are up to 2,000 streamed images, to check them.
 
     Args:
-        path: The folder; `~` is the home folder.
-        name: Name of the dataset.
-        image_size: As `load` takes it. Images in memory are not brought to it here.
+        request: What is asked for; `request.place` is the folder, in which `~` is the home folder.
 
     Raises:
-        FileNotFoundError: Where the folder, or a part of it, is not there.
-        OSError: Where a file cannot be read or decoded, naming it.
-        ValueError: Where there are fewer than two classes, a class has no image, or the classes of
-            the parts differ.
+        FileNotFoundError: If the folder or one of its parts does not exist.
+        OSError: If a file cannot be read or decoded, with its name.
+        ValueError: If there are fewer than two classes, a class has no image, or the classes of the
+            parts differ.
     """
-    folder = pathlib.Path(path).expanduser()
+    name, image_size = request.name, request.image_size
+    folder = as_path("dataset", request.place)
     homes = (_part(folder, ("train",)), _part(folder, TEST_FOLDERS))
     classes = _classes(homes, name)
-    train, test = splits = [_files(home, classes, name) for home in homes]
-    paths = [path for split in splits for path in split.paths]
-    headers = _in_threads(_header, paths)
-    channels = 1 if all(header.grey for header in headers) else 3
-    sizes = {(header.height, header.width) for header in headers}
+    train, test = (_files(home, classes, name) for home in homes)
+    count = len(train) + len(test)
+    sizes, grey = _survey([train, test])
+    channels = 1 if grey else 3
     if len(sizes) == 1:
         ((height, width),) = sizes
-        if fits_in_memory(len(paths), (height, width, channels), image_size):
-            pixels = np.empty((len(paths), height, width, channels), np.uint8)
-
-            def fill(number: int) -> None:
-                pixels[number] = _decoded(paths[number], channels)
-
-            _in_threads(fill, range(len(paths)))
-            halves = pixels[: len(train)], pixels[len(train) :]
-            return in_memory(
-                name, (halves[0], train.labels), (halves[1], test.labels), len(classes)
-            )
+        shape = height, width, channels
+        if fits_in_memory(count, shape, image_size):
+            training, testing = ((_decoded(files, shape), files.labels) for files in (train, test))
+            return in_memory(name, training, testing, len(classes))
         image_size = image_size or min(height, width)
-    if len(paths) <= DECODED_UP_FRONT:
-        _in_threads(lambda path: _decoded(path, channels).shape, paths)
+    if count <= DECODED_UP_FRONT:
+        for files in (train, test):
+            _check(files, channels)
     return streamed(name, train, test, len(classes), image_size or DEFAULT_SIZE, channels)
 
 
-class _Header(NamedTuple):
-    height: int
-    width: int
-    grey: bool
+FOLDER = Source(
+    "folder:PATH",
+    "a folder of images, PATH/train/CLASS/FILE and PATH/test/CLASS/FILE",
+    load_folder,
+    accepts=lambda place: bool(place.strip()) and "\0" not in place,
+    changes=True,
+)
 
 
 def _part(folder: pathlib.Path, names: Sequence[str]) -> pathlib.Path:
-    """Returns the first of some folders in another that is there."""
+    """Returns the first of some subfolders that exists."""
     if not folder.is_dir():
+        if folder.exists():
+            raise NotADirectoryError(f"{folder} is not a folder of images, but a file")
         raise FileNotFoundError(f"There is no folder {folder} of images")
     for name in names:
         if (folder / name).is_dir():
@@ -102,14 +103,14 @@ def _classes(homes: tuple[pathlib.Path, pathlib.Path], name: str) -> list[str]:
         sorted(entry.name for entry in home.iterdir() if entry.is_dir() and entry.name[0] != ".")
         for home in homes
     )
-    for here, there, lacking in (
+    for here, there, missing in (
         (homes[1], homes[0], set(train) - set(test)),
         (homes[0], homes[1], set(test) - set(train)),
     ):
-        if lacking:
+        if missing:
             raise ValueError(
                 f"Dataset {name} must have the same classes in both parts: {here} has no folder "
-                f"{min(lacking)}, which is in {there}"
+                f"{min(missing)}, which is in {there}"
             )
     if len(train) < 2:
         found = f"only the class {train[0]}" if train else "no folder of a class"
@@ -118,9 +119,10 @@ def _classes(homes: tuple[pathlib.Path, pathlib.Path], name: str) -> list[str]:
 
 
 def _files(home: pathlib.Path, classes: Sequence[str], name: str) -> ImageFiles:
+    """Returns the image files of one part, sorted by class and name."""
     paths: list[str] = []
-    labels: list[int] = []
-    for label, each in enumerate(classes):
+    counts = []
+    for each in classes:
         found = sorted(
             entry.name
             for entry in os.scandir(home / each)
@@ -131,41 +133,103 @@ def _files(home: pathlib.Path, classes: Sequence[str], name: str) -> ImageFiles:
                 f"Dataset {name} must have images of every class: {home / each} has no file that "
                 f"ends in {', '.join(ENDINGS)}"
             )
-        paths += [str(home / each / file) for file in found]
-        labels += [label] * len(found)
-    return ImageFiles(paths, np.array(labels, np.int64))
+        start = f"{home / each}{os.sep}"
+        paths += [start + file for file in found]
+        counts.append(len(found))
+    return ImageFiles(paths, np.repeat(np.arange(len(classes), dtype=np.int64), counts))
 
 
-def _header(path: str) -> _Header:
-    from PIL import Image
+def _survey(splits: Iterable[ImageFiles]) -> tuple[set[tuple[int, int]], bool]:
+    """Reads all headers and returns the sizes, and whether all images are grey.
 
-    try:
-        with Image.open(path) as image:
-            return _Header(image.height, image.width, image.mode in GREY_MODES)
-    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and its own.
-        raise OSError(f"{START}{path}: {_reason(path, error)}") from error
+    A task reads the headers of many files: as one task per file, they took 1.9 kB per file.
+    """
 
+    def survey(paths: Sequence[str]) -> tuple[set[tuple[int, int]], bool]:
+        headers = [read_header(path) for path in paths]
+        sizes = {(header.height, header.width) for header in headers}
+        return sizes, all(header.grey for header in headers)
 
-def _decoded(path: str, channels: int) -> np.ndarray:
-    try:
-        return decode(pathlib.Path(path).read_bytes(), channels)
-    except OSError as error:
-        raise OSError(f"{START}{path}: {error}") from error
-
-
-def _reason(path: str, error: Exception) -> str:
-    """Returns why a header cannot be read, from the whole file where there is one."""
-    try:
-        return undecodable(pathlib.Path(path).read_bytes())
-    except OSError:
-        return str(error)
-
-
-def _in_threads(function: Callable[[Any], Any], values: Sequence[Any]) -> list[Any]:
-    """Calls a function for each of some values, several at a time; the first error stands."""
+    tasks = [
+        files.paths[start : start + HEADERS]
+        for files in splits
+        for start in range(0, len(files), HEADERS)
+    ]
+    sizes: set[tuple[int, int]] = set()
+    grey = True
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         try:
-            return list(pool.map(function, values))
+            for task_sizes, task_grey in pool.map(survey, tasks):
+                sizes |= task_sizes
+                grey &= task_grey
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    return sizes, grey
+
+
+def _decoded(files: ImageFiles, shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns the pixels of images of one size."""
+    import tensorflow as tf
+
+    pixels = aligned_empty((len(files), *shape))
+    batch = max(1, min(BATCH, BATCH_BYTES // pixels[0].nbytes))
+    start = 0
+    for some in _mapped(files, shape[-1], batch, lambda image: tf.ensure_shape(image, shape)):
+        pixels[start : start + len(some)] = some
+        start += len(some)
+    return pixels
+
+
+def _check(files: ImageFiles, channels: int) -> None:
+    """Decodes images and throws them away."""
+    import tensorflow as tf
+
+    for _ in _mapped(files, channels, 16, tf.size):
+        pass
+
+
+def _mapped(
+    files: ImageFiles, channels: int, batch: int, function: Callable[[Any], Any]
+) -> Iterator[np.ndarray]:
+    """Yields batches of a function of the decoded images, in order.
+
+    Raises:
+        OSError: If an image cannot be read or decoded, with its name.
+    """
+    require("tensorflow", "tensorflow", "Decoding a folder of images")
+    import tensorflow as tf
+
+    read = files.reader()
+
+    def whole(height, width):
+        return tf.stack([0, 0, height, width])
+
+    images = (
+        tf.data.Dataset.range(len(files))
+        .map(
+            lambda number: function(decode_window(read(number)[0], channels, whole)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .batch(batch)
+        .prefetch(1)
+        .with_options(options())
+    )
+    done = 0
+    try:
+        for some in images.as_numpy_iterator():
+            yield some
+            done += len(some)
+    except tf.errors.OpError as error:
+        raise _unusable(files, channels, done) from error
+
+
+def _unusable(files: ImageFiles, channels: int, start: int) -> OSError:
+    """Returns the error about the first image from `start` on that cannot be decoded."""
+    for path in files.paths[start:]:
+        try:
+            decode(pathlib.Path(path).read_bytes(), channels)
+        except OSError as error:
+            return OSError(f"{START}{path}: {error.strerror or error}")
+    return OSError(f"{START}{files.paths[start]}, or one after it: it changed while it was read")

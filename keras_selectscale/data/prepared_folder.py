@@ -1,5 +1,6 @@
-"""Finding what TensorFlow Datasets prepared, by looking at the disk alone."""
+"""Finds what TensorFlow Datasets prepared by looking at the disk, and says how to get the rest."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -7,20 +8,31 @@ import re
 import shlex
 from collections.abc import Iterable
 
+from keras_selectscale.checks import as_path
+
 # Both are written before a folder gets its final name; a folder without them is half a copy.
 METADATA = ("dataset_info.json", "features.json")
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """Returns the folder of all prepared datasets, `None` as TensorFlow Datasets has it."""
-    default = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(default if data_dir is None else data_dir).expanduser()
+    """Returns the folder of all prepared datasets; `None` stands for TensorFlow Datasets' own.
+
+    Raises:
+        TypeError: If `data_dir` is not a path.
+        ValueError: If it, or the environment variable `TFDS_DATA_DIR`, cannot be a folder.
+    """
+    if data_dir is not None:
+        return as_path("data_dir", data_dir)
+    from_environment = os.environ.get("TFDS_DATA_DIR")
+    if from_environment:
+        return as_path("TFDS_DATA_DIR", from_environment)
+    return as_path("data_dir", "~/tensorflow_datasets")
 
 
 def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """Returns the version folder of a prepared dataset, or says at once how to get it.
+    """Returns the version folder of a prepared dataset, or explains at once how to get it.
 
-    Without this, TensorFlow Datasets would go to the network, and offline it tries for minutes.
+    Without this check, TensorFlow Datasets tries to download, and offline it tries for minutes.
     Neither it nor TensorFlow is imported.
 
     Args:
@@ -29,10 +41,10 @@ def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib
         data_dir: As `data_folder` takes it.
 
     Returns:
-        The folder of the version, or of the newest one that has its metadata.
+        The folder of the version, or of the newest version that has its metadata.
 
     Raises:
-        FileNotFoundError: Where there is none, in one line with the command that prepares it.
+        FileNotFoundError: If there is none, in one line with the command that prepares it.
     """
     folder = data_folder(data_dir)
     bare, _, wanted = name.partition(":")
@@ -51,10 +63,10 @@ def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib
     if not home.is_dir():
         found = f"there is no folder {home}"
     elif versions:
-        lacking = [file for file in METADATA if not (versions[-1] / file).is_file()]
-        found = f"{versions[-1]} has no {' and no '.join(lacking)}"
+        missing = [file for file in METADATA if not (versions[-1] / file).is_file()]
+        found = f"{versions[-1]} has no {' and no '.join(missing)}"
     elif any("incomplete." in entry.name for entry in entries):
-        found = f"{home} holds only a preparation that did not end"
+        found = f"{home} holds only an unfinished preparation"
     elif configs := _configs(entries):
         found = f"{home} holds no version of it, but of {', '.join(configs)}"
     else:
@@ -65,8 +77,38 @@ def find_prepared(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib
     )
 
 
+def preparation(name: str, folder: pathlib.Path, broken: pathlib.Path | None = None) -> str:
+    """Returns the sentence that says how to prepare a dataset, or how to do without TensorFlow.
+
+    Args:
+        name: As `find_prepared` takes it.
+        folder: Folder of all prepared datasets.
+        broken: A version folder in the way: as long as it exists, TensorFlow Datasets considers the
+            dataset prepared and does nothing.
+    """
+    if not _is_installed("tensorflow"):
+        code = (
+            "from keras_selectscale import data; "
+            f"data.pack(data.load({json.dumps(f'tfds:{name}')}), {json.dumps('packed-data')})"
+        )
+        return (
+            "Preparing it needs TensorFlow, which is not installed. Where it is, pack the dataset: "
+            f"python -c {shlex.quote(code)}; then copy packed-data and pass it as data_dir"
+        )
+    code = (
+        f"import tensorflow_datasets as tfds; tfds.builder({json.dumps(name)}, "
+        f"data_dir={json.dumps(str(folder))}).download_and_prepare()"
+    )
+    command = f"it (once, with a network): python -c {shlex.quote(code)}"
+    if not _is_installed("tensorflow_datasets"):
+        command += " (after pip install 'keras-selectscale[data]')"
+    if broken:
+        return f"Remove {shlex.quote(str(broken))}, then prepare {command}"
+    return f"Prepare {command}"
+
+
 def _configs(entries: Iterable[pathlib.Path]) -> list[str]:
-    """Returns the configs that are prepared, as they are named."""
+    """Returns the prepared configs by their names."""
     return [
         f"{entry.parent.name}/{entry.name}"
         for entry in entries
@@ -74,18 +116,5 @@ def _configs(entries: Iterable[pathlib.Path]) -> list[str]:
     ]
 
 
-def preparation(name: str, folder: pathlib.Path, broken: pathlib.Path | None = None) -> str:
-    """Returns the sentence that says how to prepare a dataset.
-
-    Args:
-        name: As `find_prepared` takes it.
-        folder: Folder of all prepared datasets.
-        broken: A version folder in the way: as long as it is there, TensorFlow Datasets takes the
-            dataset for prepared and does nothing.
-    """
-    code = (
-        f"import tensorflow_datasets as tfds; tfds.builder({json.dumps(name)}, "
-        f"data_dir={json.dumps(str(folder))}).download_and_prepare()"
-    )
-    first = f"Remove {shlex.quote(str(broken))}, then prepare" if broken else "Prepare"
-    return f"{first} it (once, with a network): python -c {shlex.quote(code)}"
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

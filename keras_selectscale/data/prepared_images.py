@@ -1,64 +1,60 @@
-"""Reading an image dataset that TensorFlow Datasets prepared."""
+"""Datasets that TensorFlow Datasets prepared: their features, their splits and their images."""
 
 import os
 import pathlib
 import re
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_selectscale.data.classification_features import ClassificationFeatures, find_features
-from keras_selectscale.data.image_data import ImageData
-from keras_selectscale.data.image_records import ImageRecords, index_records
-from keras_selectscale.data.in_memory import fits_in_memory, in_memory
+from keras_selectscale.checks import ArgumentValueError
+from keras_selectscale.data.arrays import aligned_empty, fits_in_memory
+from keras_selectscale.data.dataset import Request, Source
+from keras_selectscale.data.encoded_images import ImageRecords, index_records
+from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.prepared_folder import find_prepared, preparation
 from keras_selectscale.data.streamed_images import DEFAULT_SIZE, StreamedImages, streamed
+from keras_selectscale.environment import require
 
 # Images decoded at a time; 20 times as many are no faster.
 READ_BATCH = 500
-# Builders whose test split has no labels, and which are evaluated on the validation split.
+# Builders whose test split has no labels; they are evaluated on the validation split.
 NO_TEST_LABELS = ("imagenet2012",)
+BUILDER = r"[A-Za-z_]\w*(/[\w+-][\w.+-]*)?(:\d+\.\d+\.\d+)?"
 
 
-def load_prepared(
-    name: str,
-    data_dir: str | os.PathLike[str] | None,
-    *,
-    dataset: str | None = None,
-    image_size: int | None = None,
-) -> ImageData | StreamedImages:
-    """Reads an image classification dataset, or finds its images where they are not to be read.
+def load_prepared(request: Request) -> ImageData | StreamedImages:
+    """Reads a prepared image classification dataset, or indexes its images to stream them.
 
-    Images whose builder gives them one size are read where they fit in memory; all others are
-    streamed. The order is that of the files, at every call. A prepared folder is all that is
-    needed: no builder's code, no network.
+    Images whose builder gives them one size are read if they fit in memory; all others are
+    streamed. Their order is that of the files. Only the prepared folder is needed, neither the code
+    of the builder nor a network.
 
-    The splits are `train` and `test`. Where there is no `test`, `validation` stands for it, with a
-    warning; ImageNet's `test` has no labels, and there `validation` is what all report.
+    The splits are `train` and `test`. If there is no `test`, `validation` takes its place, with a
+    warning. The `test` split of ImageNet has no labels; published results are for `validation`.
 
     Args:
-        name: Name of a TensorFlow Datasets builder, `NAME`, `NAME/CONFIG` or either with a version,
-            `NAME:1.0.0`.
-        data_dir: As `prepared_folder.data_folder` takes it.
-        dataset: Name that `load` was given, `None` where it is the same.
-        image_size: As `load` takes it. Images in memory are not brought to it here.
+        request: What is asked for; `request.place` is the name of the builder, `NAME`,
+            `NAME/CONFIG` or either with a version, `NAME:1.0.0`.
 
     Raises:
-        FileNotFoundError: Where the dataset is not prepared, or a file or split of it is missing.
-        OSError: Where a file cannot be read.
-        ValueError: Where it is no image classification dataset, or a label is out of range.
+        FileNotFoundError: If the dataset is not prepared, or a file or split of it is missing.
+        OSError: If a file cannot be read.
+        ValueError: If it is not an image classification dataset, or a label is out of range.
     """
-    dataset = dataset or name
-    folder = find_prepared(name, data_dir)
+    dataset, name, image_size = request.name, request.place, request.image_size
+    folder = find_prepared(name, request.data_dir)
     bare = name.partition(":")[0]
     again = preparation(name, folder.parents[bare.count("/") + 1], folder)
-
+    require("tensorflow", "tensorflow", f"Reading the prepared dataset {dataset}")
+    for package in ("tensorflow_datasets", "importlib_resources"):
+        require(package, "data", f"Reading the prepared dataset {dataset}")
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder_from_directory(folder)
-    except Exception as error:  # There is no common class: protobuf, json and TFDS have their own.
+    except Exception as error:  # protobuf, json and TFDS raise their own.
         problem = f"The metadata in {folder} cannot be read ({_line(error)})"
         raise OSError(f"{problem}. {again}") from error
     features = find_features(builder, dataset)
@@ -78,25 +74,118 @@ def load_prepared(
     return streamed(dataset, train_records, test_records, features.classes, size, channels or 3)
 
 
+CIFAR10 = Source(
+    "cifar10",
+    "60,000 colour images of 32x32, 10 classes; prepared by TensorFlow Datasets",
+    load_prepared,
+    place="cifar10",
+)
+CIFAR100 = Source(
+    "cifar100",
+    "60,000 colour images of 32x32, 100 classes; prepared by TensorFlow Datasets",
+    load_prepared,
+    place="cifar100",
+)
+IMAGENET = Source(
+    "imagenet2012",
+    "1.3 million colour images resized to 224x224, 1,000 classes; prepared by TensorFlow Datasets, "
+    "read from the disk while training",
+    load_prepared,
+    place="imagenet2012",
+)
+PREPARED = Source(
+    "tfds:NAME",
+    "any image classification dataset that TensorFlow Datasets prepared; also tfds:NAME/CONFIG and "
+    "tfds:NAME:1.0.0",
+    load_prepared,
+    accepts=lambda place: re.fullmatch(BUILDER, place, re.ASCII) is not None,
+)
+
+
+class ClassificationFeatures(NamedTuple):
+    """The features used for classification: their names, the images' shape and the classes."""
+
+    image_key: str
+    label_key: str
+    shape: tuple[int | None, int | None, int | None]
+    classes: int
+
+
+def find_features(builder: Any, name: str) -> ClassificationFeatures:
+    """Finds the image and the class label of a builder.
+
+    They are what the builder itself calls input and target, or the features `image` and `label`, or
+    else the only image and the only class label. So the class of `cifar100` is `label`, not
+    `coarse_label`.
+
+    Args:
+        builder: A builder of TensorFlow Datasets.
+        name: Name of the dataset, for an error message.
+
+    Raises:
+        ValueError: If it is not image classification, with its features; if the images do not have
+            8 bits and 1 or 3 channels; or if there are fewer than 2 classes.
+    """
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    found = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+    # A subclass of Image, such as a mask or a video, is something else.
+    images = [key for key, each in found.items() if type(each) is tfds.features.Image]
+    labels = [key for key, each in found.items() if type(each) is tfds.features.ClassLabel]
+    pairs = [("image", "label")]
+    if isinstance(builder.info.supervised_keys, tuple) and len(builder.info.supervised_keys) == 2:
+        pairs.insert(0, builder.info.supervised_keys)
+    if len(images) == len(labels) == 1:
+        pairs.append((images[0], labels[0]))
+    pair = next((each for each in pairs if each[0] in images and each[1] in labels), None)
+    if pair is None:
+        has = ", ".join(f"{key} ({type(each).__name__})" for key, each in sorted(found.items()))
+        raise _refused(
+            "an image classification dataset, with an image and a class label",
+            name,
+            f"has {has or 'no named features'}",
+        )
+    image, label = found[pair[0]], found[pair[1]]
+    if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3, None):
+        kind = np.dtype(image.np_dtype).name
+        raise _refused(
+            "a dataset of images of 8 bits and 1 or 3 channels",
+            name,
+            f"has images of shape {image.shape} and dtype {kind}",
+        )
+    if (label.num_classes or 0) < 2:
+        count = label.num_classes or "an unknown number"
+        raise _refused("a dataset of at least 2 classes", name, f"has {count}")
+    return ClassificationFeatures(*pair, tuple(image.shape), label.num_classes)
+
+
+def _refused(expected: str, name: str, found: str) -> ArgumentValueError:
+    return ArgumentValueError.about(
+        "dataset",
+        f"Argument `dataset` must name {expected}. Received: dataset={name!r}, which {found}",
+    )
+
+
 def _splits(builder: Any, dataset: str, folder: pathlib.Path, again: str) -> tuple[str, str]:
-    """Returns the splits to train and to test with; none of their files is missing."""
-    there = {split for split, info in builder.info.splits.items() if info.num_examples}
+    """Returns the splits to train and to test on, of which no file is missing."""
+    found = {split for split, info in builder.info.splits.items() if info.num_examples}
     wanted = ("validation",) if builder.name in NO_TEST_LABELS else ("test", "validation")
-    test = next((split for split in wanted if split in there), None)
-    if "train" not in there or test is None:
-        lacking = " or ".join(wanted) if "train" in there else "train"
-        has = ", ".join(sorted(there)) or "none"
-        raise FileNotFoundError(f"{folder} has no {lacking} split; its splits: {has}")
+    test = next((split for split in wanted if split in found), None)
+    if "train" not in found or test is None:
+        missing = " or ".join(wanted) if "train" in found else "train"
+        has = ", ".join(sorted(found)) or "none"
+        raise FileNotFoundError(f"{folder} has no {missing} split; its splits: {has}")
     if test != wanted[0]:
         warnings.warn(
-            f"Dataset {dataset} has no {wanted[0]} split: its {test} split stands for it",
-            stacklevel=4,
+            f"Dataset {dataset} has no {wanted[0]} split: its {test} split takes its place",
+            stacklevel=5,
         )
     for split in ("train", test):
         for path in builder.info.splits[split].filepaths:
-            if not path.exists():
+            if not os.path.exists(path):
                 raise FileNotFoundError(
-                    f"Dataset {builder.info.name} is not whole: {path} is missing. {again}"
+                    f"Dataset {builder.info.name} is incomplete: {path} is missing. {again}"
                 )
     return "train", test
 
@@ -114,8 +203,8 @@ def _read(
     import tensorflow_datasets as tfds
 
     size = builder.info.splits[split].num_examples
-    # Filled in place: to join the batches at the end would take the memory twice.
-    images = np.empty((size, *shape), np.uint8)
+    # Filled in place: joining batches at the end would take twice the memory.
+    images = aligned_empty((size, *shape))
     labels = np.empty(size, np.int64)
     start = 0
     try:
@@ -138,8 +227,8 @@ def _read(
     outside = np.flatnonzero((labels < 0) | (labels >= features.classes))
     if outside.size:
         raise ValueError(
-            f"Dataset {dataset} has labels from 0 to {features.classes - 1}, and image "
-            f"{outside[0]} of its {split} split has {labels[outside[0]]}"
+            f"Dataset {dataset} must have labels from 0 to {features.classes - 1}. Received: "
+            f"{labels[outside[0]]} for image {outside[0]} of its {split} split"
         )
     return images, labels
 
@@ -151,8 +240,8 @@ def _index(builder: Any, split: str, features: ClassificationFeatures, again: st
     form = builder.info.file_format
     if form is not None and form.value != "tfrecord":
         raise OSError(
-            f"The {split} split in {builder.data_path} is of {form.value} files; images that do "
-            "not fit in memory are read from tfrecord files alone"
+            f"The {split} split in {builder.data_path} has {form.value} files; images that do not "
+            "fit in memory are only read from tfrecord files"
         )
     try:
         records = index_records(files, features.image_key, features.label_key)
@@ -160,13 +249,13 @@ def _index(builder: Any, split: str, features: ClassificationFeatures, again: st
         raise OSError(f"The {split} split cannot be read ({error}). {again}") from error
     if len(records) != info.num_examples:
         raise OSError(
-            f"The {split} split in {builder.data_path} should hold {info.num_examples} images and "
+            f"The {split} split in {builder.data_path} should hold {info.num_examples} images, but "
             f"holds {len(records)}. {again}"
         )
     return records
 
 
 def _line(error: Exception) -> str:
-    """Returns an error as one line, without what TensorFlow says of its graph."""
+    """Returns an error as one line, without TensorFlow's description of its graph."""
     lines = re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", str(error).strip()).splitlines()
     return ": ".join([type(error).__name__, *lines[:1]])

@@ -1,40 +1,142 @@
-"""A dataset of images that are read while they are used."""
+"""Datasets of images that are read from the disk while they are used."""
+
+from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_selectscale.data.arguments import as_integer
+from keras_selectscale.checks import as_integer, value_error
+from keras_selectscale.data.augmentation import InceptionAugmentation
+from keras_selectscale.data.dataset import Dataset, HoldOut
 from keras_selectscale.data.encoded_images import EncodedImages
-from keras_selectscale.data.inception_augmentation import InceptionAugmentation
 
-# Of ImageNet's training images, red, green and blue; the grey ones are their means.
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Statistics of ImageNet's training images: red, green and blue; for grey images, their means.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
-# Height and width where images have none in common.
+# Height and width if the images have no common size.
 DEFAULT_SIZE = 224
 
 
+class Streamed(Dataset):
+    """Base class of the streamed datasets; the encoded images are attributes named by split."""
+
+    size: int
+    channels: int
+    train: EncodedImages
+    augmentation: InceptionAugmentation
+
+    def __post_init__(self):
+        as_integer("classes", self.classes, 2)
+        as_integer("size", self.size, 1)
+        if self.channels not in (1, 3):
+            raise value_error("channels", "1 or 3", self.channels)
+        for split in self.splits:
+            if not len(getattr(self, split)):
+                raise ValueError(f"Argument `{split}` must hold at least 1 image. Received: none")
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image as the network receives it."""
+        return self.size, self.size, self.channels
+
+    @property
+    def mean(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Mean of each channel, of pixels divided by 255: that of ImageNet for any dataset."""
+        return MEAN if self.channels == 3 else GREY_MEAN
+
+    @property
+    def std(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Standard deviation of each channel, likewise."""
+        return STD if self.channels == 3 else GREY_STD
+
+    @property
+    def train_labels(self) -> np.ndarray:  # type: ignore[override]
+        """Labels of the training images, int64; for them, TFRecord files are read once."""
+        return self.labels("train")
+
+    def encoded(self, split: str) -> EncodedImages:
+        """Returns the encoded images of a split."""
+        return getattr(self, self.check_split(split))
+
+    def count(self, split: str) -> int:
+        """Returns the number of images of a split."""
+        return len(self.encoded(split))
+
+    def labels(self, split: str) -> np.ndarray:
+        """Returns the labels of a split.
+
+        Raises:
+            ValueError: If a label is out of range, with the place of its image.
+        """
+        images = self.encoded(split)
+        labels = images.labels
+        outside = (labels < 0) | (labels >= self.classes)
+        if outside.any():
+            number = int(np.argmax(outside))
+            raise ValueError(
+                f"Dataset {self.name} must have labels from 0 to {self.classes - 1}. Received: "
+                f"{labels[number]} for the image {images.describe(number)}"
+            )
+        return labels
+
+    def with_training_images(self, chosen: np.ndarray) -> Streamed:
+        """Returns the same dataset with some of its training images, in the order of `chosen`."""
+        return dataclasses.replace(self, train=self.train.subset(chosen))  # type: ignore[type-var]
+
+    def hold_out(self, kept: np.ndarray, held: np.ndarray) -> HoldOutStreamedImages:
+        """Returns the training images `kept` with the training images `held` to validate on."""
+        return HoldOutStreamedImages(
+            name=self.name,
+            train=self.train.subset(kept),
+            validation=self.train.subset(held),
+            classes=self.classes,
+            size=self.size,
+            channels=self.channels,
+            augmentation=self.augmentation,
+        )
+
+    def brought_to(self, image_size: int | None) -> Streamed:
+        """Returns the dataset with height and width `image_size`."""
+        if image_size is None or image_size == self.size:
+            return self
+        return dataclasses.replace(self, size=image_size)  # type: ignore[type-var]
+
+    def _training_batches(self, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
+        from keras_selectscale.data import batches
+
+        return batches.streamed_training(self, batch_size, seed, first_step)
+
+    def _evaluation_batches(self, batch_size: int, split: str) -> tf.data.Dataset:
+        from keras_selectscale.data import batches
+
+        return batches.streamed_evaluation(self, batch_size, split)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
-class StreamedImages:
+class StreamedImages(Streamed):
     """A dataset of labelled images of any size, read from the disk batch by batch.
 
-    Its use is that of `ImageData`. To evaluate, the shorter side of an image is brought to
-    `size * 256 / 224` pixels and the square of `size` in its centre is cut out; to train, see
+    It is used like `ImageData`. For evaluation, the shorter side of an image is resized to
+    `size * 256 / 224` pixels and the square of `size` in its centre is cropped; for training, see
     `InceptionAugmentation`.
 
     Args:
-        name: Name by which `load` gives it.
+        name: Name by which `load` returns it.
         train: The training images.
-        test: The images to evaluate with.
+        test: The test images.
         classes: Number of classes, at least 2.
-        size: Height and width to which the images are brought, at least 1.
-        channels: 3 (grey images become colour ones) or 1.
-        augmentation: What is done to training images at random.
+        size: Height and width to which the images are resized, at least 1.
+        channels: 3, to which grey images are converted, or 1.
+        augmentation: Random changes to training images.
 
     Raises:
-        TypeError: Where `classes` or `size` is no integer.
-        ValueError: Where one is out of its range, or a split is empty.
+        TypeError: If `classes` or `size` is not an integer.
+        ValueError: If a value is out of range, or a split is empty.
     """
 
     name: str
@@ -45,83 +147,47 @@ class StreamedImages:
     channels: int = 3
     augmentation: InceptionAugmentation = InceptionAugmentation()
 
-    def __post_init__(self):
-        as_integer("classes", self.classes, 2)
-        as_integer("size", self.size, 1)
-        if self.channels not in (1, 3):
-            raise ValueError(
-                f"Argument `channels` must be 1 or 3. Received: channels={self.channels!r}"
-            )
-        for split in ("train", "test"):
-            if not len(getattr(self, split)):
-                raise ValueError(f"Argument `{split}` must hold at least 1 image. Received: none")
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of an image as the network sees it."""
-        return self.size, self.size, self.channels
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """Of each channel, of pixels divided by 255: that of ImageNet, whatever the dataset."""
-        return MEAN if self.channels == 3 else GREY_MEAN
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        """The standard deviation of the same."""
-        return STD if self.channels == 3 else GREY_STD
-
-    @property
-    def train_count(self) -> int:
-        """Number of training images."""
-        return len(self.train)
-
     @property
     def test_count(self) -> int:
         """Number of test images."""
         return len(self.test)
 
     @property
-    def train_labels(self) -> np.ndarray:
-        """Labels of the training images, int64; TFRecord files are read through for them, once."""
-        return self._labels("train")
+    def test_labels(self) -> np.ndarray:
+        """Labels of the test images, like `train_labels`."""
+        return self.labels("test")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HoldOutStreamedImages(HoldOut, Streamed):
+    """Streamed images of which some are held out to validate on; see `StreamedImages`."""
+
+    name: str
+    train: EncodedImages
+    validation: EncodedImages
+    classes: int
+    size: int
+    channels: int = 3
+    augmentation: InceptionAugmentation = InceptionAugmentation()
 
     @property
-    def test_labels(self) -> np.ndarray:
-        """Labels of the test images, as `train_labels`."""
-        return self._labels("test")
+    def validation_count(self) -> int:
+        """Number of validation images."""
+        return len(self.validation)
 
-    def with_training_images(self, chosen: np.ndarray) -> "StreamedImages":
-        """Returns the same dataset with some of its training images, in the order of `chosen`."""
-        return dataclasses.replace(self, train=self.train.subset(chosen))
-
-    def _labels(self, split: str) -> np.ndarray:
-        images = getattr(self, split)
-        labels = images.labels
-        outside = (labels < 0) | (labels >= self.classes)
-        if outside.any():
-            number = int(np.argmax(outside))
-            raise ValueError(
-                f"Dataset {self.name} has labels from 0 to {self.classes - 1}, and the image "
-                f"{images.describe(number)} has {labels[number]}"
-            )
-        return labels
+    @property
+    def validation_labels(self) -> np.ndarray:
+        """Labels of the validation images, like `train_labels`."""
+        return self.labels("validation")
 
 
 def streamed(
     name: str, train: EncodedImages, test: EncodedImages, classes: int, size: int, channels: int
 ) -> StreamedImages:
-    """Returns streamed images, mirrored while training where they are in colour.
+    """Returns streamed images that are mirrored for training if they have colours.
 
-    Grey ones are mostly writing, whose mirror image is another sign.
-
-    Args:
-        name: As of `StreamedImages`, and so are the others.
-        train: The training images.
-        test: The images to evaluate with.
-        classes: Number of classes.
-        size: Height and width.
-        channels: 3 or 1.
+    Grey images are mostly writing, and a mirrored sign is a different one. The arguments are those
+    of `StreamedImages`.
     """
     augmentation = InceptionAugmentation(flip=channels == 3)
     return StreamedImages(name, train, test, classes, size, channels, augmentation)

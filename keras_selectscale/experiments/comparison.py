@@ -170,7 +170,7 @@ def _summarise(
         "seeds": list(range(comparison.seeds)),
         "parameters": next(iter(results.values()))[0]["parameters"],
         "train_images": images.train_count,
-        "test_images": images.test_count,
+        "test_images": images.count("test"),
         "methods": methods,
         "limits": f"{_spread(methods)} {LIMITS}",
         "environment": environment.describe(),

@@ -7,14 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_selectscale.data import ImageData, device_batches, steps_per_epoch
-from keras_selectscale.data.evaluation_sequence import EvaluationSequence
+from keras_selectscale.data import Dataset, device_batches, steps_per_epoch
+from keras_selectscale.data.device_batches import EvaluationSequence
 from keras_selectscale.training.devices import Devices
 
 
 def fit(
     model: keras.Model,
-    images: ImageData,
+    images: Dataset,
     *,
     batch_size: int,
     epochs: int,
@@ -37,7 +37,7 @@ def fit(
     """
     steps = steps_per_epoch(images, batch_size)
     run = _Steps(model, images, batch_size, seed, devices)
-    held_out = EvaluationSequence(images, batch_size, "test") if validate else None
+    held_out = EvaluationSequence(images, batch_size) if validate else None
     listeners = keras.callbacks.CallbackList(
         callbacks, add_history=True, model=model, epochs=epochs, steps=steps
     )
@@ -96,7 +96,7 @@ class _Steps:
     """The compiled functions of a training: an epoch's order, one step, and many steps."""
 
     def __init__(
-        self, model: keras.Model, images: ImageData, batch_size: int, seed: int, devices: Devices
+        self, model: keras.Model, images: Dataset, batch_size: int, seed: int, devices: Devices
     ):
         import jax
         import jax.numpy as jnp

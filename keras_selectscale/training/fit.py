@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_selectscale import data as datasets
-from keras_selectscale.data import AnyImages, ImageData
+from keras_selectscale.data import Dataset
 from keras_selectscale.training import device_loop
 from keras_selectscale.training.devices import Devices
 
@@ -15,7 +15,7 @@ History = dict[str, list[float]]
 
 def fit(
     model: keras.Model,
-    images: AnyImages,
+    images: Dataset,
     *,
     batch_size: int,
     epochs: int,
@@ -38,8 +38,8 @@ def fit(
         epochs: Epochs of the whole training, including those before `first_step`.
         seed: Decides the order and the augmentation of the images, at least 0.
         first_step: Number of steps that are already done, in all epochs.
-        validate: Whether to evaluate the model on the test images of `images` after each epoch. The
-            logs then contain `val_loss` and so on.
+        validate: Whether to evaluate the model on the evaluation split of `images` after each
+            epoch. The logs then contain `val_loss` and so on.
         devices: Where to train, already started and with its scope entered; `None` for one device.
         callbacks: Keras callbacks. On JAX, `on_train_batch_end` may be called once for several
             steps, with the number of the last one.
@@ -57,7 +57,7 @@ def fit(
     # the device. No public method builds the metrics and the optimizer without taking a step.
     sample = np.zeros((1, *images.input_shape), "float32"), np.zeros(1, "int32")
     model._symbolic_build(data_batch=sample)
-    if keras.backend.backend() == "jax" and isinstance(images, ImageData):
+    if keras.backend.backend() == "jax" and images.in_memory:
         return device_loop.fit(
             model,
             images,

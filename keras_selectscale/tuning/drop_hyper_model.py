@@ -12,7 +12,7 @@ import keras_tuner
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
-from keras_selectscale.data import AnyImages, ImageData, StreamedImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.layers.methods import get_method, make_drop
 from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.training import CoupledSGD, Recipe
@@ -130,7 +130,7 @@ class DropHyperModel(keras_tuner.HyperModel):
         Args:
             hp: The trial's.
             model: What `build` returned.
-            *args: As of `model.fit`; or images, whose test images are the held-out ones.
+            *args: As of `model.fit`; or images of `data.validation_split`.
             **kwargs: As of `model.fit`, of which a recipe gives `epochs` and, for arrays,
                 `batch_size` where they are left out; with images `epochs`, `initial_epoch`,
                 `callbacks` and `seed`, which decides the order and the augmentation.
@@ -142,7 +142,7 @@ class DropHyperModel(keras_tuner.HyperModel):
         Raises:
             ValueError: Where the data do not tell how many steps the recipe's schedule has.
         """
-        if args and isinstance(args[0], (ImageData, StreamedImages)):
+        if args and isinstance(args[0], Dataset):
             return self._fit_images(hp, model, *args, **kwargs)
         if self.compiles:
             kwargs = self._as_recipe_says(hp, model, args[0] if args else kwargs.get("x"), kwargs)
@@ -195,7 +195,7 @@ class DropHyperModel(keras_tuner.HyperModel):
         self,
         hp: keras_tuner.HyperParameters,
         model: keras.Model,
-        images: AnyImages,
+        images: Dataset,
         *,
         epochs: int | None = None,
         initial_epoch: int = 0,
@@ -224,9 +224,9 @@ class DropHyperModel(keras_tuner.HyperModel):
             if isinstance(each, ObjectiveStopping) and each.best_epoch is not None:
                 epoch = each.best_epoch - initial_epoch
         # By the count of images: accuracies are float32, and equal errors should be equal.
-        right = round(accuracies[epoch] * images.test_count)
+        right = round(accuracies[epoch] * images.evaluation_count)
         return {
-            OBJECTIVE: 100 * (images.test_count - right) / images.test_count,
+            OBJECTIVE: 100 * (images.evaluation_count - right) / images.evaluation_count,
             "validation_loss": history["val_loss"][epoch],
             "train_error": 100 * (1 - history["accuracy"][epoch]),
             "loss": history["loss"][-1],

@@ -14,7 +14,7 @@ import keras
 import keras_tuner
 
 from keras_selectscale.checks import type_error
-from keras_selectscale.data import ImageData, StreamedImages
+from keras_selectscale.data import Dataset
 from keras_selectscale.training.custom_gradients import forgotten_gradients
 from keras_selectscale.training.run_folder import write_text
 from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
@@ -172,7 +172,7 @@ class DropTuner(LastingTuner):
         if "tuner/epochs" in hp.values:  # Hyperband's.
             kwargs["epochs"] = hp.values["tuner/epochs"]
             kwargs["initial_epoch"] = hp.values["tuner/initial_epoch"]
-        images = bool(args) and isinstance(args[0], (ImageData, StreamedImages))
+        images = bool(args) and isinstance(args[0], Dataset)
         if images and isinstance(self.hypermodel, DropHyperModel):
             kwargs["seed"] = seed
         failed = True

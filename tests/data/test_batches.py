@@ -135,9 +135,11 @@ def test_training_refuses_bad_values(name, value):
 
 def test_evaluation_and_steps_refuse_bad_values():
     data = image_data()
-    with pytest.raises(ValueError, match="`batch_size` must be from 1 .*batch_size=0"):
+    with pytest.raises(
+        ValueError, match="`batch_size` must be an integer of at least 1.*batch_size=0"
+    ):
         evaluation_batches(data, batch_size=0)
     with pytest.raises(ValueError, match="`batch_size`.*batch_size=0"):
         steps_per_epoch(data, 0)
-    with pytest.raises(ValueError, match='`split` must be "test" or "train".*\'validation\''):
+    with pytest.raises(ValueError, match="`split` must be one of 'train', 'test'.*'validation'"):
         evaluation_batches(data, batch_size=5, split="validation")

@@ -4,7 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from keras_selectscale.data import DATASETS, load, training_subset
+from keras_selectscale.data import DATASETS, check_name, load, training_subset
+from keras_selectscale.data.datasets import find_source
 
 
 def test_datasets_are_named_and_described():
@@ -15,6 +16,7 @@ def test_datasets_are_named_and_described():
         "imagenet2012",
         "tfds:NAME",
         "folder:PATH",
+        "packed:NAME",
     ]
     assert all(text and "\n" not in text for text in DATASETS.values())
     with pytest.raises(TypeError):
@@ -54,6 +56,53 @@ def test_refuses_bad_values(arguments, error, named):
 def test_bad_values_are_refused_before_anything_is_read(tmp_path):
     with pytest.raises(TypeError, match="`train_size`"):
         load("cifar10", data_dir=str(tmp_path), train_size="5000")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("digits", ("digits", "digits")),
+        ("cifar10", ("cifar10", "cifar10")),
+        ("cifar100", ("cifar100", "cifar100")),
+        ("imagenet2012", ("imagenet2012", "imagenet2012")),
+        ("tfds:mnist", ("tfds:NAME", "mnist")),
+        ("tfds:mnist:3.0.1", ("tfds:NAME", "mnist:3.0.1")),
+        ("tfds:imagenet_resized/32x32", ("tfds:NAME", "imagenet_resized/32x32")),
+        ("tfds:a_b/c-1.5+x:1.10.0", ("tfds:NAME", "a_b/c-1.5+x:1.10.0")),
+        ("folder:pictures", ("folder:PATH", "pictures")),
+        ("folder:/a b/é:ü", ("folder:PATH", "/a b/é:ü")),
+        ("packed:flowers-1.0", ("packed:NAME", "flowers-1.0")),
+    ],
+)
+def test_names_are_taken_apart(name, expected):
+    check_name(name)
+    source, place = find_source(name)
+    assert (source.form, place) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "mnist", "CIFAR10", "digits:", "cifar10:3.0.2", "tfds", "tfds:", "tfds:NAME/"),
+        *("tfds:../x", "tfds:a/..", "tfds:a/b/c", "tfds:a:1", "tfds:/a", "tfds:a b", "tfds:a\n"),
+        *("folder", "folder:", "folder: ", "folder:a\0b", " digits"),
+        *("packed", "packed:", "packed:..", "packed:a/b", "packed:-a", "cifar10:"),
+    ],
+)
+def test_other_names_are_refused(name):
+    with pytest.raises(ValueError, match="^Argument `dataset` must be one of digits,") as caught:
+        check_name(name)
+    assert f"dataset={name!r}" in str(caught.value)
+
+
+def test_what_is_no_string_is_refused():
+    with pytest.raises(TypeError, match="`dataset` must be a string.*None"):
+        check_name(None)
+
+
+def test_fixed_names_pass():
+    for name in DATASETS:
+        check_name(name)
 
 
 # The package around is left out: it imports Keras, and with it the backend.

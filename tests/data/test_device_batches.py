@@ -67,3 +67,17 @@ def test_a_batch_is_normalised_as_for_evaluation():
     expected = (images.train_images[chosen] / 255 - images.mean) / images.std
     np.testing.assert_allclose(np.asarray(pixels), expected, rtol=1e-5, atol=1e-6)
     assert np.asarray(labels).tolist() == images.train_labels[chosen].tolist()
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_it_gives_what_tf_data_gives(split):
+    pytest.importorskip("tensorflow")
+    images = data.load("digits", train_size=130, seed=1)
+    ours = device_batches.EvaluationSequence(images, 50, split)
+    theirs = list(data.evaluation_batches(images, batch_size=50, split=split))
+    assert len(ours) == len(theirs) == -(-len(getattr(images, f"{split}_labels")) // 50)
+    for number, (pixels, labels) in enumerate(theirs):
+        own_pixels, own_labels = ours[number]
+        np.testing.assert_allclose(own_pixels, pixels.numpy(), rtol=1e-6, atol=1e-6)
+        assert own_pixels.dtype == np.float32
+        assert own_labels.tolist() == labels.numpy().tolist()

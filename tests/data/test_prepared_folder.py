@@ -51,7 +51,7 @@ def test_nothing_there(tmp_path):
 
 def test_only_an_unfinished_preparation(tmp_path):
     make(tmp_path / "cifar10" / "incomplete.ABCDEF_3.0.2")
-    assert "only a preparation that did not end. Prepare it" in missing(tmp_path)
+    assert "only an unfinished preparation. Prepare it" in missing(tmp_path)
 
 
 def test_no_version_in_the_folder(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 
 from keras_selectscale.data import Augmentation, load
 from tests.data import tiny_cifar10
+
+DATA_DIR = os.environ.get("KERAS_SELECTSCALE_CIFAR10_DIR")
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +95,15 @@ def test_a_split_that_is_not_there_is_named(broken):
         FileNotFoundError, match=f"{broken} has no test or validation split; its splits: train$"
     ):
         load("cifar10", data_dir=broken.parents[1])
+
+
+@pytest.mark.skipif(
+    not DATA_DIR, reason="KERAS_SELECTSCALE_CIFAR10_DIR names no folder of the prepared CIFAR-10"
+)
+def test_the_real_one():
+    data = load("cifar10", data_dir=DATA_DIR)
+    np.testing.assert_array_equal(np.bincount(data.train_labels), [5000] * 10)
+    np.testing.assert_array_equal(np.bincount(data.test_labels), [1000] * 10)
+    assert data.input_shape == (32, 32, 3) and data.train_images.dtype == np.uint8
+    np.testing.assert_allclose(data.mean, (0.4914, 0.4822, 0.4465), atol=1e-4)
+    np.testing.assert_allclose(data.std, (0.2470, 0.2435, 0.2616), atol=1e-4)

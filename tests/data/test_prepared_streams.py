@@ -197,7 +197,9 @@ def test_labels_out_of_range_are_named(tmp_path):
     bad[2]["label"] = -1
     splits = {"train": examples(4), "test": bad}
     prepare(tmp_path, "unlabelled", image_features(6, 7), splits)
-    named = "tfds:unlabelled has labels from 0 to 1, and image 2 of its test split has -1"
+    named = (
+        "tfds:unlabelled must have labels from 0 to 1. Received: -1 for image 2 of its test split"
+    )
     with pytest.raises(ValueError, match=named):
         load("tfds:unlabelled", data_dir=tmp_path)
     prepare(tmp_path, "streamed", image_features(), splits)
@@ -205,15 +207,17 @@ def test_labels_out_of_range_are_named(tmp_path):
     with pytest.raises(OSError, match="^Cannot use the image at byte .*: its label is -1"):
         with image_errors():
             list(evaluation_batches(data, batch_size=2))
-    with pytest.raises(ValueError, match="labels from 0 to 1, and the image at byte .* has -1"):
+    with pytest.raises(
+        ValueError, match="must have labels from 0 to 1. Received: -1 for the image at byte"
+    ):
         _ = data.test_labels
 
 
 def test_too_large_of_one_size_is_streamed(tmp_path, monkeypatch):
-    from keras_selectscale.data import in_memory
+    from keras_selectscale.data import arrays
 
     prepare(tmp_path, "large", image_features(6, 7), {"train": examples(4), "test": examples(2)})
-    monkeypatch.setattr(in_memory, "LARGEST_IN_MEMORY", 6 * 6 * 7 * 3 - 1)
+    monkeypatch.setattr(arrays, "LARGEST_IN_MEMORY", 6 * 6 * 7 * 3 - 1)
     data = load("tfds:large", data_dir=tmp_path)
     assert isinstance(data, StreamedImages) and data.input_shape == (6, 6, 3)
 
@@ -231,7 +235,7 @@ def test_a_cut_file_is_noticed_at_once(streamed):
     with pytest.raises(OSError, match=f"^The train split cannot be read .*{shard} ends within"):
         load("tfds:varying", data_dir=streamed.parents[1])
     shard.write_bytes(b"")
-    with pytest.raises(OSError, match="should hold 4 images and holds 0. Remove"):
+    with pytest.raises(OSError, match="should hold 4 images, but holds 0. Remove"):
         load("tfds:varying", data_dir=streamed.parents[1])
 
 
@@ -248,7 +252,7 @@ def test_other_file_formats_are_refused(streamed):
     (streamed / "dataset_info.json").write_text(json.dumps(info))
     for path in streamed.glob("*.tfrecord*"):
         path.rename(path.with_name(path.name.replace("tfrecord", "riegeli")))
-    with pytest.raises(OSError, match="of riegeli files; .* from tfrecord files alone"):
+    with pytest.raises(OSError, match="has riegeli files; .* only read from tfrecord files"):
         load("tfds:varying", data_dir=streamed.parents[1])
 
 

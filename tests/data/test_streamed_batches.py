@@ -14,8 +14,7 @@ from keras_selectscale.data import (
     steps_per_epoch,
     training_batches,
 )
-from keras_selectscale.data.image_files import ImageFiles
-from keras_selectscale.data.image_records import index_records
+from keras_selectscale.data.encoded_images import ImageFiles, index_records
 from tests.data.folders import encode, make, picture, write
 
 COUNT = 11

@@ -88,14 +88,16 @@ def test_images_are_trained_on_as_the_recipe_says_and_scored_by_those_held_out()
     guesses = np.argmax(
         keras.ops.convert_to_numpy(
             model(
-                ((held.test_images / 255 - np.array(held.mean)) / np.array(held.std)).astype(
+                ((held.validation_images / 255 - np.array(held.mean)) / np.array(held.std)).astype(
                     "float32"
                 )
             )
         ),
         axis=-1,
     )
-    assert found["validation_error"] == pytest.approx(100 * np.mean(guesses != held.test_labels))
+    assert found["validation_error"] == pytest.approx(
+        100 * np.mean(guesses != held.validation_labels)
+    )
 
 
 def test_arrays_are_trained_on_as_the_recipe_says():

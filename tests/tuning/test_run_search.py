@@ -29,9 +29,11 @@ def pixels(images):
 def test_the_test_images_are_no_part_of_what_a_search_sees():
     whole, seen = data.load("digits", image_size=32), load_for_search(SEARCH)
     winner = load_for_winner(SEARCH)
-    assert seen.train_count + seen.test_count == winner.train_count == 40
-    assert pixels(seen.train_images) | pixels(seen.test_images) == pixels(winner.train_images)
-    assert not (pixels(seen.train_images) | pixels(seen.test_images)) & pixels(whole.test_images)
+    assert seen.train_count + seen.validation_count == winner.train_count == 40
+    assert pixels(seen.train_images) | pixels(seen.validation_images) == pixels(winner.train_images)
+    assert not (pixels(seen.train_images) | pixels(seen.validation_images)) & pixels(
+        whole.test_images
+    )
     assert winner.test_count == whole.test_count
 
 
@@ -39,10 +41,10 @@ def test_a_search_is_the_same_whatever_the_test_images_are(tmp_path, monkeypatch
     search = dataclasses.replace(
         SEARCH, recipe=dataclasses.replace(SEARCH.recipe, network="resnet-8", image_size=None)
     )
-    load = datasets.load_digits
+    source = datasets.DIGITS
 
-    def spoilt():
-        images = load()
+    def spoilt(request):
+        images = source.read(request)
         return dataclasses.replace(
             images,
             test_images=np.full_like(images.test_images[:7], 255),
@@ -50,8 +52,9 @@ def test_a_search_is_the_same_whatever_the_test_images_are(tmp_path, monkeypatch
         )
 
     found = []
-    for name, loader in (("honest", load), ("spoilt", spoilt)):
-        monkeypatch.setattr(datasets, "load_digits", loader)
+    for name, loader in (("honest", source.read), ("spoilt", spoilt)):
+        digits = dataclasses.replace(source, read=loader)
+        monkeypatch.setattr(datasets, "SOURCES", (digits, *datasets.SOURCES[1:]))
         folder = SearchFolder(tmp_path / name)
         folder.open(search, {})
         run_search(search, folder, load_for_search(search))

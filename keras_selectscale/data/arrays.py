@@ -1,0 +1,124 @@
+"""Arrays of images: their statistics, their size, and their memory, which TensorFlow shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from keras_selectscale.environment import require
+
+# Bytes of the decoded images of both splits; larger datasets are streamed.
+LARGEST_IN_MEMORY = 2 * 2**30
+# Images whose squares are added up before they are added to the others'. It decides the rounding of
+# the standard deviation, and with it the batches of old runs.
+STATISTICS_CHUNK = 1024
+# Rows of pixels converted to float64 at a time: 6 MB of colours.
+STATISTICS_ROWS = 2**18
+# Most images, and bytes of their pixels, that are resized at a time.
+RESIZED_CHUNK, RESIZED_BYTES = 500, 2**23
+# TensorFlow computes on aligned memory only, and ends the process if it is not.
+ALIGNMENT = 64
+
+
+def fits_in_memory(images: int, shape: tuple[int, int, int], image_size: int | None) -> bool:
+    """Returns whether uint8 images fit in memory, both as they are and resized.
+
+    Args:
+        images: Number of images of both splits.
+        shape: Height, width and channels.
+        image_size: Height and width after resizing, or `None`.
+    """
+    height, width, channels = shape
+    pixels = max(height * width, (image_size or 0) ** 2)
+    return images * pixels * channels <= LARGEST_IN_MEMORY
+
+
+def mean_and_std(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns the mean and the standard deviation of each channel, of pixels divided by 255.
+
+    They are computed over all pixels of all images, in float64 and in two passes; the standard
+    deviation is that of the population.
+
+    Args:
+        images: Pixels from 0 to 255, of shape `(images, height, width, channels)`.
+    """
+    starts = range(0, len(images), STATISTICS_CHUNK)
+    chunks = [images[start : start + STATISTICS_CHUNK] for start in starts]
+    pixels = images[..., 0].size
+    mean = sum(chunk.sum((0, 1, 2), dtype=np.float64) for chunk in chunks) / pixels
+    squares = sum(_squares(chunk, mean) for chunk in chunks)
+    std = np.sqrt(squares / pixels)
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+
+
+def _squares(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Returns `np.square(images - mean).sum((0, 1, 2))` to the bit, in less memory.
+
+    NumPy adds the rows one after the other, so that the sum of some can be carried as a first row.
+    """
+    rows = images.reshape(-1, images.shape[-1])
+    total = np.empty((0, len(mean)))
+    for start in range(0, len(rows), STATISTICS_ROWS):
+        some = rows[start : start + STATISTICS_ROWS]
+        carried = len(total)
+        squares = np.empty((carried + len(some), len(mean)))
+        squares[:carried] = total
+        np.subtract(some, mean, out=squares[carried:])
+        np.square(squares[carried:], out=squares[carried:])
+        total = squares.sum(0, keepdims=True)
+    return total[0]
+
+
+def resized(images: np.ndarray, image_size: int) -> np.ndarray:
+    """Returns uint8 images with height and width `image_size`, bilinear and antialiased.
+
+    The shorter side is resized to it, and the longer one is cropped to its centre.
+    """
+    require("tensorflow", "tensorflow", "Bringing images to another size")
+    import tensorflow as tf
+
+    height, width, channels = images.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    result = aligned_empty((len(images), image_size, image_size, channels))
+    largest = max(side, image_size) ** 2 * channels
+    chunk_size = max(1, min(RESIZED_CHUNK, RESIZED_BYTES // largest))
+    for start in range(0, len(images), chunk_size):
+        chunk = images[start : start + chunk_size, top : top + side, left : left + side]
+        with tf.device("CPU:0"):
+            pixels = tf.image.resize(chunk, (image_size, image_size), antialias=True).numpy()
+        result[start : start + chunk_size] = np.clip(np.round(pixels), 0, 255)
+    return result
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
+    """Returns an uninitialized array that TensorFlow can use without copying it."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def host_tensors(*arrays: np.ndarray) -> list[Any]:
+    """Returns arrays as tensors in the memory of the host, where tf.data works.
+
+    An aligned array is not copied, and another one only once: `tf.constant` needs twice the memory
+    for a moment. A mapped function captures the tensors, so that they are not part of its graph,
+    which is limited to 2 GB.
+    """
+    import tensorflow as tf
+
+    tensors = []
+    with tf.device("CPU:0"):
+        for array in arrays:
+            if array.dtype == object:
+                tensors.append(tf.constant(array))
+                continue
+            usable = array.flags.c_contiguous and array.flags.writeable
+            if not usable or array.ctypes.data % ALIGNMENT:
+                copy = aligned_empty(array.shape, array.dtype)
+                copy[...] = array
+                array = copy
+            tensors.append(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
+    return tensors
