@@ -11,7 +11,7 @@ from keras_selectscale.exporting.keras_file import read_keras, write_keras
 from keras_selectscale.exporting.litert_file import read_litert, write_litert
 from keras_selectscale.exporting.onnx_file import read_onnx, write_onnx
 from keras_selectscale.exporting.saved_model import read_saved_model, write_saved_model
-from keras_selectscale.surgery.in_float32 import in_float32
+from keras_selectscale.surgery.strip import in_float32
 
 FORMATS = {
     "tf_saved_model": Format(

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_selectscale.exporting.drops_off import drops_off
 from keras_selectscale.exporting.signature import Signature, unique
+from keras_selectscale.surgery.switching import drops_off
 
 
 @dataclasses.dataclass(frozen=True)

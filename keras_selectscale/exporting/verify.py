@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from keras_selectscale.exporting import comparison
-from keras_selectscale.exporting.drops_off import drops_off
 from keras_selectscale.exporting.export_report import ExportReport
 from keras_selectscale.exporting.exported_file import ExportedFile
 from keras_selectscale.exporting.format import Format
@@ -28,6 +27,7 @@ from keras_selectscale.exporting.keras_file import run_model
 from keras_selectscale.exporting.signature import Signature, signature_of
 from keras_selectscale.surgery.drop_kinds import all_layers, find_drops
 from keras_selectscale.surgery.layer_copies import kept_states
+from keras_selectscale.surgery.switching import drops_off
 
 
 def verify_export(

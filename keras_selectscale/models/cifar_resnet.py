@@ -8,6 +8,7 @@ from keras import layers
 
 from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.models import blocks
+from keras_selectscale.models.deep_graph import deep_model
 from keras_selectscale.models.drop_sites import Drop, DropSites
 from keras_selectscale.models.names import network_family
 
@@ -83,7 +84,7 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
                 data_format=data_format,
             )
     outputs = blocks.classifier(x, classes, data_format=data_format)
-    return keras.Model(inputs, outputs, name=name)
+    return deep_model(inputs, outputs, name=name, depth=depth)
 
 
 def _block(

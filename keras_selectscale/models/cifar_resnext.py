@@ -6,6 +6,7 @@ import keras
 
 from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.models import blocks
+from keras_selectscale.models.deep_graph import deep_model
 from keras_selectscale.models.drop_sites import Drop, DropSites
 from keras_selectscale.models.names import network_family
 
@@ -75,4 +76,5 @@ def CifarResNeXt(  # noqa: N802 - named as the builders of keras.applications ar
             data_format=data_format,
         )
     outputs = blocks.classifier(x, classes, data_format=data_format)
-    return keras.Model(inputs, outputs, name=name or f"resnext_{depth}_{cardinality}x{base_width}d")
+    name = name or f"resnext_{depth}_{cardinality}x{base_width}d"
+    return deep_model(inputs, outputs, name=name, depth=depth)

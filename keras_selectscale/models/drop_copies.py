@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_selectscale.layers.scaled_drop_rate import ScaledDropRate
+from keras_selectscale.models.remake import remake
 
 RATES = ("retaining_rate", "rate")
 
@@ -35,20 +36,24 @@ def copy_for_site(
     Raises:
         ValueError: Where `factor` is not 1 and the template has no rate.
     """
-    config = _with_new_seeds(template.get_config(), site_name)
-    if factor != 1.0:
-        if not _has_rate(config):
-            raise ValueError(
-                "Argument `drop` must have a `retaining_rate` or a `rate` to be scaled by a factor "
-                f"of {factor:g}; a callable may choose its layers otherwise. Received: "
-                f"drop={template!r}"
-            )
-        config = _with_scaled_rates(config, factor)
-    if data_format is not None:
-        config = _with_data_format(config, data_format)
-    if dtype is not None:
-        config["dtype"] = dtype
-    return type(template).from_config({**config, "name": f"{site_name}_drop"})
+
+    def for_site(config: dict[str, Any]) -> dict[str, Any]:
+        config = _with_new_seeds(config, site_name)
+        if factor != 1.0:
+            if not _has_rate(config):
+                raise ValueError(
+                    "Argument `drop` must have a `retaining_rate` or a `rate` to be scaled by a "
+                    f"factor of {factor:g}; a callable may choose its layers otherwise. Received: "
+                    f"drop={template!r}"
+                )
+            config = _with_scaled_rates(config, factor)
+        if data_format is not None:
+            config = _with_data_format(config, data_format)
+        if dtype is not None:
+            config["dtype"] = dtype
+        return {**config, "name": f"{site_name}_drop"}
+
+    return remake(template, for_site)
 
 
 def _with_new_seeds(config: Any, site_name: str, place: tuple[int, ...] = ()) -> Any:
@@ -107,7 +112,8 @@ def _with_scaled_rates(config: Any, factor: float) -> Any:
 
 
 def _scaled_retaining_rate(rate: Any, factor: float) -> Any:
-    if not isinstance(rate, dict):
-        return 1.0 - factor * (1.0 - rate)
-    schedule = ScaledDropRate(keras.saving.deserialize_keras_object(rate), factor)
-    return keras.saving.serialize_keras_object(schedule)
+    if isinstance(rate, dict):
+        rate = keras.saving.deserialize_keras_object(rate)
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return ScaledDropRate(rate, factor)
+    return 1.0 - factor * (1.0 - rate)

@@ -1,4 +1,4 @@
-"""The compilation of one model, for another."""
+"""Compiling a model in the same way as another one."""
 
 import warnings
 from typing import Any
@@ -9,49 +9,54 @@ PACKAGE = "keras_selectscale"
 
 
 def copy_compilation(model: keras.Model, twin: keras.Model, *, foreign_only: bool = False) -> bool:
-    """Compiles `twin` as `model` is compiled: a new optimizer and new metrics, the same losses.
+    """Compiles `twin` like `model`, with a new optimizer, new metrics and the same losses.
 
-    The optimizer is made from its config, which has the learning rate of the moment; its slots and
-    its count of steps begin anew.
+    The optimizer is made from its config, which has the current learning rate. Its slots and its
+    count of steps start from zero.
 
     Args:
         model: A model, compiled or not.
-        twin: The model that gets the compilation.
-        foreign_only: Whether to leave the compilation out where it holds an object of this package.
+        twin: The model to compile.
+        foreign_only: Whether to leave `twin` uncompiled if the compilation holds an object of this
+            package.
 
     Returns:
-        Whether `twin` has been compiled. Where it cannot be done as it was, a warning says why.
+        Whether `twin` was compiled. If it could not be, a warning says why.
     """
     if not model.compiled or not hasattr(model, "_compile_config"):
         return False
-    if type(model).compile is not keras.Model.compile:
-        _say_uncompiled(model, f"{type(model).__name__} has a `compile` of its own")
+    if (
+        type(model).compile is not keras.Model.compile
+        and type(twin).compile is not type(model).compile
+    ):
+        _say_uncompiled(model, f"{type(model).__name__} has its own `compile`")
         return False
     config = dict(model._compile_config.config)
     try:
         if foreign_only and _names_this_package(model.get_compile_config()):
             return False
-        config["optimizer"] = _copy(config["optimizer"])
+        config["optimizer"] = copy_object(config["optimizer"])
         for key in ("metrics", "weighted_metrics"):
-            config[key] = keras.tree.map_structure(_copy, config[key])
-    except Exception as error:  # Of an object of one's own that does not tell its arguments.
+            config[key] = keras.tree.map_structure(copy_object, config[key])
+    except Exception as error:  # A custom object may not return its arguments.
         reason = " ".join(str(error).split())
         _say_uncompiled(
             model, f"an object in it cannot be copied ({type(error).__name__}: {reason})"
         )
         return False
-    # Else an optimizer that was told not to scale would be wrapped.
+    # Otherwise an optimizer that was told not to scale would be wrapped.
     config["auto_scale_loss"] = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    # These may have been set since.
+    # These may have changed since.
     for key in ("run_eagerly", "jit_compile", "steps_per_execution"):
         config[key] = getattr(model, key)
-    twin.compile(**config)
+    # A custom `compile` has passed these on and left the rest in attributes, which `twin` has.
+    keras.Model.compile(twin, **config)
     return True
 
 
 def _say_uncompiled(model: keras.Model, why: str) -> None:
     warnings.warn(
-        f"The model that comes back of {model.name!r} is not compiled: {why}. Compile it.",
+        f"The model that is rebuilt from {model.name!r} is not compiled: {why}. Compile it.",
         stacklevel=4,
     )
 
@@ -65,7 +70,8 @@ def goes_by_output_names(model: keras.Model) -> bool:
     return any(isinstance(config[key], dict) for key in keys)
 
 
-def _copy(value: Any) -> Any:
+def copy_object(value: Any) -> Any:
+    """Returns a new optimizer or metric of the config of another one, and anything else itself."""
     if not isinstance(value, (keras.optimizers.Optimizer, keras.metrics.Metric)):
         return value  # A name, a function or None.
     objects = {type(value).__name__: type(value)}
@@ -77,7 +83,7 @@ def _copy(value: Any) -> Any:
 
 
 def _names_this_package(config: Any) -> bool:
-    """Returns whether a serialised config needs this package where it is read."""
+    """Returns whether a serialized config can be read only with this package."""
     if isinstance(config, dict):
         return any(
             isinstance(value, str) and value.split(".")[0].split(">")[0] == PACKAGE

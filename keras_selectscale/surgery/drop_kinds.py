@@ -17,12 +17,12 @@ KERAS_DROPS = (
     keras.layers.GaussianNoise,
     keras.layers.AlphaDropout,
 )
-# What Keras' recurrent and attention layers call the rates of drops that are no layers.
+# The rates of drops that are not layers, in Keras' recurrent and attention layers.
 INNER_RATES = ("dropout", "recurrent_dropout")
 
 
 def check_which(which: str) -> None:
-    """Raises a `ValueError` where `which` is neither "all" nor "selectscale"."""
+    """Raises a `ValueError` if `which` is neither "all" nor "selectscale"."""
     if which not in ("all", "selectscale"):
         raise ValueError(
             'Argument `which` must be "all" (the drops of this package and of Keras) or '
@@ -32,19 +32,19 @@ def check_which(which: str) -> None:
 
 def is_drop(layer: Any, which: str = "all") -> bool:
     """Returns whether `layer` is a drop layer: one of this package or, for "all", of Keras."""
-    # Every layer of this package is a drop, and so is what a user derives from one.
+    # Every layer of this package is a drop, and so is a layer derived from one.
     if isinstance(layer, FeatureMaps):
         return True
     return which == "all" and isinstance(layer, KERAS_DROPS)
 
 
 def acts(drop: Any) -> bool:
-    """Returns whether a drop does something: attention has a Dropout inside whatever its rate."""
+    """Returns whether a drop does something: attention holds a Dropout even at a rate of 0."""
     return getattr(drop, "rate", None) != 0
 
 
 def drops_within(layer: Any, which: str, path: str) -> Iterator[str]:
-    """Yields the path of each drop that `layer`, which is none, holds inside.
+    """Yields the path of each drop inside `layer`, which is not a drop itself.
 
     Args:
         layer: A layer or another operation of a graph.
@@ -55,7 +55,7 @@ def drops_within(layer: Any, which: str, path: str) -> Iterator[str]:
         if which == "all" and (rate := _inner_rate(layer)):
             yield f"{path} ({rate})"
         children = graph.sublayers(layer)
-    else:  # A `keras.Function` holds operations, and they may be layers.
+    else:  # A `keras.Function` holds operations, which may be layers.
         children = list(getattr(layer, "operations", []))
     for child in children:
         name = f"{path}/{getattr(child, 'name', type(child).__name__)}"
@@ -94,5 +94,5 @@ def all_layers(model: keras.Layer) -> Iterator[keras.Layer]:
 
 
 def find_drops(model: keras.Layer, which: str = "all") -> list[keras.Layer]:
-    """Returns every drop layer in `model`, those inside of wrappers and of other drops too."""
+    """Returns every drop layer in `model`, including those in wrappers and in other drops."""
     return [layer for layer in all_layers(model) if is_drop(layer, which)]

@@ -1,4 +1,4 @@
-"""Drops into models that exist already."""
+"""Drops into existing models."""
 
 import inspect
 import numbers
@@ -9,12 +9,13 @@ import keras
 
 from keras_selectscale.models.drop_sites import Drop, DropSite, DropSites
 from keras_selectscale.streams import say
-from keras_selectscale.surgery import compilation, graph, places
-from keras_selectscale.surgery.places import Depths, Groups
+from keras_selectscale.surgery import compilation, graph, sites
+from keras_selectscale.surgery.matching import After
 from keras_selectscale.surgery.rebuild import Rebuild
-from keras_selectscale.surgery.selection import After
-from keras_selectscale.surgery.site import Place, Site
+from keras_selectscale.surgery.sites import Depths, Groups, Place, Site
 
+# How many of the places without a site an error shows.
+SHOWN = 5
 Drops: TypeAlias = Drop | Mapping[int, keras.layers.Layer | None]
 
 
@@ -26,49 +27,57 @@ def insert_drops(
     depths: Depths = None,
     groups: Groups = None,
     summary: bool = False,
+    copy: bool = True,
 ) -> keras.Model:
     """Returns the model with drop layers at chosen sites, its weights and compilation kept.
 
-    For a network that one has already: of `keras.applications`, of KerasHub, or one's own. At
-    inference its outputs equal the original's to the bit. The original stays as it is: the new
-    model has layers of its own, of the same names, weights, trainable flags, dtype policies and
-    random states. Nested Functional and Sequential models are gone through. Behind a layer that is
-    called several times there is a site for each call; a nested model that is called several times
-    has its sites once.
+    Use it for an existing network: of `keras.applications`, of KerasHub, or your own. In inference
+    the outputs equal those of the original to the bit. The original stays as it is: the new model
+    has its own layers, with the same names, weights, trainable flags, dtype policies and random
+    states, and models keep their classes and attributes. Nested Functional and Sequential models
+    are entered. A layer that is called several times has a site for each call; a nested model that
+    is called several times has its sites once.
 
-    A compiled model comes back compiled alike, with a new optimizer of the same config. A drop
-    behind an output of the model takes the output's place and, until the model is saved and loaded,
-    its name in losses and metrics.
+    No drop follows what the model predicts, which is an output or becomes one without another
+    weight and without pooling (a softmax, a reshape, a resizing), unless `after` names the layer. A
+    drop after an output takes the output's place and, until the model is saved and loaded, its name
+    in losses and metrics.
+
+    A compiled model is returned compiled in the same way, with a new optimizer of the same config.
+    The result is compared with the original on one random batch before it is returned.
 
     Args:
         model: A built Functional or Sequential model.
-        drop: A drop layer as a template, copied to every site with a seed, a data format and a
-            dtype that go with it; a callable from the `DropSite` (name, group, channels,
-            data_format, dtype) to a layer or `None`, such as `models.by_group(drop, factors)`; or a
-            mapping from groups to templates.
-        after: Behind what the sites are. `"conv"` takes whole units of a convolution (transposed,
-            depthwise and separable ones too), its normalisation and its activation: the site is
-            behind the last of them, which is the normalisation where the activation comes only
-            after an addition, and the convolution where that holds its activation. Else a layer
-            class or several; a name pattern such as `"block?_relu"` or several, matched with a
-            layer's name and with its path (`"backbone/conv1"`); or a callable from a layer to a
-            bool.
+        drop: A drop layer as a template, copied to every site with a matching seed, data format and
+            dtype; a callable from the `DropSite` (name, group, channels, data_format, dtype) to a
+            layer or `None`, such as `models.by_group(drop, factors)`; or a mapping from groups to
+            templates. A template needs no registration with Keras, unless the model is saved.
+        after: What the drops follow. `"conv"` selects whole units of a convolution (transposed,
+            depthwise and separable ones too), its normalization and its activation: the drop
+            follows the last of them, which is the normalization if the activation comes after an
+            addition, and the convolution if it holds its activation. Otherwise a layer class or
+            several; a name pattern such as `"block?_relu"` or several, matched with a layer's name
+            and with its path (`"backbone/conv1"`); or a callable from a layer to a bool.
         depths: A pair of shares of the depth, (0.5, 1.0) for the later half of the sites, or a
             `range` of the sites' numbers from 0, in the order of execution.
         groups: Number of a group or several. A group is the sites of one resolution; 0 is the
             largest one.
-        summary: Whether to print the sites with their drops, and what `after` took that can have
-            none. `find_drop_sites` gives them as a list.
+        summary: Whether to print the sites with their drops, and the matches of `after` that cannot
+            have one. `find_drop_sites` returns the sites as a list.
+        copy: Whether the new model has its own layers. With `copy=False` it has those of `model`
+            and shares their weights, so that training one trains the other: use it if a layer
+            cannot be copied. Models around a site are rebuilt either way.
 
     Returns:
-        A model of its own, of the class of `model` where that is made as Keras' is, else a plain
-        one.
+        A model of the class of `model`. If the class saves the arguments of its constructor instead
+        of its graph, a file of the new model holds a plain Functional or Sequential model.
 
     Raises:
-        TypeError: Where an argument is of the wrong type.
-        ValueError: Where `model` is a subclassed model or not built, or one inside is not built, or
-            a subclassed one that holds what `after` takes; where there is no site, or no drop at
-            any; where a drop does not go with its site; where an argument is out of its range.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If `model` is subclassed or not built, or a model inside is not built, or is
+            subclassed and holds what `after` selects; if there is no site, or no drop at any site;
+            if a drop does not fit its site; if an argument is out of range; if a layer cannot be
+            copied, or the new model differs from the original.
 
     Example:
 
@@ -80,10 +89,10 @@ def insert_drops(
     """
     graph.check_rewritable(model)
     choose = _as_chooser(drop)
-    found = places.find_places(model, after)
+    found = sites.find_places(model, after)
     chosen = _taken(model, found, after, depths, groups)
     if isinstance(drop, Mapping):
-        places.check_groups(drop, [place for place in found if place.site], "drop")
+        sites.check_groups(drop, [place for place in found if place.site], "drop")
     drops: dict[int, tuple[Site, keras.layers.Layer]] = {}
     for place in chosen:
         site: Any = place.site
@@ -96,9 +105,11 @@ def insert_drops(
             "Argument `drop` must give a drop for a site at least. Received: "
             f"drop={drop!r}, which gives None for all of {[p.path for p in chosen]}"
         )
-    inserted = Rebuild(
-        drop_behind=lambda model, node: drops[id(node)][1] if id(node) in drops else None
-    )(model)
+
+    def drop_behind(_: keras.Model, node: Any) -> keras.layers.Layer | None:
+        return drops[id(node)][1] if id(node) in drops else None
+
+    inserted = Rebuild(drop_behind=drop_behind, copy=copy)(model)
     compilation.copy_compilation(model, inserted)
     if summary:
         say(_table(list(drops.values()), [place for place in found if place.reason]))
@@ -112,12 +123,12 @@ def find_drop_sites(
     depths: Depths = None,
     groups: Groups = None,
 ) -> list[Site]:
-    """Returns the sites that `insert_drops` would take, in the order of execution.
+    """Returns the sites that `insert_drops` would use, in the order of execution.
 
-    The arguments are those of `insert_drops`, and so is what it raises.
+    The arguments and the errors are those of `insert_drops`.
     """
     graph.check_rewritable(model)
-    found = places.find_places(model, after)
+    found = sites.find_places(model, after)
     return [place.site for place in _taken(model, found, after, depths, groups) if place.site]
 
 
@@ -174,14 +185,11 @@ def _taken(
     model: keras.Model, found: list[Place], after: After, depths: Depths, groups: Groups
 ) -> list[Place]:
     if not any(place.site for place in found):
-        skipped = "; ".join(f"not behind {p.path}: {p.reason}" for p in found)
-        kinds = sorted({type(op).__name__ for op in graph.functional(model).operations})
         raise ValueError(
-            f"Argument `after` must take a site of the model {model.name!r}. Received: "
-            f"after={after!r}, which takes none"
-            + (f" ({skipped})" if skipped else f" of its layers, which are {kinds}")
+            f"Argument `after` must select a site of the model {model.name!r}. Received: "
+            f"after={after!r}, which selects none{_reasons(model, found)}"
         )
-    chosen = places.within(found, depths, groups)
+    chosen = sites.within(found, depths, groups)
     if not chosen:
         raise ValueError(
             "Arguments `depths` and `groups` must leave a site. Received: "
@@ -189,6 +197,17 @@ def _taken(
             f"{sum(place.site is not None for place in found)} sites"
         )
     return chosen
+
+
+def _reasons(model: keras.Model, found: list[Place]) -> str:
+    """Returns why there is no site, as the end of a sentence."""
+    if not found:
+        kinds = sorted({type(op).__name__ for op in graph.functional(model).operations})
+        return f" of its layers, which are {kinds}"
+    reasons = [f"not after {place.path}: {place.reason}" for place in found[:SHOWN]]
+    if len(found) > SHOWN:
+        reasons.append(f"and {len(found) - SHOWN} more")
+    return f" ({'; '.join(reasons)})"
 
 
 def _table(taken: list[tuple[Site, keras.layers.Layer]], skipped: list[Place]) -> str:
@@ -203,5 +222,5 @@ def _table(taken: list[tuple[Site, keras.layers.Layer]], skipped: list[Place]) -
         for row in rows
     ]
     lines.append(f"{len(taken)} drops")
-    lines += [f"none behind {place.path}: {place.reason}" for place in skipped]
+    lines += [f"none after {place.path}: {place.reason}" for place in skipped]
     return "\n".join(lines)

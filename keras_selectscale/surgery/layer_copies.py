@@ -1,8 +1,6 @@
 """Copies of layers and operations, with all of their state."""
 
 import contextlib
-import copy
-import inspect
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +9,9 @@ import keras
 import numpy as np
 
 from keras_selectscale.models.dtype_policy import dtype_policy
+from keras_selectscale.models.remake import remake
 from keras_selectscale.surgery.variables import (
+    REUSE,
     before_calibration,
     follow_changes,
     variable_pairs,
@@ -20,43 +20,48 @@ from keras_selectscale.surgery.variables import (
 HALVES = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
 
 
+def not_copied(operation: Any, why: str, error: Exception) -> ValueError:
+    """Returns the error for an operation whose copy is not like it."""
+    return ValueError(
+        f"The layer {operation.name!r} (of type {type(operation).__name__}) cannot be copied: "
+        f"{why}. {REUSE} {type(error).__name__}: {' '.join(str(error).split())}"
+    )
+
+
 def copy_operation(operation: Any, dtype: str | None = None) -> Any:
-    """Returns a copy that has been called nowhere: a new layer, or the operation for new nodes.
+    """Returns a copy that has not been called: a new layer, or the same operation for new nodes.
 
     Args:
-        operation: What is copied.
-        dtype: Dtype policy of the copy, and of every layer inside; `None` is the original's.
+        operation: A layer, or another operation of a graph.
+        dtype: Dtype policy of the copy and of every layer inside; `None` keeps the original's.
 
     Raises:
-        ValueError: Where a layer cannot be made from its own config.
+        ValueError: If a layer cannot be made from its own config.
     """
     if not isinstance(operation, keras.Layer):
-        # It has no state: its arguments are what it is made of, whatever they are.
-        twin = copy.copy(operation)
-        twin._inbound_nodes, twin._outbound_nodes = [], []
+        # It has no state, and `copy.copy` would write it to a file and read it again.
+        twin = object.__new__(type(operation))
+        twin.__dict__.update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
         return twin
-    if type(operation) is keras.layers.Lambda:
-        return _copy_lambda(operation, dtype or operation.dtype_policy)
+
+    def change(config: dict[str, Any]) -> dict[str, Any]:
+        config = before_calibration(operation, config)
+        return config if dtype is None else _told(config, dtype)
+
     try:
-        with keras.saving.custom_object_scope(_objects_of(operation)), policy_of(operation, dtype):
-            config = before_calibration(operation, operation.get_config())
-            return type(operation).from_config(config if dtype is None else _told(config, dtype))
-    except Exception as error:
-        raise ValueError(
-            f"The layer {operation.name!r} (of type {type(operation).__name__}) cannot be copied "
-            "from its config: give its class a `get_config` with every argument of `__init__`, and "
-            "register with `keras.saving.register_keras_serializable` what the config holds. "
-            f"{type(error).__name__}: {error}"
-        ) from error
+        with policy_of(operation, dtype):
+            return remake(operation, change)
+    except ValueError as error:
+        raise ValueError(f"{error} {REUSE}") from error
 
 
 @contextlib.contextmanager
 def policy_of(operation: Any, dtype: str | None) -> Iterator[None]:
-    """Makes layers of the policy of a layer, where one of one's own makes them without a dtype.
+    """Applies the original layer's dtype policy while a custom layer creates its sublayers.
 
     Args:
         operation: The original.
-        dtype: Dtype policy of the copy; `None` is the original's.
+        dtype: Dtype policy of the copy; `None` keeps the original's.
     """
     policy: Any = dtype or getattr(operation, "dtype_policy", None)
     if not dtype and not (
@@ -69,9 +74,9 @@ def policy_of(operation: Any, dtype: str | None) -> Iterator[None]:
 
 
 def _told(config: Any, dtype: str) -> Any:
-    """Returns a config in which every policy of half the width is another one.
+    """Returns a config with every policy of half the width replaced.
 
-    Those of integers and words, of a lookup say, and of quantised layers stay.
+    The policies of layers of integers or strings, such as a lookup, and of quantized layers stay.
     """
     if isinstance(config, list | tuple):
         return type(config)(_told(entry, dtype) for entry in config)
@@ -83,63 +88,39 @@ def _told(config: Any, dtype: str) -> Any:
     return {**told, "dtype": dtype} if name in HALVES else told
 
 
-def _copy_lambda(layer: keras.layers.Lambda, dtype: Any) -> keras.layers.Lambda:
-    """Keras makes no Lambda of a config in safe mode; this one comes from no file."""
-    return keras.layers.Lambda(
-        layer.function,
-        output_shape=layer._output_shape,
-        mask=layer.mask,
-        arguments=dict(layer.arguments),
-        name=layer.name,
-        dtype=dtype,
-        trainable=layer.trainable,
-    )
-
-
-def _objects_of(layer: keras.Layer) -> dict[str, Any]:
-    """Returns the classes and functions of one's own that a layer's config may name."""
-    found: dict[str, Any] = {}
-    for sublayer in layer._flatten_layers():
-        for value in (sublayer, *vars(sublayer).values()):
-            thing = value if inspect.isfunction(value) else type(value)
-            if thing.__module__.split(".")[0] not in ("keras", "builtins"):
-                found.setdefault(thing.__name__, thing)
-    return found
-
-
 def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
     """Gives `twin` the values of all variables of `original`, random states included.
 
     Raises:
-        ValueError: Where their variables differ.
+        ValueError: If their variables differ in number or shape.
     """
     follow_changes(original, twin)
     for source, target in variable_pairs(original, twin):
-        # Values of its own: on JAX a shared array is deleted once a step has donated it.
+        # A copy of the value: on JAX a shared array is deleted once a step has donated it.
         target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
     pairs = list(zip(original._flatten_layers(), twin._flatten_layers(), strict=False))
-    # A layer around a lookup loads the vocabulary, which wants the weights of its words.
+    # A layer around a lookup loads the vocabulary, which needs the weights of its words.
     for one, other in pairs:
         if hasattr(one, "idf_weights_const"):
             store: dict[str, Any] = {}
             one.save_own_variables(store)
             other.load_own_variables(store)
     for one, other in pairs:
-        _copy_what_is_no_variable(one, other)
+        _copy_other_state(one, other)
 
 
 def kept_states(layer: keras.Layer) -> list[Any]:
-    """Returns what a stateful recurrent layer keeps from call to call, of which Keras tells not."""
+    """Returns the states of a stateful recurrent layer, which Keras leaves out of `variables`."""
     if not getattr(layer, "stateful", False):
         return []
     return keras.tree.flatten(getattr(layer, "states", None) or [])
 
 
-def _copy_what_is_no_variable(original: keras.Layer, twin: keras.Layer) -> None:
+def _copy_other_state(original: keras.Layer, twin: keras.Layer) -> None:
     for source, target in zip(kept_states(original), kept_states(twin), strict=False):
         target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
     if isinstance(original, keras.layers.Discretization):
-        # `finalize_state` would make the bins of data that the copy has not seen.
+        # `finalize_state` would compute the bins from data that the copy has not seen.
         twin.bin_boundaries, twin.summary = original.bin_boundaries, np.array(original.summary)
         return
     # The adapted vocabulary of a lookup, and the statistics of a Normalization.
@@ -150,12 +131,12 @@ def _copy_what_is_no_variable(original: keras.Layer, twin: keras.Layer) -> None:
     if original.built and hasattr(twin, "finalize_state"):
         twin.finalize_state()
     if isinstance(original, keras.layers.Normalization) and original.built:
-        # What it computes with; its weights may have been assigned to since.
+        # It computes with these; its weights may have been assigned since.
         twin.mean, twin.variance = original.mean, original.variance
 
 
 def copy_trainable(original: keras.Layer, twin: keras.Layer) -> None:
-    """Gives a layer, its sublayers and its variables the flags of `original`."""
+    """Gives a layer, its sublayers and its variables the trainable flags of `original`."""
     for one, other in zip(original._flatten_layers(), twin._flatten_layers(), strict=False):
         other.trainable = one.trainable
     for source, target in variable_pairs(original, twin):

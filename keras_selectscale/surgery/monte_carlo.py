@@ -11,8 +11,8 @@ import numpy as np
 
 from keras_selectscale.layers import drop_seed_generator
 from keras_selectscale.surgery import drop_kinds
-from keras_selectscale.surgery.active import drops_active, drops_of
 from keras_selectscale.surgery.drop_kinds import Which
+from keras_selectscale.surgery.switching import drops_active, drops_of
 
 
 class MonteCarlo(NamedTuple):

@@ -1,7 +1,8 @@
-"""Models without drops."""
+"""Models without drops, and models that compute in float32."""
 
 import warnings
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
 
 import keras
 
@@ -11,49 +12,58 @@ from keras_selectscale.surgery.drop_kinds import Which
 from keras_selectscale.surgery.rebuild import Rebuild
 from keras_selectscale.surgery.round_trip import check_round_trip
 
+Unreachable: TypeAlias = Literal["raise", "warn"]
+
 
 def strip_drops(
     model: keras.Model,
     *,
     which: Which = "all",
-    unreachable: Literal["raise", "warn"] = "raise",
+    unreachable: Unreachable = "raise",
+    copy: bool = True,
     check: bool = False,
 ) -> keras.Model:
-    """Returns the model without its drop layers, with its weights: what one ships.
+    """Returns the model without its drop layers and with its weights: the model to ship.
 
-    The drops are gone from the graph, those called with `training=True` too, and the model saves
-    to a `.keras` file that loads where this package is not installed. At inference its outputs
-    equal the original's to the bit. The original stays as it is.
+    The drops are removed from the graph, including those called with `training=True`, and the model
+    saves to a `.keras` file that loads without this package. In inference its outputs equal those
+    of the original to the bit. The original stays as it is.
 
-    Nested Functional and Sequential models are reached; shared layers stay shared; names, trainable
-    flags, dtype policies and random states of other layers are kept. A compiled model comes back
-    compiled, with a new optimizer of the same config, unless the compilation holds an object of
-    this package (such as `CoupledSGD`, or a curriculum as a learning rate), which a file would need
-    it for: then the new model is not compiled. Where a drop is one of several outputs, or all that
-    there is between an input and an output, a `keras.layers.Identity` of its name stands in its
-    place.
+    Nested Functional and Sequential models are reached. Shared layers stay shared. Names, trainable
+    flags, dtype policies, the random states of other layers, and the classes and attributes of
+    models are kept. A compiled model is returned compiled, with a new optimizer of the same config,
+    unless the compilation holds an object of this package, which a file would need it for (such as
+    `CoupledSGD`, or a curriculum as a learning rate): then the new model is not compiled. If a drop
+    is one of several outputs, or the only layer between an input and an output, a
+    `keras.layers.Identity` of its name takes its place.
+
+    The result is compared with the original on one random batch before it is returned.
 
     Args:
         model: A built Functional or Sequential model.
         which: `"all"` for the drops of this package and of Keras (Dropout, SpatialDropout1D to 3D,
-            GaussianDropout, GaussianNoise, AlphaDropout), `"selectscale"` for this package's.
-        unreachable: What to do about drops that are no layers of a graph: inside TimeDistributed,
-            recurrent layers, attention and other composite layers. `"raise"` names each in an
-            error, `"warn"` in a warning and leaves them where they are.
+            GaussianDropout, GaussianNoise, AlphaDropout), `"selectscale"` for those of this package
+            only.
+        unreachable: What to do about drops inside layers that are not a graph: TimeDistributed,
+            recurrent layers, attention and other composite layers. `"raise"` names them in an
+            error. `"warn"` names them in a warning and leaves them where they are.
+        copy: Whether the new model has its own layers. With `copy=False` it has those of `model`
+            and shares their weights: use it if a layer cannot be copied.
         check: Whether to save the new model to a temporary `.keras` file, load it and compare
             weights and outputs. A class that rebuilds itself from its own config loads although
             the configs of its layers are incomplete; the stripped model, which is built from them,
             would not. The check takes about as long as saving and loading.
 
     Returns:
-        A model of its own, of the class of `model` where that is made as Keras' is, else a plain
-        one.
+        A model of the class of `model`. If the class saves the arguments of its constructor instead
+        of its graph, a file of the new model holds a plain Functional or Sequential model.
 
     Raises:
-        TypeError: Where `model` is no model.
-        ValueError: Where it, or one inside, is a subclassed model or not built, where an argument
-            is none of its values, or where a drop cannot be reached. If `check` is true and the new
-            model does not survive being saved and loaded; the message names the layer.
+        TypeError: If `model` is not a model.
+        ValueError: If `model` or a model inside is subclassed or not built, an argument is neither
+            of its values, a drop cannot be reached, a layer cannot be copied, or the new model
+            differs from the original. If `check` is true and the new model does not survive being
+            saved and loaded; the message names the layer.
 
     Example:
 
@@ -62,7 +72,8 @@ def strip_drops(
     ```
     """
     checks.as_boolean("check", check)
-    stripped = without_drops(model, which=which, unreachable=unreachable)
+    checks.as_boolean("copy", copy)
+    stripped = without_drops(model, which=which, unreachable=unreachable, copy=copy)
     if check:
         check_round_trip(stripped)
     compilation.copy_compilation(model, stripped, foreign_only=True)
@@ -70,9 +81,13 @@ def strip_drops(
 
 
 def without_drops(
-    model: keras.Model, *, which: Which = "all", unreachable: Literal["raise", "warn"] = "raise"
+    model: keras.Model,
+    *,
+    which: Which = "all",
+    unreachable: Unreachable = "raise",
+    copy: bool = True,
 ) -> keras.Model:
-    """Returns what `strip_drops` does, not compiled; the arguments are the same."""
+    """Returns what `strip_drops` returns, not compiled; the arguments are the same."""
     drop_kinds.check_which(which)
     if unreachable not in ("raise", "warn"):
         raise ValueError(
@@ -85,7 +100,27 @@ def without_drops(
     def leaves_out(operation: Any) -> bool:
         return drop_kinds.is_drop(operation, which)
 
-    return Rebuild(leaves_out=leaves_out)(model)
+    return Rebuild(leaves_out=leaves_out, copy=copy)(model)
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model of any dtype policy that computes in float32.
+
+    Under a mixed policy the weights are float32 already and stay as they are; what is computed with
+    them is no longer rounded to half the width.
+
+    Args:
+        model: A built Functional or Sequential model, which stays as it is.
+
+    Returns:
+        A new model, not compiled.
+
+    Raises:
+        TypeError: If `model` is not a model.
+        ValueError: If `model` or a model inside is subclassed or not built.
+    """
+    graph.check_rewritable(model)
+    return Rebuild(dtype="float32")(model)
 
 
 def _say_unreachable(model: keras.Model, which: str, unreachable: str) -> None:
@@ -93,7 +128,7 @@ def _say_unreachable(model: keras.Model, which: str, unreachable: str) -> None:
     if not paths:
         return
     message = (
-        f"Drops inside of layers that are no Functional or Sequential model cannot be taken out: "
+        "Drops inside layers that are not a Functional or Sequential model cannot be removed: "
         f"{', '.join(paths)}."
     )
     if unreachable == "raise":
@@ -103,7 +138,7 @@ def _say_unreachable(model: keras.Model, which: str, unreachable: str) -> None:
     warnings.warn(f"{message} They stay.", stacklevel=4)
 
 
-def _unreachable(model: keras.Model, which: str, path: str) -> Any:
+def _unreachable(model: keras.Model, which: str, path: str) -> Iterator[str]:
     seen: set[int] = set()
     for node in graph.nodes(model):
         operation = node.operation

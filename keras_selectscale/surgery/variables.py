@@ -1,4 +1,4 @@
-"""Which variable of a layer belongs to which of its copy."""
+"""Which variable of a layer belongs to which variable of its copy."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import keras
 
 from keras_selectscale.surgery import graph
 
+# What to do about a layer that cannot be copied.
+REUSE = "With `copy=False` the new model reuses the layers of the original."
 # Set once a layer computes with quantized weights; Keras sets them when it loads a file.
 CALIBRATED = ("is_gptq_calibrated", "is_awq_calibrated")
 
@@ -71,7 +73,7 @@ def variable_pairs(original: keras.Layer, twin: keras.Layer) -> list[tuple[Any, 
         raise ValueError(
             f"The layer {original.name!r} (of type {type(original).__name__}) cannot be copied: "
             f"its copy has variables of the shapes {[tuple(v.shape) for v in twin.variables]}, not "
-            f"{[tuple(v.shape) for v in original.variables]}"
+            f"{[tuple(v.shape) for v in original.variables]}. {REUSE}"
         )
     return found
 

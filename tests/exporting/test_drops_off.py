@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale.exporting.drops_off import drops_off
+from keras_selectscale.surgery.switching import drops_off
 from tests.exporting.models import MODELS
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from keras_selectscale import export, verify_export
 from keras_selectscale.exporting.onnx_file import read_onnx
-from keras_selectscale.surgery.in_float32 import in_float32
+from keras_selectscale.surgery.strip import in_float32
 from tests.exporting.models import MODELS
 
 onnx = pytest.importorskip("onnx")

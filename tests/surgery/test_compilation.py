@@ -18,17 +18,6 @@ class WithLossOfItsOwn(keras.Model):
         self.weight = weight
 
 
-class Distilling(keras.Model):
-    """Takes an argument that a rebuilt model could not know."""
-
-    def __init__(self, inputs, outputs, temperature=1.0, **kwargs):
-        super().__init__(inputs, outputs, **kwargs)
-        self.temperature = temperature
-
-    def train_step(self, *args):
-        return super().train_step(*args)
-
-
 class WithoutConfig(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step):
         return 0.1
@@ -39,11 +28,12 @@ def graph():
     return inputs, layers.Dense(2)(layers.Dropout(0.5)(inputs))
 
 
-def test_a_compile_of_ones_own_is_left_out_with_a_warning():
+def test_a_custom_compile_is_kept():
     model = WithLossOfItsOwn(*graph())
-    model.compile("sgd", "mse", weight=0.3)
-    with pytest.warns(UserWarning, match="not compiled: WithLossOfItsOwn has a `compile`"):
-        assert not strip_drops(model).compiled
+    model.compile("sgd", "mae", weight=0.3)
+    stripped = strip_drops(model)
+    assert stripped.compiled and stripped.loss == "mae" and stripped.weight == 0.3
+    assert stripped.optimizer is not model.optimizer
 
 
 def test_an_optimizer_that_cannot_be_copied_is_left_out_with_a_warning():
@@ -65,13 +55,6 @@ def test_an_optimizer_that_does_not_scale_is_not_wrapped():
     wrapped = keras.optimizers.LossScaleOptimizer
     assert isinstance(strip_drops(scaled).optimizer, wrapped)
     assert not isinstance(strip_drops(plain).optimizer, wrapped)
-
-
-def test_a_class_with_arguments_of_its_own_comes_back_plain_with_a_warning():
-    model = Distilling(*graph(), temperature=4.0)
-    with pytest.warns(UserWarning, match="train_step"):
-        stripped = strip_drops(model)
-    assert type(stripped) is not Distilling
 
 
 def test_nothing_is_said_of_a_plain_compilation():

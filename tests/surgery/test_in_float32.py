@@ -5,7 +5,7 @@ from keras import layers
 
 from keras_selectscale import SelectScale, models
 from keras_selectscale.models.dtype_policy import dtype_policy
-from keras_selectscale.surgery.in_float32 import in_float32
+from keras_selectscale.surgery.strip import in_float32
 from tests.surgery import models as made
 
 

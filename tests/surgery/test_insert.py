@@ -118,11 +118,10 @@ def test_a_sequential_model_stays_one():
 
 def test_several_inputs_and_outputs_shared_layers_and_nested_models():
     model = many_ways()
-    assert sites(model) == ["shared", "shared", "inner/stack/deep_relu", "last"]
+    assert sites(model) == ["shared", "shared", "inner/stack/deep_relu"]
     new = insert_drops(model, DROP)
     assert sorted(layer.name for layer in drops(new)) == [
         "inner_stack_deep_relu_drop",
-        "last_drop",
         "shared_call2_drop",
         "shared_drop",
     ]
@@ -254,7 +253,7 @@ def test_the_data_format_is_that_of_the_site():
     x = layers.Permute((2, 3, 1), name="permute")(x)
     x = layers.Conv2D(4, 1, data_format="channels_last", name="conv")(x)
     model = keras.Model(inputs, x)
-    found = {s.path: s for s in find_drop_sites(model, after=("relu", "pad", "conv*"))}
+    found = {s.path: s for s in find_drop_sites(model, after=("relu", "pad", "conv"))}
     assert [s.data_format for s in found.values()] == [
         "channels_first",
         "channels_first",
@@ -362,29 +361,9 @@ def test_it_says_which_sites_it_took(capsys):
     assert [line.split()[0] for line in lines[:3]] == ["site", "a_bn", "c_bn"]
     assert "a_bn_drop (SpatialDropout)" in lines[1]
     assert lines[3] == "2 drops"
-    assert lines[4].startswith("none behind logits: its output of shape (None, 3)")
+    assert lines[4].startswith("none after logits: its output of shape (None, 3)")
     insert_drops(small(), DROP)
     assert capsys.readouterr().out == ""
-
-
-def test_a_class_over_a_graph_is_kept_and_one_with_other_arguments_becomes_plain():
-    class Same(keras.Model):
-        def train_step(self, *args):
-            return super().train_step(*args)
-
-    class Other(keras.Model):
-        def __init__(self, width):
-            inputs = keras.Input(IMAGE)
-            super().__init__(inputs, layers.Conv2D(width, 3)(inputs))
-
-        def train_step(self, *args):
-            return super().train_step(*args)
-
-    source = small()
-    assert type(insert_drops(Same(source.input, source.output), DROP)) is Same
-    with pytest.warns(UserWarning, match="plain Model.*train_step"):
-        new = insert_drops(Other(4), DROP)
-    assert isinstance(new, keras.Model) and not isinstance(new, Other)
 
 
 class Subclassed(keras.Model):
@@ -428,20 +407,21 @@ def test_models_that_cannot_be_rewritten_are_refused(make, error, words):
 def test_what_is_inside_of_other_layers_is_said(capsys):
     inputs = keras.Input((5, *IMAGE))
     x = layers.TimeDistributed(layers.Conv2D(4, 3, name="inner"), name="times")(inputs)
-    model = keras.Model(inputs, layers.Conv3D(4, 1, name="conv")(x))
+    x = layers.Conv3D(4, 1, name="conv")(x)
+    model = keras.Model(inputs, layers.GlobalAveragePooling3D()(x))
     insert_drops(model, DROP, summary=True)
-    assert "none behind times/inner: it is inside of times (of type TimeDistributed)" in (
+    assert "none after times/inner: it is inside of times (of type TimeDistributed)" in (
         capsys.readouterr().out
     )
-    with pytest.raises(ValueError, match="not behind times/inner: it is inside of times"):
+    with pytest.raises(ValueError, match="not after times/inner: it is inside of times"):
         insert_drops(model, DROP, after="inner")
 
 
 @pytest.mark.parametrize(
     "kwargs, error, words",
     [
-        ({"after": layers.Conv1D}, ValueError, "takes none of its layers, which are"),
-        ({"after": "nothing*"}, ValueError, "`after` must take a site"),
+        ({"after": layers.Conv1D}, ValueError, "selects none of its layers, which are"),
+        ({"after": "nothing*"}, ValueError, "`after` must select a site"),
         ({"after": layers.Dense}, ValueError, "no batch of feature maps"),
         ({"after": 3}, TypeError, "`after`"),
         ({"after": []}, TypeError, "`after`"),

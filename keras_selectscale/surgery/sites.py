@@ -1,63 +1,112 @@
-"""The sites of a model that a user's choice takes."""
+"""The sites of a model that `after=`, `depths=` and `groups=` select."""
 
 import math
 import numbers
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
 from keras_selectscale.layers import layout
-from keras_selectscale.surgery import drop_kinds, graph, selection
-from keras_selectscale.surgery.calls import Call, calls, known_shapes
-from keras_selectscale.surgery.selection import After
-from keras_selectscale.surgery.site import Place, Site
+from keras_selectscale.models.drop_sites import DropSite
+from keras_selectscale.surgery import drop_kinds, graph, matching
+from keras_selectscale.surgery.graph import Call
+from keras_selectscale.surgery.matching import After
 
 Depths: TypeAlias = tuple[float, float] | range | None
 Groups: TypeAlias = int | Collection[int] | None
 
 
+class Site(NamedTuple):
+    """A place in a model after which a drop may stand.
+
+    Attributes:
+        path: Name of the layer that the drop follows, with the names of the nested models that lead
+            there: `"backbone/conv1_relu"`.
+        name: Name of the site; its drop layer is named `<name>_drop`.
+        group: Number of the stage of equal resolution, from 0, the largest maps.
+        channels: Number of feature maps.
+        shape: Shape of the feature maps with the batch axis, unknown sizes as `None`.
+        data_format: `"channels_last"` or `"channels_first"`, as in the layers around it.
+        dtype: Name of the dtype of the feature maps.
+    """
+
+    path: str
+    name: str
+    group: int
+    channels: int
+    shape: tuple[int | None, ...]
+    data_format: str
+    dtype: str
+
+    @property
+    def for_drop(self) -> DropSite:
+        """The site as a callable `drop=` receives it."""
+        return DropSite(self.name, self.group, self.channels, self.data_format, self.dtype)
+
+
+class Place(NamedTuple):
+    """A match of `after=`: a site, or the reason why no drop can stand there.
+
+    Attributes:
+        site: The site; `None` if no drop can stand there.
+        node: The node of the graph that a drop would follow.
+        path: Path of the layer.
+        reason: Why no drop can stand there.
+    """
+
+    site: Site | None
+    node: Any
+    path: str
+    reason: str = ""
+
+
 def find_places(model: keras.Model, after: After) -> list[Place]:
-    """Returns every place that `after` takes, in the order of execution, sites or not.
+    """Returns every match of `after` in the order of execution, sites or not.
 
     Raises:
-        TypeError: Where `after` is of the wrong type.
-        ValueError: Where a subclassed model inside has layers that `after` takes.
+        TypeError: If `after` is of the wrong type.
+        ValueError: If a subclassed model inside has layers that `after` selects.
     """
-    takes = selection.Selection(after)
-    found = [(call, _why_not(call)) for call in calls(model) if takes.call(call)]
-    shapes = known_shapes(model) if found else {}
-    sizes = {id(call.node): _resolution(call, shapes) for call, _ in found}
-    present = {sizes[id(call.node)] for call, reason in found if not reason}
+    selection = matching.Selection(after)
+    found = [call for call in graph.calls(model) if selection.call(call)]
+    shapes = graph.known_shapes(model) if found else {}
+    predictions = matching.predictions(model, shapes) if found else set()
+    sizes = {id(call.node): _resolution(call, shapes) for call in found}
+    reasons = {
+        id(call.node): _why_not(call, set() if selection.names(call) else predictions)
+        for call in found
+    }
+    present = {sizes[key] for key, reason in reasons.items() if not reason}
     groups = sorted(present, key=lambda size: (-math.prod(size), size))
     names: set[str] = set()
     places = []
-    for call, reason in found:
-        site = None
+    for call in found:
+        site, reason = None, reasons[id(call.node)]
         if not reason:
             site = _site(call, groups.index(sizes[id(call.node)]), names)
         places.append(Place(site, call.node, call.path, reason))
-    return places + _out_of_reach(model, takes)
+    return places + _out_of_reach(model, selection)
 
 
-def _out_of_reach(model: keras.Model, takes: selection.Selection) -> list[Place]:
-    """Returns the layers that would be taken if they were no part of another layer."""
+def _out_of_reach(model: keras.Model, selection: matching.Selection) -> list[Place]:
+    """Returns the layers that `after` would select if they were not part of another layer."""
     places = []
-    for call in calls(model):
+    for call in graph.calls(model):
         owner = call.node.operation
         if call.number > 1 or graph.is_model(owner) or not isinstance(owner, keras.Layer):
             continue
         for layer in drop_kinds.all_layers(owner):
             path = f"{call.path}/{layer.name}"
-            if layer is owner or not takes.layer(layer, path):
+            if layer is owner or not selection.layer(layer, path):
                 continue
             if isinstance(owner, keras.Model):
                 raise ValueError(
                     f"The model {call.path!r} inside of `model` is a subclassed model, whose "
                     "`call` is code that cannot be rewritten, and it has layers that `after` "
-                    "takes: put the drop layers into its `call`, or build it as a Functional model "
-                    f"(keras.Model(inputs, outputs)). Received: {type(owner).__name__} with the "
-                    f"layer {layer.name!r}"
+                    "selects: put the drop layers into its `call`, or build it as a Functional "
+                    f"model (keras.Model(inputs, outputs)). Received: {type(owner).__name__} with "
+                    f"the layer {layer.name!r}"
                 )
             reason = f"it is inside of {call.path} (of type {type(owner).__name__})"
             places.append(Place(None, call.node, path, reason))
@@ -79,7 +128,7 @@ def within(places: list[Place], depths: Depths, groups: Groups) -> list[Place]:
 
 
 def check_groups(groups: Iterable[int], sites: list[Place], argument: str) -> None:
-    """Raises where `groups` names one that no site is in."""
+    """Raises an error if `groups` names a group without sites."""
     there = sorted({place.site.group for place in sites if place.site is not None})
     missing = sorted(set(groups) - set(there))
     if missing:
@@ -89,8 +138,8 @@ def check_groups(groups: Iterable[int], sites: list[Place], argument: str) -> No
         )
 
 
-def _why_not(call: Call) -> str:
-    """Returns why no drop can stand behind a call, or nothing."""
+def _why_not(call: Call, predictions: set[int]) -> str:
+    """Returns why no drop can follow a call, or an empty string."""
     if drop_kinds.is_drop(call.node.operation):
         return "it is a drop itself"
     if len(call.node.outputs) != 1:
@@ -102,6 +151,8 @@ def _why_not(call: Call) -> str:
         layout.check_feature_maps(output.shape, call.data_format, "A drop")
     except ValueError:
         return f"its output of shape {tuple(output.shape)} is no batch of feature maps"
+    if id(output) in predictions:
+        return "its output is what the model predicts; name the layer to have a drop there"
     return ""
 
 
