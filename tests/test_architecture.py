@@ -37,6 +37,7 @@ ROOMS = {
 # The ground floor, which every room may use.
 GROUND = {
     "checks",
+    "object_checks",
     "console",
     "environment",
     "files",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -174,7 +174,7 @@ def load_images(
     data_dir: str | None,
     train_size: int | None,
     image_size: int | None = None,
-) -> dict[tuple[str, int], Any]:
+) -> Mapping[tuple[str, int], Any]:
     """Returns the images by dataset and seed; each dataset is read once, a subset is by seed."""
     from keras_selectscale import data
 
@@ -184,11 +184,32 @@ def load_images(
         for name in {name for name, _ in pairs}
     }
     if train_size is None:
-        return {(name, seed): whole[name] for name, seed in pairs}
-    return {
-        (name, seed): data.training_subset(whole[name], train_size=train_size, seed=seed)
-        for name, seed in pairs
-    }
+        return {pair: whole[pair[0]] for pair in pairs}
+    # Wrong sizes are reported now, but a subset is made when its run starts.
+    for name, seed in {name: (name, seed) for name, seed in pairs}.values():
+        data.training_subset(whole[name], train_size=train_size, seed=seed)
+    return Subsets(whole, pairs, train_size)
+
+
+class Subsets(Mapping[tuple[str, int], Any]):
+    """Training subsets by dataset and seed, each made when it is used."""
+
+    def __init__(self, whole: dict[str, Any], pairs: list[tuple[str, int]], train_size: int):
+        self.whole, self.pairs, self.train_size = whole, pairs, train_size
+
+    def __getitem__(self, pair: tuple[str, int]) -> Any:
+        from keras_selectscale import data
+
+        if pair not in self.pairs:
+            raise KeyError(pair)
+        name, seed = pair
+        return data.training_subset(self.whole[name], train_size=self.train_size, seed=seed)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
 
 
 def given(**options: Any) -> dict[str, Any]:

@@ -204,7 +204,7 @@ class Counterparts:
     """What stands for the values of a model's attributes in the rebuilt model.
 
     Args:
-        copy: Returns the copy of a layer or model.
+        copy: Returns the copy of a layer, model or variable.
         tensors: The tensors of the new graphs by the ids of those in the old ones.
     """
 
@@ -224,8 +224,12 @@ class Counterparts:
             if id(value) not in self.tensors:
                 raise NotCarriedError("it is a tensor of another graph")
             return self.tensors[id(value)]
-        if isinstance(value, keras.Layer):
+        if isinstance(value, (keras.Layer, keras.Variable)):
             return self.copy(value)
+        if isinstance(value, keras.random.SeedGenerator):
+            generator = type(value).from_config(value.get_config())
+            generator.state.assign(value.state)
+            return generator
         if isinstance(value, (keras.metrics.Metric, keras.optimizers.Optimizer)):
             try:
                 return compilation.copy_object(value)

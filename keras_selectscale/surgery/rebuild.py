@@ -42,6 +42,7 @@ class Rebuild:
         self.copy = copy
         self.copies: dict[int, tuple[Any, Any]] = {}
         self.tensors: dict[int, Any] = {}
+        self.finished: set[int] = set()
 
     def __call__(self, model: keras.Model) -> keras.Model:
         """Returns the new model, not compiled.
@@ -50,21 +51,30 @@ class Rebuild:
             ValueError: If a layer cannot be copied, or the new model is not the original.
         """
         twin = self._rebuilt(model)
+        self._copy_states()
         self._carry_attributes()
+        # Of layers outside of the graph, which the attributes have brought.
+        self._copy_states()
         models, layers = self._pairs()
-        for original, copied in models:
-            graph.copy_flag(original, copied)
-            if original.quantization_mode is None:
-                copied.dtype_policy = self.dtype or original.dtype_policy
-        for original, copied in layers:
-            layer_copies.copy_state(original, copied)
-            layer_copies.copy_trainable(original, copied)
         if self.copy:
             _check_variables(models, layers)
         if self.dtype is None:
             same_model.check_weights(layers, model)
             same_model.check_outputs(model, twin, classes.class_of(model))
         return twin
+
+    def _copy_states(self) -> None:
+        """Copies weights, other state and trainable flags, unless that has been done."""
+        models, layers = self._pairs()
+        for original, copied in models:
+            graph.copy_flag(original, copied)
+            if original.quantization_mode is None:
+                copied.dtype_policy = self.dtype or original.dtype_policy
+        for original, copied in layers:
+            if id(copied) not in self.finished:
+                self.finished.add(id(copied))
+                layer_copies.copy_state(original, copied)
+                layer_copies.copy_trainable(original, copied)
 
     def _pairs(self) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
         """Returns the models with their copies, and the other layers with theirs."""
@@ -173,15 +183,18 @@ class Rebuild:
     def _carry_attributes(self) -> None:
         """Gives the attributes of the models to their copies."""
         models, layers = self._pairs()
-        inside: dict[int, Any] = {}
-        for original, copied in layers:
-            for one, other in graph.layer_pairs(original, copied):
-                inside[id(one)] = other
+        inside = {
+            id(one): other
+            for pair in layers
+            for one, other in (*graph.layer_pairs(*pair), *variable_pairs(*pair))
+        }
 
-        def counterpart(layer: keras.Layer) -> Any:
-            if id(layer) in inside:
-                return inside[id(layer)]
-            return self._outside(layer)
+        def counterpart(value: Any) -> Any:
+            if id(value) in inside:
+                return inside[id(value)]
+            if isinstance(value, keras.Variable):
+                raise classes.NotCarriedError("it is a weight outside of the graph")
+            return self._outside(value)
 
         counterparts = classes.Counterparts(counterpart, self.tensors)
         for original, copied in models:

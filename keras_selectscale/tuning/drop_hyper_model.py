@@ -19,7 +19,7 @@ from keras_selectscale.training import CoupledSGD, Recipe
 from keras_selectscale.training.fit import fit
 from keras_selectscale.training.speed import check_jit, decide_jit
 from keras_selectscale.tuning.objective import OBJECTIVE, ObjectiveStopping
-from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
+from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
 
 # What a search may draw of a recipe beside the drop.
 TUNABLE = ("learning_rate", "weight_decay", "momentum", "batch_size", "schedule", "decay_factor")

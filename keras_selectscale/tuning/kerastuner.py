@@ -27,7 +27,7 @@ from keras_tuner.engine.trial import Trial
 from keras_selectscale.checks import ArgumentValueError
 from keras_selectscale.files import DamagedFileError, write_text
 from keras_selectscale.tuning.objective import parts_of
-from keras_selectscale.tuning.rate_space import with_one_share
+from keras_selectscale.tuning.space import with_one_share
 from keras_selectscale.tuning.state import (
     ENDED,
     ORACLE_FILE,

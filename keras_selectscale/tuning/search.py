@@ -17,7 +17,7 @@ from keras_selectscale.tuning.oracles import (
     TUNERS,
     on_figure4,
 )
-from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
+from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
 
 MOST_SEEDS = 1000
 MOST_TRIALS = 100_000

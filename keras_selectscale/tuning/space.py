@@ -1,11 +1,143 @@
-"""A drop layer out of a search space."""
+"""Which drops a search draws from."""
 
-from collections.abc import Sequence
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_selectscale.checks import as_number, value_error
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import make_drop
-from keras_selectscale.tuning.rate_space import DEFAULT_METHODS, RateSpace
+from keras_selectscale.layers.methods import METHODS, get_method, make_drop
+from keras_selectscale.object_checks import as_choices, as_sequence
+
+DEFAULT_METHODS = ("selectscale", "selectout")
+# A method may draw a share of what its top rate allows. With the lowest top rate, all shares may
+# make the same drop, and this one stands for them. It is then the hyperparameter's default, by
+# which an oracle knows. A condition on the top rate would not do: a worker gets 32 bits of it,
+# which equal no value.
+ONE_SHARE = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class RateSpace:
+    """The drops of a search: methods, and for each the rates that can be drawn.
+
+    What a method draws is registered with it (see `layers.methods`). The rates are lists of values,
+    which are drawn as they are. Selectout is drawn by its top rate t and a share u instead, because
+    1 - p <= t must hold:
+
+        p = highest - u * (highest - max(lowest, 1 - t)),   u in (0, 1]
+
+    With the default range of p, 0.5 to 1, that is p = 1 - u * min(t, 0.5). So a pair that is not
+    feasible is never drawn, and no hyperparameter's range depends on another one. If 1 - t is the
+    highest p already, all shares make the same drop, and the oracles of `DropTuner` try one.
+
+    Attributes:
+        methods: Names of drop methods, as `keras-selectscale list drops` prints them.
+        top_rates: Values in (0, 1] for the selecting methods; `None` for the defaults of each.
+        retaining_rates: Values in [0, 1]. Methods that divide by the rate leave 0 out, and
+            Selectout takes the lowest and the highest. `None` for the defaults of each method.
+
+    Raises:
+        TypeError: If a rate is not a number.
+        ValueError: If a method is unknown, a rate is out of range or occurs twice, or a method has
+            nothing feasible to draw.
+    """
+
+    methods: Sequence[str] = DEFAULT_METHODS
+    top_rates: Sequence[float] | None = None
+    retaining_rates: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        """Checks every value, and that each method has something to draw."""
+        methods = (self.methods,) if isinstance(self.methods, str) else self.methods
+        object.__setattr__(self, "methods", as_choices("methods", methods, METHODS))
+        for name in ("top_rates", "retaining_rates"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _as_rates(name, getattr(self, name)))
+        for method in self.methods:
+            if not all(self.choices(method).values()):
+                raise ValueError(
+                    "Arguments `top_rates` and `retaining_rates` leave nothing feasible for the "
+                    f"method {method!r}: {get_method(method).space.infeasible()}. Received: "
+                    f"top_rates={self.top_rates!r}, retaining_rates={self.retaining_rates!r}"
+                )
+
+    def choices(self, method: str) -> dict[str, tuple[float, ...]]:
+        """Returns the values of each hyperparameter of a method, by its name within the method."""
+        return get_method(method).choices(self._given())
+
+    def draw(self, hp: Any) -> dict[str, Any]:
+        """Draws a method and its rates.
+
+        Args:
+            hp: A `keras_tuner.HyperParameters`.
+
+        Returns:
+            `drop`, `top_rate` and `retaining_rate`, as a `Recipe` takes them.
+        """
+        values = {"drop": hp.Choice("drop", list(self.methods))}
+        for method in self.methods:
+            default = ONE_SHARE if self._repeats_shares(method) else None
+            # The hyperparameters of one method are inactive while another one is drawn.
+            with hp.conditional_scope("drop", [method]):
+                for name, choices in self.choices(method).items():
+                    full = f"{method}/{name}"
+                    values[full] = hp.Choice(
+                        full, list(choices), default=default if name == "share" else None
+                    )
+        return self.rates(values)
+
+    def rates(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns `drop`, `top_rate` and `retaining_rate` of a trial's hyperparameter values."""
+        method = values["drop"]
+        drawn = {}
+        for name, choices in self.choices(method).items():
+            # The nearest, because a number may lose digits between two processes.
+            drawn[name] = min(choices, key=lambda choice: abs(choice - values[f"{method}/{name}"]))
+        arguments = get_method(method).arguments(drawn, self._given()) if drawn else {}
+        return {"drop": method, "top_rate": None, "retaining_rate": None} | arguments
+
+    def size(self) -> int:
+        """Returns how many different drops there are."""
+        points = 0
+        for method in self.methods:
+            choices = self.choices(method)
+            points += math.prod(map(len, choices.values()))
+            if self._repeats_shares(method):
+                points -= len(choices["share"]) - 1
+        return points
+
+    def _given(self) -> dict[str, Sequence[float]]:
+        given = {"top_rate": self.top_rates, "retaining_rate": self.retaining_rates}
+        return {name: values for name, values in given.items() if values is not None}
+
+    def _repeats_shares(self, method: str) -> bool:
+        """Returns whether all shares of the lowest top rate make the same drop."""
+        choices = self.choices(method)
+        if len(choices.get("share", ())) < 2:
+            return False
+        lowest = {"drop": method, f"{method}/top_rate": min(choices["top_rate"])}
+        drops = [self.rates({**lowest, f"{method}/share": share}) for share in choices["share"]]
+        return all(drop == drops[0] for drop in drops)
+
+
+def with_one_share(values: Mapping[str, Any], space: Sequence[Any]) -> dict[str, Any]:
+    """Returns a trial's values, with `ONE_SHARE` if all shares make the same drop.
+
+    Args:
+        values: By the names of the hyperparameters.
+        space: The `keras_tuner.engine.hyperparameters.HyperParameter`s that were drawn from.
+    """
+    changed = dict(values)
+    choices = {hp.name: hp.values for hp in space if hp.name.endswith("/top_rate")}
+    for hp in space:
+        top_rate = hp.name.removesuffix("share") + "top_rate"
+        if not hp.name.endswith("/share") or top_rate not in choices or hp.default != ONE_SHARE:
+            continue
+        if hp.name in values and values[top_rate] == min(choices[top_rate]):
+            changed[hp.name] = ONE_SHARE
+    return changed
 
 
 def drop_space(
@@ -18,13 +150,13 @@ def drop_space(
 ) -> FeatureDrop | None:
     """Returns a drop layer drawn from a search space: its method and its rates.
 
-    To be called in the `build` of a `keras_tuner.HyperModel` of one's own. It asks `hp` for
+    Call it in the `build` of a `keras_tuner.HyperModel`. It asks `hp` for
 
     - `drop`: the method;
     - `<method>/top_rate` and `<method>/retaining_rate`, as far as the method has them;
     - `selectout/share` in place of `selectout/retaining_rate`: see `RateSpace`.
 
-    These names stay as they are, so that a search goes on with a later version. The
+    These names stay as they are, so that a later version can continue a search. The
     hyperparameters of a method are active only while it is drawn. Called twice, it returns the same
     drop twice; another one comes out of `with hp.name_scope("late"):`.
 
@@ -39,12 +171,12 @@ def drop_space(
         **kwargs: Further arguments of the layer, such as `seed` or `name`.
 
     Returns:
-        A new drop layer, or `None` where `"none"` is drawn.
+        A new drop layer, or `None` if `"none"` is drawn.
 
     Raises:
-        TypeError: Where a rate is no number.
-        ValueError: Where a method is unknown, a rate is out of its range, or nothing that a method
-            could draw is feasible.
+        TypeError: If a rate is not a number.
+        ValueError: If a method is unknown, a rate is out of range, or a method has nothing feasible
+            to draw.
 
     Example:
 
@@ -63,3 +195,17 @@ def drop_space(
     """
     rates = RateSpace(methods, top_rates, retaining_rates).draw(hp)
     return make_drop(**rates, **({} if rates["drop"] == "none" else kwargs))
+
+
+def _as_rates(name: str, values: Any) -> tuple[float, ...]:
+    """Returns rates as a rising tuple."""
+    rates = [
+        as_number(name, value, 0.0, 1.0, above=name == "top_rates")
+        for value in as_sequence(name, values)
+    ]
+    if not rates:
+        interval = "(0, 1]" if name == "top_rates" else "[0, 1]"
+        raise value_error(name, f"one or more values in {interval}", values)
+    if len(set(rates)) < len(rates):
+        raise value_error(name, "a list that holds each value once", values)
+    return tuple(sorted(rates))

@@ -1,4 +1,5 @@
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -66,3 +67,25 @@ def test_a_damaged_part_is_named(tmp_path, images, content):
     part.write_bytes(content)
     with pytest.raises(OSError, match=r"part-000.npz cannot be read .*pack the dataset again"):
         data.load("cifar10", data_dir=str(tmp_path))
+
+
+def test_a_packed_dataset_is_loaded_by_its_own_name_and_by_packed(tmp_path, images, monkeypatch):
+    digits = data.load("digits", train_size=100, flip=True)
+    data.pack(digits, tmp_path)
+    data.pack(dataclasses.replace(images, name="folder:x/y"), tmp_path, name="flowers")
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    for name in ("digits", "packed:digits"):
+        loaded = data.load(name, data_dir=tmp_path)
+        assert (loaded.name, loaded.augmentation) == (name, digits.augmentation)
+        assert (loaded.mean, loaded.std) == (digits.mean, digits.std)
+    assert data.load("packed:flowers", data_dir=tmp_path).train_count == 100
+    with pytest.raises(FileNotFoundError, match="no packed dataset .*packed/other"):
+        data.load("packed:other", data_dir=tmp_path)
+
+
+def test_a_folder_that_is_missing_is_replaced_by_its_packed_copy(tmp_path, images):
+    data.pack(dataclasses.replace(images, name="folder:gone/a"), tmp_path)
+    assert data.load("folder:gone/a", data_dir=tmp_path).test_count == 899
+    # It becomes the same folder, but is another dataset.
+    with pytest.raises(FileNotFoundError, match="There is no folder gone-a of images"):
+        data.load("folder:gone-a", data_dir=tmp_path)

@@ -5,7 +5,7 @@ import pytest
 
 from keras_selectscale.layers.methods import METHODS, make_drop
 from keras_selectscale.tuning import RateSpace
-from keras_selectscale.tuning.rate_space import with_one_share
+from keras_selectscale.tuning.space import with_one_share
 
 
 def points(space):
@@ -123,7 +123,7 @@ def test_only_the_drawn_methods_hyperparameters_are_active():
     [
         ({"methods": ()}, ["methods"]),
         ({"methods": ("dropblock",)}, ["methods", "dropblock", "selectscale"]),
-        ({"methods": ("none", "none")}, ["methods", "once"]),
+        ({"methods": ("none", "none")}, ["methods", "different"]),
         ({"top_rates": ()}, ["top_rates", "(0, 1]"]),
         ({"top_rates": (0.0, 0.5)}, ["top_rates", "0.0"]),
         ({"top_rates": (0.5, 0.2, 0.5)}, ["`top_rates`", "once", "(0.5, 0.2, 0.5)"]),

@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from keras_selectscale import data
+from keras_selectscale.cli.options import load_images
+
+
+def test_a_subset_is_made_when_its_run_starts(monkeypatch):
+    """All at once, those of 300 seeds took gigabytes."""
+    made = []
+    subset = data.training_subset
+
+    def counted(*args, **kwargs):
+        made.append(kwargs["seed"])
+        return subset(*args, **kwargs)
+
+    monkeypatch.setattr(data, "training_subset", counted)
+    images = load_images([("digits", seed) for seed in range(50)], None, 100)
+    assert len(made) <= 1 and len(images) == 50 and ("digits", 50) not in images
+    expected = data.load("digits", train_size=100, seed=7)
+    np.testing.assert_array_equal(images["digits", 7].train_images, expected.train_images)
+    with pytest.raises(ValueError, match="`train_size` must be from 10"):
+        load_images([("digits", 0)], None, 5)
