@@ -64,7 +64,7 @@ def command(
             with _held_back():
                 report = export(model, out, format_name, overwrite=overwrite)
         except FileExistsError as error:
-            message = str(error).replace("say overwrite=True", "say --overwrite")
+            message = str(error).replace("pass overwrite=True", "pass --overwrite")
             raise FileExistsError(message) from None
         except ExportError as error:
             click.echo(f"keras-selectscale export: {' '.join(str(error).split())}", err=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_selectscale.exporting.comparison import difference, largest_difference, made_up_inputs
-from keras_selectscale.exporting.exported_file import Consumer
+from keras_selectscale.exporting.formats import Consumer
 from keras_selectscale.exporting.signature import signature_of
 from tests.exporting.models import MODELS
 
