@@ -4,7 +4,7 @@ import contextlib
 import json
 import pathlib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -48,14 +48,21 @@ def _uncompiled(model: keras.Model) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_lora_in_configs(model: keras.Model) -> Iterator[None]:
-    changed = [(layer, layer.lora_rank) for layer in _with_lora(model)]
-    for layer, _ in changed:
-        layer.lora_rank = None
+    changed = _with_lora(model)
+    for layer in changed:
+        object.__setattr__(layer, "get_config", _without_lora(layer.get_config))
     try:
         yield
     finally:
-        for layer, rank in changed:
-            layer.lora_rank = rank
+        for layer in changed:
+            object.__delattr__(layer, "get_config")
+
+
+def _without_lora(get_config: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    def without() -> dict[str, Any]:
+        return {k: v for k, v in get_config().items() if k not in ("lora_rank", "lora_alpha")}
+
+    return without
 
 
 def read_keras(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:

@@ -5,7 +5,6 @@ pooling. All are equal to compositions of what it has.
 """
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -64,12 +63,13 @@ def _convolution(layer: keras.layers.Conv3D) -> Callable:
 
 
 def _transposed_convolution(layer: Any) -> Callable:
+    """The computation of the layer, with holes in its kernel instead of a dilation."""
+
     def call(inputs: Any) -> Any:
-        twin = copy.copy(layer)
-        object.__setattr__(
-            twin, "kernel", _with_holes(ops.convert_to_tensor(layer.kernel), layer.dilation_rate)
-        )
-        object.__setattr__(twin, "dilation_rate", (1,) * layer.rank)
+        kernel = _with_holes(ops.convert_to_tensor(layer.kernel), layer.dilation_rate)
+        # `copy.copy` of a layer saves and loads it.
+        twin = object.__new__(type(layer))
+        vars(twin).update(vars(layer), kernel=kernel, dilation_rate=(1,) * layer.rank)
         return type(layer).call(twin, inputs)
 
     return call

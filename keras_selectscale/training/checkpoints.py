@@ -54,12 +54,15 @@ def write_checkpoint(
         raise cannot_be_written(run.checkpoint_path, error) from None
 
 
-def read_checkpoint(path: pathlib.Path, recipe: dict[str, Any]) -> tuple[keras.Model, RunState]:
+def read_checkpoint(
+    path: pathlib.Path, recipe: dict[str, Any], *, safe_mode: bool = True
+) -> tuple[keras.Model, RunState]:
     """Returns the model of a checkpoint, compiled, and where the run stood.
 
     Args:
         path: The file.
         recipe: The run's recipe as JSON.
+        safe_mode: Whether to refuse a checkpoint that holds Python code.
 
     Raises:
         DamagedRunError: Where the file is truncated or otherwise damaged, or that of another run.
@@ -74,7 +77,7 @@ def read_checkpoint(path: pathlib.Path, recipe: dict[str, Any]) -> tuple[keras.M
         if content["recipe"] != recipe:
             raise ValueError("it is the checkpoint of another recipe")
         state = RunState.from_json(content["state"])
-        return keras.models.load_model(path), state
+        return keras.models.load_model(path, safe_mode=safe_mode), state
     # zlib.error and what h5py and Keras raise of bytes that are not theirs have no common class.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -112,14 +115,18 @@ def restore(
     return None
 
 
-def load_checkpoint(run: RunFolder) -> keras.Model:
+def load_checkpoint(run: RunFolder, *, safe_mode: bool = True) -> keras.Model:
     """Returns the model of a run's last checkpoint, compiled, with its random states.
+
+    Args:
+        run: The run.
+        safe_mode: Whether to refuse a checkpoint that holds Python code.
 
     Raises:
         DamagedRunError: Where the file cannot be read as one, or is that of another run.
         FileNotFoundError: Where there is none yet.
     """
-    return read_checkpoint(existing_checkpoint(run), run.read_recipe())[0]
+    return read_checkpoint(existing_checkpoint(run), run.read_recipe(), safe_mode=safe_mode)[0]
 
 
 def existing_checkpoint(run: RunFolder) -> pathlib.Path:
