@@ -11,60 +11,64 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 
-# As in `exporting.formats`, which is slow to import; a test holds them equal.
-FORMATS = {
-    "tf_saved_model": "saved_model",
-    "onnx": "model.onnx",
-    "litert": "model.tflite",
-    "keras": "model.keras",
-}
-
 
 @click.command()
 @click.argument("run")
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(list(FORMATS)),
     default="tf_saved_model",
     show_default=True,
+    help="Format of the file; see `list formats`.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=pathlib.Path),
     help="File or folder to write; by default in the folder of RUN.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing export.")
+@click.option(
+    "--safe-mode/--no-safe-mode",
+    default=True,
+    show_default=True,
+    help="Refuse Python code in .keras files, such as the lambda of a Lambda layer. Loading the "
+    "checkpoint runs that code: use --no-safe-mode only if you trust it.",
+)
 @options.runs_dir_option
 def command(
     run: str,
     format_name: str,
     out: pathlib.Path | None,
     overwrite: bool,
+    safe_mode: bool,
     runs_dir: pathlib.Path,
 ) -> None:
     """Export the checkpoint of RUN, a run's name or folder, without a trace of its drops.
 
-    The file is loaded back by its own consumer and held against the model, node by node, weight by
-    weight and on random inputs, before it takes its place.
+    Before the file takes its place, its own consumer loads it, and it is compared with the model:
+    node by node, weight by weight and on random inputs.
     """
     start_keras()
     from keras_selectscale.exporting import ExportError, export
+    from keras_selectscale.exporting.formats import get_format
     from keras_selectscale.training import RunFolder, load_checkpoint
 
+    # A full disk or a folder without permission is not bad input.
+    of_input = (ValueError, TypeError, ImportError, FileExistsError, FileNotFoundError)
+    with input_errors(*of_input):
+        default_name = get_format(format_name).default_name
     with input_errors():
         path = pathlib.Path(run)
         folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
         folder.read_recipe()
-        model = load_checkpoint(folder)
-    out = out or folder.path / FORMATS[format_name]
-    # A disk that is full, or a folder that is not one's own, is no bad input.
-    with input_errors(ValueError, TypeError, ImportError, FileExistsError, FileNotFoundError):
+        model = load_checkpoint(folder, safe_mode=safe_mode)
+    out = out or folder.path / default_name
+    with input_errors(*of_input):
         try:
             with _held_back():
-                report = export(model, out, format_name, overwrite=overwrite)
+                report = export(model, out, format_name, overwrite=overwrite, safe_mode=safe_mode)
         except FileExistsError as error:
-            message = str(error).replace("say overwrite=True", "say --overwrite")
+            message = str(error).replace("pass overwrite=True", "pass --overwrite")
             raise FileExistsError(message) from None
         except ExportError as error:
             click.echo(f"keras-selectscale export: {' '.join(str(error).split())}", err=True)
@@ -74,7 +78,7 @@ def command(
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Keeps the pages that the converters write to standard error off the terminal."""
+    """Silences standard error, to which the converters write pages."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

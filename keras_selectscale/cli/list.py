@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from keras_selectscale.recipes import PublishedCell
 
-KINDS = ("networks", "drops", "datasets", "recipes")
+KINDS = ("networks", "drops", "datasets", "recipes", "formats")
 
 
 @click.command()
 @click.argument("what", type=click.Choice(KINDS), required=False)
 def command(what: str | None) -> None:
-    """List the networks, drops, datasets and recipes by the names that other commands take."""
+    """List what other commands take by name: networks, drops, datasets, recipes and formats."""
     start_keras()
     console = Console()
     tables = {
@@ -26,6 +26,7 @@ def command(what: str | None) -> None:
         "drops": _drops,
         "datasets": _datasets,
         "recipes": _recipes,
+        "formats": _formats,
     }
     for kind in [what] if what else KINDS:
         console.print(tables[kind]())
@@ -48,6 +49,16 @@ def _drops() -> "Table":
         rates = {"--top-rate": method.top_rate, "--retaining-rate": method.retaining_rate}
         given = [f"{option} {rate:g}" for option, rate in rates.items() if rate is not None]
         table.add_row(name, method.title, " ".join(given))
+    return table
+
+
+def _formats() -> "Table":
+    import keras_selectscale.exporting  # noqa: F401, registers the formats
+    from keras_selectscale.exporting.formats import FORMATS
+
+    table = _table("formats", "name", "what it is", "default file or folder")
+    for name, kind in FORMATS.items():
+        table.add_row(name, kind.title, kind.default_name)
     return table
 
 

@@ -1,7 +1,13 @@
-"""Exports in which the drops are gone, and the proof of it."""
+"""Exports without drops, and the proof on the written file that it holds nothing else.
 
-from keras_selectscale.exporting.export_error import ExportError
-from keras_selectscale.exporting.export_report import ExportReport
+The import of a format's file registers it.
+"""
+
+from keras_selectscale.exporting import keras_file as keras_file
+from keras_selectscale.exporting import litert_file as litert_file
+from keras_selectscale.exporting import onnx_file as onnx_file
+from keras_selectscale.exporting import saved_model as saved_model
+from keras_selectscale.exporting.report import ExportError, ExportReport
 from keras_selectscale.exporting.verify import verify_export
 from keras_selectscale.exporting.write import export
 

@@ -1,63 +1,35 @@
-"""The outputs of a file beside the model's."""
+"""The outputs of a file compared with those of the model."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import ml_dtypes
+import keras
 import numpy as np
 
-from keras_selectscale.exporting.exported_file import Consumer
+from keras_selectscale.exporting.formats import Consumer
+from keras_selectscale.exporting.inference import Inference
 from keras_selectscale.exporting.signature import Signature
+from keras_selectscale.surgery.drop_kinds import all_layers
+from keras_selectscale.surgery.random_inputs import random_inputs
 
 Arrays = Mapping[str, np.ndarray]
 
-# One and several, since the batch size is to be free.
+# Several and one, since the batch size is to be free.
 BATCH_SIZES = (3, 1)
-# For a size that the model leaves free: the first that it takes.
-FREE_SIZES = (32, 16, 8, 64, 128, 256)
+# Share of a float32 number by which rounding changes it at most.
+ROUNDING = 2.0**-24
+# Two correct computations may differ by more than the noise of a few draws.
+NOISE_FACTOR = 4.0
+# Beyond this the outputs would prove nothing.
+LARGEST_TOLERANCE = 1e-3
 
 
 def made_up_inputs(signature: Signature, *, seed: int = 0) -> Iterator[list[dict[str, np.ndarray]]]:
-    """Yields random batches, of ever other sizes and values, for the caller to take the first.
-
-    Where a size is free, a model may want larger ones for its strides, or smaller ones for its
-    positions; what is declared as a float may be the number of a word.
-    """
+    """Yields random batches of different sizes and values; the caller uses the first that run."""
     batch_sizes = [signature.batch_size] if signature.batch_size else BATCH_SIZES
-    free = any(None in spec.shape[1:] for spec in signature.specs)
-    for few_values in (False, True):
-        for free_size in FREE_SIZES if free else FREE_SIZES[:1]:
-            generator = np.random.default_rng(seed)
-            yield [
-                {
-                    name: _made_up(
-                        (batch_size, *(edge or free_size for edge in spec.shape[1:])),
-                        spec.dtype,
-                        few_values,
-                        generator,
-                    )
-                    for name, spec in zip(signature.names, signature.specs, strict=True)
-                }
-                for batch_size in batch_sizes
-            ]
-
-
-def _made_up(
-    shape: tuple[int, ...], dtype: str, few_values: bool, generator: np.random.Generator
-) -> np.ndarray:
-    if dtype == "string":
-        return generator.choice(["a", "b", ""], size=shape).astype(object)
-    if dtype == "uint8" and not few_values:  # Pixels.
-        return generator.integers(0, 256, shape).astype(dtype)
-    if few_values or dtype == "bool" or "int" in dtype:  # 0 and 1 are in every vocabulary.
-        return generator.integers(0, 2, shape).astype(_numpy_dtype(dtype))
-    return generator.normal(size=shape).astype(_numpy_dtype(dtype))
-
-
-def _numpy_dtype(name: str) -> np.dtype:
-    """Returns the dtype of a name, of "bfloat16" too, which NumPy does not know."""
-    return np.dtype(getattr(ml_dtypes, name, name))
+    for batches in random_inputs(signature.specs, batch_sizes, seed):
+        yield [dict(zip(signature.names, batch, strict=True)) for batch in batches]
 
 
 def largest_difference(
@@ -66,10 +38,10 @@ def largest_difference(
     batches: Sequence[Arrays],
     expected: Sequence[Arrays],
 ) -> float:
-    """Returns the largest difference of a consumer's outputs from the model's.
+    """Returns the largest difference between a consumer's outputs and the model's.
 
     Raises:
-        ValueError: Where the inputs or outputs are others than the model's.
+        ValueError: If the inputs or outputs differ from the model's.
     """
     inputs = _match("inputs", consumer.inputs, [list(signature.names), list(signature.other_names)])
     largest = 0.0
@@ -86,7 +58,7 @@ def largest_difference(
 def difference(found: Any, expected: Any) -> float:
     """Returns the largest |found − expected| over max(1, largest |expected|).
 
-    NaN equals NaN, and infinity itself; another shape is infinitely different.
+    NaN equals NaN, and infinity itself. Arrays of different shapes differ infinitely.
     """
     found, expected = np.asarray(found), np.asarray(expected)
     if found.shape != expected.shape:
@@ -103,6 +75,53 @@ def difference(found: Any, expected: Any) -> float:
     return float(apart / scale) if np.isfinite(apart) else float("inf")
 
 
+def tolerance_of(
+    inference: Inference,
+    model: keras.Model,
+    batches: Sequence[Arrays],
+    expected: Sequence[Arrays],
+    smallest: float,
+) -> float:
+    """Returns the largest difference that two correct computations in float32 may have.
+
+    The depth of a model, the lengths of its sums and its weights decide how far rounding errors
+    grow. They act like an error in the weights: a sum of n products changes as if each weight were
+    off by about √n roundings. So the outputs are computed again with every weight changed at random
+    by that much.
+
+    Args:
+        inference: The graph of the model's inference.
+        model: The model. Its weights change for a moment.
+        batches: Inputs.
+        expected: Its outputs.
+        smallest: Tolerance if the noise is below it.
+    """
+    lookups = {
+        id(weight.value)
+        for layer in all_layers(model)
+        if isinstance(layer, keras.layers.Embedding)
+        for weight in layer.weights
+    }
+    weights = [v for v in inference.variables(model) if v.dtype.name == "float32"]
+    before = [weight.numpy() for weight in weights]
+    largest = 0.0
+    try:
+        for seed in range(2):
+            generator = np.random.default_rng(seed)
+            for weight, value in zip(weights, before, strict=True):
+                # A lookup sums nothing.
+                terms = 1 if id(weight) in lookups or value.ndim < 2 else value[..., 0].size
+                share = ROUNDING * np.sqrt(terms) * generator.uniform(-1, 1, value.shape)
+                weight.assign(value * (1 + share).astype("float32"))
+            for batch, outputs in zip(batches, expected, strict=True):
+                found = inference.run(batch)
+                largest = max(largest, *(difference(found[name], outputs[name]) for name in found))
+    finally:
+        for weight, value in zip(weights, before, strict=True):
+            weight.assign(value)
+    return max(smallest, min(LARGEST_TOLERANCE, NOISE_FACTOR * largest))
+
+
 def _match(what: str, theirs: list[str], ours: list[list[str]]) -> dict[str, int]:
     """Returns the number of the model's input or output for each name in the file."""
     for names in ours:
@@ -111,7 +130,7 @@ def _match(what: str, theirs: list[str], ours: list[list[str]]) -> dict[str, int
     first = ours[0]
     if len(theirs) == len(first) == 1:
         return {theirs[0]: 0}
-    # What has no name is numbered: output_0, output_1 by Keras, Identity:0, Identity_1:0 in ONNX.
+    # Unnamed ones are numbered: output_0, output_1 by Keras, Identity:0, Identity_1:0 in ONNX.
     parts = [re.fullmatch(r"(.*?)(?:_(\d+))?(?::0)?", name) for name in theirs]
     numbers = [int(part[2] or 0) for part in parts if part]
     alike = len({part[1] for part in parts if part}) == 1

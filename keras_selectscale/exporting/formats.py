@@ -1,80 +1,119 @@
-"""The formats, and the checks of what is asked of one."""
+"""The registry of export formats.
 
+A format registers itself in the file that defines how it is written and read.
+"""
+
+import dataclasses
 import importlib
-import os
 import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
-from keras_selectscale.exporting.format import Format
-from keras_selectscale.exporting.keras_file import read_keras, write_keras
-from keras_selectscale.exporting.litert_file import read_litert, write_litert
-from keras_selectscale.exporting.onnx_file import read_onnx, write_onnx
-from keras_selectscale.exporting.saved_model import read_saved_model, write_saved_model
-from keras_selectscale.surgery.strip import in_float32
+from keras_selectscale.checks import ArgumentValueError, as_choice, value_error
+from keras_selectscale.exporting.signature import Signature
 
-FORMATS = {
-    "tf_saved_model": Format(
-        suffix="",
-        default_name="saved_model",
-        packages={},
-        on_tensorflow=True,
-        in_float32=False,
-        tolerance=0.0,
-        write=write_saved_model,
-        read=read_saved_model,
-    ),
-    "onnx": Format(
-        suffix=".onnx",
-        default_name="model.onnx",
-        packages={"onnx": "onnx", "tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime"},
-        on_tensorflow=True,
-        in_float32=True,
-        tolerance=1e-5,
-        write=write_onnx,
-        read=read_onnx,
-    ),
-    "litert": Format(
-        suffix=".tflite",
-        default_name="model.tflite",
-        packages={"ai_edge_litert": "ai-edge-litert"},
-        on_tensorflow=True,
-        in_float32=True,
-        tolerance=1e-5,
-        write=write_litert,
-        read=read_litert,
-    ),
-    "keras": Format(
-        suffix=".keras",
-        default_name="model.keras",
-        packages={},
-        on_tensorflow=False,
-        in_float32=False,
-        tolerance=0.0,
-        write=write_keras,
-        read=read_keras,
-    ),
-}
+
+class Consumer(NamedTuple):
+    """A file loaded into what runs it.
+
+    Attributes:
+        inputs: Names of the inputs, in the order of the file.
+        run: Function from the input arrays by name to the output arrays by name.
+    """
+
+    inputs: list[str]
+    run: Callable[[Mapping[str, np.ndarray]], Mapping[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedFile:
+    """A file that was read back.
+
+    Attributes:
+        nodes: Type of every node, of all functions and subgraphs, or of every layer if the file
+            holds layers.
+        weights: The variables by their name in the file, or `None` if the format folds and
+            transposes them.
+        load: Loads the file into what runs it. A file that does not load can still be inspected.
+        drops: Classes of the drop layers in a file that holds layers, `None` if it holds a graph.
+        reasons: What is wrong with the file beyond its graph, one sentence each.
+    """
+
+    nodes: list[str]
+    weights: Mapping[str, np.ndarray] | None
+    load: Callable[[], Consumer]
+    drops: tuple[str, ...] | None = None
+    reasons: tuple[str, ...] = ()
+
+
+def _nothing(model: keras.Model) -> str | None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """An export format.
+
+    Attributes:
+        name: By which users ask for it.
+        title: What it is, in a few words.
+        suffix: How its paths end; empty for a folder.
+        default_name: File name if the user gives none.
+        packages: Modules that it needs besides TensorFlow, with the names that pip knows.
+        on_tensorflow: Whether only the TensorFlow backend can write it.
+        in_float32: Whether it holds only models that compute in float32.
+        tolerance: Largest difference of its outputs from the model's, if float32 noise does not
+            exceed it; 0 if they must be equal to the bit.
+        write: Function of the model, its signature and the path.
+        read: Function of the path and `safe_mode`.
+        refusal: Function of the model that returns why the format cannot hold it if that can be
+            seen without converting it, else `None`.
+        explanation: Function of a model whose file did not pass that returns more about the reason,
+            or `None`.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    default_name: str
+    packages: Mapping[str, str]
+    on_tensorflow: bool
+    in_float32: bool
+    tolerance: float
+    write: Callable[[keras.Model, Signature, pathlib.Path], None]
+    read: Callable[[pathlib.Path, bool], ExportedFile]
+    refusal: Callable[[keras.Model], str | None] = _nothing
+    explanation: Callable[[keras.Model], str | None] = _nothing
+
+
+FORMATS: dict[str, Format] = {}
+
+
+def register(format: Format) -> Format:
+    """Adds a format to those that `export` and the command line offer."""
+    FORMATS[format.name] = format
+    return format
 
 
 def get_format(name: str) -> Format:
     """Returns the format of a name.
 
     Raises:
-        ValueError: Where there is none, or the backend does not write it.
-        ImportError: Where a package is missing that it needs.
+        TypeError: If `name` is not a string.
+        ValueError: If no format has that name, or the current backend cannot write it.
+        ImportError: If a package is missing that the format needs.
     """
-    if name not in FORMATS:
-        raise ValueError(
-            f"Argument `format` must be one of {sorted(FORMATS)}. Received: format={name!r}"
-        )
-    found = FORMATS[name]
+    found = FORMATS[as_choice("format", name, sorted(FORMATS))]
     backend = keras.backend.backend()
     if found.on_tensorflow and backend != "tensorflow":
-        raise ValueError(
-            f'Argument `format` must be "keras" on the {backend} backend; the others are written '
-            "by TensorFlow: a .keras file exported here loads there, under "
-            f"KERAS_BACKEND=tensorflow. Received: format={name!r}"
+        raise value_error(
+            "format",
+            f'"keras" on the {backend} backend, because TensorFlow writes the others: export a '
+            ".keras file here and load it there, under KERAS_BACKEND=tensorflow",
+            name,
         )
     missing = [pip for module, pip in found.packages.items() if not _imports(module)]
     if missing:
@@ -94,65 +133,27 @@ def _imports(module: str) -> bool:
     return True
 
 
-def as_held(model: keras.Model, name: str) -> keras.Model:
-    """Returns the model as the format holds it: itself, or a copy of it that computes in float32.
-
-    Raises:
-        ValueError: Where the format is of float32 alone, and the model of half the width and with
-            no graph that could be copied.
-    """
-    if not FORMATS[name].in_float32:
-        return model
-    dtypes = {str(layer.compute_dtype) for layer in model._flatten_layers()}
-    half = sorted(dtypes & {"bfloat16", "float16"})
-    if not half:
-        return model
-    try:
-        return in_float32(model)
-    except ValueError as error:
-        raise ValueError(
-            f"Argument `format` must be 'tf_saved_model' or 'keras' for this model, which computes "
-            f"in {half[0]}: {name} holds models of float32. Build it under "
-            "keras.config.set_dtype_policy('float32') and give it these weights. "
-            f"Received: format={name!r} ({error})"
-        ) from error
-
-
-def check_suffix(path: pathlib.Path, name: str) -> None:
-    """Raises where a path does not end as the format's do."""
-    suffix = FORMATS[name].suffix
+def check_suffix(path: pathlib.Path, format: Format) -> None:
+    """Raises a `ValueError` if a path does not end as those of the format do."""
     of_files = {known.suffix for known in FORMATS.values() if known.suffix}
-    if suffix and path.suffix != suffix:
-        raise ValueError(
-            f"Argument `path` must end with {suffix} for the format {name!r}. "
-            f"Received: path={str(path)!r}"
-        )
-    if not suffix and path.suffix in of_files:
-        raise ValueError(
-            f"Argument `path` must be a folder for the format {name!r}, not end with "
-            f"{path.suffix}. Received: path={str(path)!r}"
-        )
+    if format.suffix and path.suffix != format.suffix:
+        expected = f"end with {format.suffix} for the format {format.name!r}"
+    elif not format.suffix and path.suffix in of_files:
+        expected = f"be a folder for the format {format.name!r}, not end with {path.suffix}"
+    else:
+        return
+    raise ArgumentValueError.about(
+        "path", f"Argument `path` must {expected}. Received: path={str(path)!r}"
+    )
 
 
-def check_exists(path: str | os.PathLike) -> None:
-    """Raises a `FileNotFoundError` where nothing is there."""
-    if not pathlib.Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist: there is no export to verify")
-
-
-def format_of(path: str | os.PathLike) -> str:
-    """Returns the name of the format of a file or folder that is there.
+def format_of(path: pathlib.Path) -> str:
+    """Returns the name of the format of an existing file or folder.
 
     Raises:
-        ValueError: Where it is of none of the formats by its name.
+        ValueError: If no format has that ending.
     """
-    path = pathlib.Path(path)
-    if path.is_dir():
-        return "tf_saved_model"
     for name, known in FORMATS.items():
-        if known.suffix and path.suffix == known.suffix:
+        if path.is_dir() != bool(known.suffix) and (path.is_dir() or path.suffix == known.suffix):
             return name
-    raise ValueError(
-        "Argument `format` must be given for a path whose end does not tell it. "
-        f"Received: path={str(path)!r}"
-    )
+    raise value_error("format", "given for a path whose ending does not determine it", path)

@@ -11,7 +11,7 @@ _RANDOM = re.compile(
     r"stateful(uniform|standardnormal)|candidatesampler|sampledistorted|samplingdataset|sobol|"
     r"fractional(max|avg)pool|seedgenerator"
 )
-# The layers halve a range of integers (`bisection`) in TensorFlow's graphs.
+# The layers take the n-th highest integer in TensorFlow graphs.
 _SELECTING = re.compile(r"topk|nthelement|(?<!un)(?<!ten)sort|rightshift|bitshift")
 # They run code that is not in the graph, or not as nodes.
 _OPAQUE = re.compile(r"pyfunc|xlacallmodule")

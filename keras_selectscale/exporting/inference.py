@@ -1,4 +1,4 @@
-"""The graph of a model's inference on TensorFlow."""
+"""The inference of a model: without its drops, by name, and as a graph of TensorFlow."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,13 +11,44 @@ from keras_selectscale.exporting.signature import Signature, unique
 from keras_selectscale.surgery.switching import drops_off
 
 
+def run_model(
+    model: keras.Model, signature: Signature, inputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Returns the outputs of a model in inference by name, on any backend."""
+    tensors = [keras.ops.convert_to_tensor(inputs[name]) for name in signature.names]
+    outputs = model(*signature.pack(tensors), training=False)
+    flat = keras.tree.flatten(outputs)
+    return {
+        name: keras.ops.convert_to_numpy(value)
+        for name, value in zip(output_names(model, outputs), flat, strict=True)
+    }
+
+
+def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
+    """Returns the names of a model's outputs: the keys of a dict, or the names that Keras knows.
+
+    Args:
+        model: The model.
+        outputs: What it returns, as a structure.
+    """
+    flat = keras.tree.flatten(outputs)
+    if isinstance(outputs, dict):
+        return unique("_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(outputs))
+    named = getattr(model, "output_names", None)
+    if named is None and isinstance(model, keras.Sequential):
+        named = [model.layers[-1].name]
+    if named is not None and len(named) == len(flat):
+        return unique(named)
+    return unique(f"output_{number}" for number in range(len(flat)))
+
+
 @dataclasses.dataclass(frozen=True)
 class Inference:
     """The graph of a model's inference, without its drops.
 
     Attributes:
-        serve: `tf.function` that takes and gives what the model takes and gives.
-        by_name: `tf.function` of the flat inputs, named, that gives the outputs as a dict by name.
+        serve: `tf.function` that takes and returns what the model does.
+        by_name: `tf.function` that takes the inputs flat, by name, and returns a dict of outputs.
         concrete: The traced `by_name`.
     """
 
@@ -25,11 +56,11 @@ class Inference:
     by_name: Any
     concrete: Any
 
-    def weights(self, model: keras.Model) -> list[np.ndarray]:
-        """Returns the weights that inference reads; no seed state, no count, no metric."""
+    def variables(self, model: keras.Model) -> list[Any]:
+        """Returns the weights that inference reads: no seed state, no counter, no metric."""
         kept = {id(weight.value) for weight in model.weights}
         others = {id(variable.value) for variable in model.variables} - kept
-        return [v.numpy() for v in self.concrete.variables if id(v) not in others]
+        return [v for v in self.concrete.variables if id(v) not in others]
 
     def nodes(self) -> list[str]:
         """Returns the type of every node, all functions included."""
@@ -42,10 +73,10 @@ class Inference:
 
 
 def trace_inference(model: keras.Model, signature: Signature) -> Inference:
-    """Traces a model in inference with its drops off.
+    """Traces a model in inference with its drops off, on the TensorFlow backend.
 
     Args:
-        model: The model, on the TensorFlow backend.
+        model: The model.
         signature: What it takes.
     """
     import tensorflow as tf
@@ -65,7 +96,7 @@ def trace_inference(model: keras.Model, signature: Signature) -> Inference:
         ).get_concrete_function()
     names = output_names(model, traced.structured_outputs)
 
-    # Both call what is traced: saving traces them again, and not the model.
+    # Both call the traced function: saving traces them again, but not the model.
     @tf.function(input_signature=structure, autograph=False)
     def serve(*arguments: Any) -> Any:
         return traced(*arguments)
@@ -78,26 +109,8 @@ def trace_inference(model: keras.Model, signature: Signature) -> Inference:
     return Inference(serve, by_name, by_name.get_concrete_function())
 
 
-def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
-    """Returns the names of a model's outputs: keys of a dict, or those that Keras gives them.
-
-    Args:
-        model: The model.
-        outputs: What it gives, as a structure.
-    """
-    flat = keras.tree.flatten(outputs)
-    if isinstance(outputs, dict):
-        return unique("_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(outputs))
-    named = getattr(model, "output_names", None)
-    if named is None and isinstance(model, keras.Sequential):
-        named = [model.layers[-1].name]
-    if named is not None and len(named) == len(flat):
-        return unique(named)
-    return unique(f"output_{number}" for number in range(len(flat)))
-
-
 def as_tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns arrays as TensorFlow's tensors."""
+    """Returns arrays as tensors of TensorFlow."""
     import tensorflow as tf
 
     return {name: tf.constant(value) for name, value in inputs.items()}

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 import keras
 import numpy as np
 
-from keras_selectscale.exporting.export_error import ExportError
-from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
+from keras_selectscale.exporting.formats import Consumer, ExportedFile, Format, register
+from keras_selectscale.exporting.litert_layers import composed
+from keras_selectscale.exporting.report import ExportError
 from keras_selectscale.exporting.saved_model import SIGNATURE, write_saved_model
 from keras_selectscale.exporting.signature import Signature
 from keras_selectscale.surgery.drop_kinds import all_layers
@@ -19,14 +20,17 @@ from keras_selectscale.surgery.drop_kinds import all_layers
 def write_litert(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
     """Writes a model's inference as a LiteRT file of LiteRT's own operations.
 
-    Those of TensorFlow ("Flex") are not taken: the interpreters that pip installs do not run them,
-    so that nothing could be proved. Recurrent layers become loops over lists of tensors, which are
-    such operations; they are unrolled where the number of steps is known.
+    Operations of TensorFlow ("Flex") are refused: the interpreters that pip installs do not run
+    them, so nothing could be proved. Recurrent layers become loops over lists of tensors, which are
+    such operations; they are unrolled if the number of steps is known.
+
+    Raises:
+        ExportError: If the model needs an operation that LiteRT does not have.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, composed(model):
         try:
             content = _convert(model, signature, pathlib.Path(folder) / "loops")
-        except Exception as error:  # Whatever the converter fails with, it is about this model.
+        except Exception as error:  # Whatever the converter raises, it is about this model.
             recurrent = [x for x in all_layers(model) if isinstance(x, keras.layers.RNN)]
             if not recurrent:
                 raise _unconverted(error) from error
@@ -67,7 +71,7 @@ def _unconverted(error: Exception) -> ExportError:
     return ExportError(f"LiteRT has no operations of its own for this model: {line}")
 
 
-def read_litert(path: pathlib.Path) -> ExportedFile:
+def read_litert(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:
     """Reads a LiteRT file, every subgraph of it."""
     content = path.read_bytes()
     return ExportedFile(_nodes(content), weights=None, load=lambda: _load(content))
@@ -79,7 +83,7 @@ def _load(content: bytes) -> Consumer:
     interpreter = Interpreter(model_content=content)
     signatures = interpreter.get_signature_list()
     if not signatures:
-        raise ValueError("it has no signature, by which its inputs have names")
+        raise ValueError("it has no signature, which would name its inputs")
     key = SIGNATURE if SIGNATURE in signatures else next(iter(signatures))
     runner = interpreter.get_signature_runner(key)
 
@@ -90,7 +94,7 @@ def _load(content: bytes) -> Consumer:
 
 
 def _nodes(content: bytes) -> list[str]:
-    """Returns the name of every operation of every subgraph, custom ones by their own."""
+    """Returns the name of every operation of every subgraph; custom ones have their own."""
     from ai_edge_litert import schema_py_generated as schema
 
     builtin = {
@@ -100,7 +104,7 @@ def _nodes(content: bytes) -> list[str]:
 
     def name(number: int) -> str:
         code = model.OperatorCodes(number)
-        # Files of old keep the number in a byte.
+        # Old files keep the number in a byte.
         which = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         custom = code.CustomCode()
         return custom.decode() if custom else builtin.get(which, f"operation {which}")
@@ -110,3 +114,19 @@ def _nodes(content: bytes) -> list[str]:
         for graph in map(model.Subgraphs, range(model.SubgraphsLength()))
         for number in range(graph.OperatorsLength())
     ]
+
+
+register(
+    Format(
+        name="litert",
+        title="LiteRT (TensorFlow Lite)",
+        suffix=".tflite",
+        default_name="model.tflite",
+        packages={"ai_edge_litert": "ai-edge-litert"},
+        on_tensorflow=True,
+        in_float32=True,
+        tolerance=1e-5,
+        write=write_litert,
+        read=read_litert,
+    )
+)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_selectscale.exporting.exported_file import Consumer, ExportedFile
+from keras_selectscale.exporting.formats import Consumer, ExportedFile, Format, register
 from keras_selectscale.exporting.inference import (
     Inference,
     as_tensors,
@@ -21,9 +21,9 @@ SIGNATURE = "serving_default"
 def write_saved_model(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
     """Writes a model's inference as a SavedModel.
 
-    It holds exactly the variables that inference reads: no seed state, no count of training calls,
-    no optimizer slots, and the weights once. The signature `serving_default` takes and gives
-    tensors by name; the endpoint `serve` takes and gives what the model does.
+    It holds exactly the variables that inference reads: no seed state, no counter of a schedule,
+    no optimizer slots, and each weight once. The signature `serving_default` takes and returns
+    tensors by name; the endpoint `serve` takes and returns what the model does.
     """
     import tensorflow as tf
 
@@ -36,7 +36,7 @@ def write_saved_model(model: keras.Model, signature: Signature, path: pathlib.Pa
 
 
 def _tables(model: keras.Model, inference: Inference) -> list:
-    """Returns the lookup tables that inference reads, of a StringLookup say."""
+    """Returns the lookup tables that inference reads, such as that of a StringLookup."""
     import tensorflow as tf
 
     read = {id(captured) for captured in inference.concrete.captured_inputs}
@@ -48,7 +48,7 @@ def _tables(model: keras.Model, inference: Inference) -> list:
     ]
 
 
-def read_saved_model(path: pathlib.Path) -> ExportedFile:
+def read_saved_model(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:
     """Reads a SavedModel, every function of its graph and every variable."""
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -66,7 +66,7 @@ def _load(path: pathlib.Path) -> Consumer:
         raise ValueError(f"it has no signature {SIGNATURE}, but {sorted(loaded.signatures)}")
 
     def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        # By way of `loaded`, which owns the variables.
+        # Through `loaded`, which owns the variables.
         outputs = loaded.signatures[SIGNATURE](**as_tensors(inputs))
         return {name: value.numpy() for name, value in outputs.items()}
 
@@ -87,3 +87,19 @@ def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
         for name in reader.get_variable_to_shape_map()
         if name.endswith(end)
     }
+
+
+register(
+    Format(
+        name="tf_saved_model",
+        title="SavedModel of TensorFlow",
+        suffix="",
+        default_name="saved_model",
+        packages={},
+        on_tensorflow=True,
+        in_float32=False,
+        tolerance=0.0,
+        write=write_saved_model,
+        read=read_saved_model,
+    )
+)

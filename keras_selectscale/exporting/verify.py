@@ -1,62 +1,63 @@
-"""The proof of an export, on the file that was written."""
+"""The proof of an export, on the written file."""
 
 import contextlib
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_selectscale.exporting import comparison
-from keras_selectscale.exporting.export_report import ExportReport
-from keras_selectscale.exporting.exported_file import ExportedFile
-from keras_selectscale.exporting.format import Format
-from keras_selectscale.exporting.formats import (
-    FORMATS,
-    as_held,
-    check_exists,
-    format_of,
-    get_format,
-)
+from keras_selectscale.exporting.formats import ExportedFile, Format, format_of, get_format
 from keras_selectscale.exporting.graph_nodes import forbidden
-from keras_selectscale.exporting.inference import trace_inference
-from keras_selectscale.exporting.keras_file import run_model
+from keras_selectscale.exporting.inference import Inference, run_model, trace_inference
+from keras_selectscale.exporting.keras_file import saved_weights
+from keras_selectscale.exporting.report import ExportReport
 from keras_selectscale.exporting.signature import Signature, signature_of
-from keras_selectscale.surgery.drop_kinds import all_layers, find_drops
+from keras_selectscale.object_checks import as_boolean, as_path
+from keras_selectscale.surgery.drop_kinds import all_layers
 from keras_selectscale.surgery.layer_copies import kept_states
+from keras_selectscale.surgery.strip import in_float32
 from keras_selectscale.surgery.switching import drops_off
 
 
 def verify_export(
-    path: str | os.PathLike, model: keras.Model, *, format: str | None = None
+    path: str | os.PathLike,
+    model: keras.Model,
+    *,
+    format: str | None = None,
+    safe_mode: bool = True,
 ) -> ExportReport:
-    """Loads an exported file back and holds it against the model that it was made from.
+    """Loads an exported file and compares it with the model from which it was made.
 
-    It looks at every node of the graph, its functions, subgraphs and loop bodies included, at every
-    variable in the file, and at its outputs on random inputs, which it computes as the file's
-    consumers do: with `tf.saved_model.load`, onnxruntime, LiteRT or Keras. The model stands for its
-    inference without drops: a drop that it calls with `training=True` counts as one that should be
-    gone. A weight that is there more than once, as `model.export` of Keras writes it, is no reason
-    to fail here, as it is in `export`: `report.variables` and `report.bytes` tell. An ONNX or
-    LiteRT file, which is of float32, is held against the model in float32.
+    It inspects every node of the graph, including functions, subgraphs and loop bodies, and every
+    variable in the file, and computes the outputs on random inputs as the file's users do: with
+    `tf.saved_model.load`, onnxruntime, LiteRT or Keras. The model stands for its inference without
+    drops: a drop that it calls with `training=True` should be gone too. Unlike `export`, it accepts
+    a file that holds a weight more than once, as `model.export` of Keras writes it;
+    `report.variables` and `report.bytes` show it. An ONNX or LiteRT file, which computes in
+    float32, is compared with the model in float32.
 
     Args:
-        path: The file, or the folder of a SavedModel, written by this package or by another way.
+        path: The file, or the folder of a SavedModel, written by this package or in another way.
         model: The model, built.
         format: `"tf_saved_model"`, `"onnx"`, `"litert"` or `"keras"`; by default what the path is.
+        safe_mode: Whether to refuse a `.keras` file that holds Python code, such as the lambda of
+            a `Lambda` layer. Loading it runs that code, so pass `False` only if you trust the file.
 
     Returns:
-        What was found. `report.passed` says whether the file is the model's inference without a
-        trace of a drop, and `report.reasons` why it is not; a bad export raises nothing.
+        What was found. `report.passed` says whether the file is the inference of the model without
+        a trace of a drop, and `report.reasons` why it is not. A bad file raises no error.
 
     Raises:
-        TypeError: Where `model` is no Keras model.
-        ValueError: Where it is not built, or the format is not of this backend, or unknown.
-        ImportError: Where a package is missing that the format needs.
-        FileNotFoundError: Where the path does not exist.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the model is not built, or the format is unknown or not available on this
+            backend.
+        ImportError: If a package is missing that the format needs.
+        FileNotFoundError: If the path does not exist.
 
     Example:
 
@@ -65,12 +66,45 @@ def verify_export(
     assert report.passed, report
     ```
     """
-    check_exists(path)
-    name = format or format_of(path)
-    kind = get_format(name)
-    signature_of(model)  # Refuses what is no built model.
-    model = as_held(model, name)
-    return prove(pathlib.Path(path), model, signature_of(model), kind, once=False)
+    path = as_path("path", path)
+    as_boolean("safe_mode", safe_mode)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: there is no export to verify")
+    kind = get_format(format if format is not None else format_of(path))
+    model, notices = as_held(model, kind)
+    return prove(
+        path, model, signature_of(model), kind, once=False, safe_mode=safe_mode, notices=notices
+    )
+
+
+def as_held(model: keras.Model, kind: Format) -> tuple[keras.Model, tuple[str, ...]]:
+    """Returns the model as the format holds it: itself or a copy that computes in float32.
+
+    Returns:
+        The model, and a notice if its precision differs.
+
+    Raises:
+        TypeError: If `model` is not a Keras model.
+        ValueError: If it is not built, or computes in another precision than float32, has no graph
+            to copy, and the format only holds models in float32.
+    """
+    signature_of(model)  # Refuses a model that is not built.
+    if not kind.in_float32:
+        return model, ()
+    dtypes = {str(layer.compute_dtype) for layer in model._flatten_layers()}
+    others = sorted(dtypes & {"bfloat16", "float16", "float64"})
+    if not others:
+        return model, ()
+    try:
+        held = in_float32(model)
+    except ValueError as error:
+        raise ValueError(
+            f"Argument `format` must be 'tf_saved_model' or 'keras' for this model, which computes "
+            f"in {others[0]}: {kind.name} holds models of float32. Build it under "
+            "keras.config.set_dtype_policy('float32') and give it these weights. "
+            f"Received: format={kind.name!r} ({error})"
+        ) from error
+    return held, (f"The model computes in {', '.join(others)}, the file in float32.",)
 
 
 def prove(
@@ -80,31 +114,36 @@ def prove(
     kind: Format,
     *,
     once: bool = True,
+    safe_mode: bool = True,
+    notices: Sequence[str] = (),
 ) -> ExportReport:
-    """Returns what `verify_export` does, of checked arguments.
+    """Returns what `verify_export` does; the arguments have been checked.
 
     Args:
         path: The file or folder.
-        model: The model.
+        model: The model as the format holds it.
         signature: What the model takes.
         kind: The format.
-        once: Whether every weight must be there only once.
+        once: Whether each weight must be in the file only once.
+        safe_mode: Whether to refuse Python code in the file.
+        notices: Added to the report.
     """
-    name = next(name for name, known in FORMATS.items() if known is kind)
     reasons: list[str] = []
     random_nodes: tuple[str, ...] = ()
-    largest = float("inf")
+    largest, tolerance = float("inf"), kind.tolerance
     file: ExportedFile | None = None
     with _on_cpu():
         with _unchanged(model):
-            batches, expected, weights, model_nodes = _reference(model, signature, kind)
+            inference, batches, expected, weights = _reference(model, signature, kind)
         try:
-            file = kind.read(path)
+            file = kind.read(path, safe_mode)
         except Exception as error:  # Whatever is wrong with it.
             reasons.append(f"It cannot be read: {_line(error)}")
         if file is not None:
             reasons += file.reasons
-            random_nodes = forbidden(file.nodes, model_nodes) if file.drops is None else file.drops
+            random_nodes = (
+                forbidden(file.nodes, inference.nodes()) if inference else file.drops or ()
+            )
             if random_nodes:
                 reasons.append(f"It draws, selects or drops: {', '.join(random_nodes)}.")
             if file.weights is not None:
@@ -114,36 +153,45 @@ def prove(
             except Exception as error:  # It does not load or run, or has other inputs or outputs.
                 reasons.append(f"It does not run: {_line(error)}")
             else:
-                if largest > kind.tolerance:
-                    reasons.append(f"Its outputs differ from the model's by {largest:g}.")
+                if inference and 0.0 < tolerance < largest < float("inf"):
+                    with _unchanged(model):
+                        tolerance = comparison.tolerance_of(
+                            inference, model, batches, expected, tolerance
+                        )
+                if largest > tolerance:
+                    reasons.append(
+                        f"Its outputs differ from the model's by {largest:g}, more than "
+                        f"{tolerance:g}."
+                    )
     return ExportReport(
         path=str(path),
-        format=name,
+        format=kind.name,
         bytes=_size(path),
         weights_bytes=sum(weight.nbytes for weight in weights),
         nodes=len(file.nodes) if file else 0,
         random_nodes=random_nodes,
         variables=len(file.weights or {}) if file else 0,
         largest_difference=largest,
-        tolerance=kind.tolerance,
+        tolerance=tolerance,
         reasons=tuple(reasons),
+        notices=tuple(notices),
     )
 
 
-def _reference(model: keras.Model, signature: Signature, kind: Format) -> tuple:
-    """Returns random inputs, the model's outputs, its weights and the nodes of its graph."""
+def _reference(
+    model: keras.Model, signature: Signature, kind: Format
+) -> tuple[Inference | None, list, list, list[np.ndarray]]:
+    """Returns the graph of the model, random inputs, its outputs and its weights.
+
+    The graph is `None` for a format that any backend can write.
+    """
+    inference = None
     if kind.on_tensorflow:
         inference = trace_inference(model, signature)
-        weights, nodes = inference.weights(model), inference.nodes()
+        weights = [variable.numpy() for variable in inference.variables(model)]
         run = inference.run
     else:
-        counts = {id(weight) for drop in find_drops(model) for weight in drop.weights}
-        weights = [
-            keras.ops.convert_to_numpy(weight.value)
-            for weight in model.weights
-            if id(weight) not in counts
-        ]
-        nodes = []
+        weights = list(saved_weights(model).values())
 
         def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             with drops_off(model):
@@ -152,7 +200,7 @@ def _reference(model: keras.Model, signature: Signature, kind: Format) -> tuple:
     error: Exception | None = None
     for batches in comparison.made_up_inputs(signature):
         try:
-            return batches, [run(batch) for batch in batches], weights, nodes
+            return inference, batches, [run(batch) for batch in batches], weights
         except Exception as raised:  # Too small for its strides, too long for its positions, ….
             error = raised
     raise ValueError(
@@ -164,7 +212,7 @@ def _reference(model: keras.Model, signature: Signature, kind: Format) -> tuple:
 def _other_weights(
     theirs: Mapping[str, np.ndarray], ours: list[np.ndarray], *, once: bool
 ) -> list[str]:
-    """Returns what is wrong with the variables of a file, a sentence each."""
+    """Returns what is wrong with the variables of a file, one sentence each."""
     wanted = Counter(map(_content, ours))
     twice: list[str] = []
     others: list[str] = []
@@ -206,10 +254,10 @@ def _size(path: pathlib.Path) -> int:
 
 @contextlib.contextmanager
 def _unchanged(model: keras.Model) -> Iterator[None]:
-    """Gives a model its state back: a stateful recurrent layer goes on with every call."""
+    """Restores the state of a model: a stateful recurrent layer changes it with every call."""
     states = [state for layer in all_layers(model) for state in kept_states(layer)]
     variables = [*model.non_trainable_variables, *states]
-    # Values of their own: on PyTorch an array shares the memory of its tensor.
+    # Copies, because on PyTorch an array shares the memory of its tensor.
     before = [(v, np.array(keras.ops.convert_to_numpy(v.value))) for v in variables]
     try:
         yield

@@ -4,21 +4,17 @@ import dataclasses
 import os
 import pathlib
 import tempfile
+import warnings
 
 import keras
 
-from keras_selectscale.exporting.export_error import ExportError
-from keras_selectscale.exporting.export_report import ExportReport
-from keras_selectscale.exporting.format import Format
-from keras_selectscale.exporting.formats import (
-    as_held,
-    check_suffix,
-    get_format,
-)
+from keras_selectscale.exporting.formats import Format, check_suffix, get_format
+from keras_selectscale.exporting.report import ExportError, ExportReport
 from keras_selectscale.exporting.signature import signature_of
-from keras_selectscale.exporting.verify import prove
+from keras_selectscale.exporting.verify import as_held, prove
+from keras_selectscale.object_checks import as_boolean, as_path
 
-# What TensorFlow writes into a SavedModel's folder.
+# What TensorFlow writes into the folder of a SavedModel.
 OF_SAVED_MODELS = {
     "saved_model.pb",
     "fingerprint.pb",
@@ -35,46 +31,52 @@ def export(
     format: str = "tf_saved_model",
     *,
     overwrite: bool = False,
+    safe_mode: bool = True,
 ) -> ExportReport:
     """Writes a model for inference, without a trace of its drops, and proves it on the file.
 
-    The drops of this package and of Keras are gone, those that the model calls with
-    `training=True` too, and with them their seed states and counts; so are the optimizer's slots;
-    the weights are there once. The batch size is free, and inputs and outputs have names: the keys
-    of dicts, the names of `keras.Input` and of output layers, else `inputs`, `input_0`,
+    The drops of this package and of Keras are gone, also those that the model calls with
+    `training=True`, and with them their seed states and counters. The optimizer's slots are gone,
+    and each weight is in the file once. The batch size is free, and inputs and outputs have names:
+    the keys of dicts, the names of `keras.Input` and of output layers, or `inputs`, `input_0`,
     `output_0`, ….
 
     | format | path | takes | outputs |
     | --- | --- | --- | --- |
-    | `"tf_saved_model"` | a folder | every model, on TensorFlow | equal the model's to the bit |
-    | `"onnx"` | `*.onnx` | every model, in float32, on TensorFlow | within 1e-5 |
-    | `"litert"` | `*.tflite` | every model, in float32, on TensorFlow | within 1e-5 |
+    | `"tf_saved_model"` | a folder | every model, on TensorFlow | equal to the bit |
+    | `"onnx"` | `*.onnx` | every model, in float32, on TensorFlow | within float32 noise |
+    | `"litert"` | `*.tflite` | every model, in float32, on TensorFlow | within float32 noise |
     | `"keras"` | `*.keras` | Functional and Sequential models, and others without drops, on every
-    backend | equal the model's to the bit |
+    backend | equal to the bit |
 
-    ONNX and LiteRT files compute in float32. A Functional or Sequential model of a mixed policy is
-    held against itself in float32, its weights the same; a subclassed one is refused.
+    ONNX and LiteRT files compute in float32. A Functional or Sequential model of a mixed policy or
+    of float64 is exported and proved in float32, with a notice in the report and a warning; a
+    subclassed one is refused.
 
-    The file is written beside its place, loaded back by its own consumer and held against the model
-    (see `verify_export`), and only then renamed: a failure leaves what was there.
+    The file is written beside its final place, loaded by its own consumer, compared with the model
+    (see `verify_export`) and only then renamed. A failure leaves everything as it was.
 
     Args:
         model: A built model: Functional, Sequential, nested, or subclassed and called once.
-        path: The file or folder to be made, in a folder that is there.
+        path: The file or folder to create, in an existing folder.
         format: `"tf_saved_model"`, `"onnx"`, `"litert"` or `"keras"`.
-        overwrite: Whether a file or SavedModel that is there may be replaced.
+        overwrite: Whether an existing file or SavedModel may be replaced.
+        safe_mode: Whether to refuse a `.keras` file that holds Python code, such as the lambda of
+            a `Lambda` layer. Such a file loads only with `safe_mode=False`, which runs that code;
+            pass `False` if the model is yours or you trust its source.
 
     Returns:
         What the proof found.
 
     Raises:
-        TypeError: Where `model` is no Keras model.
-        ValueError: Where it is not built, an argument is none of its values, the path does not end
-            as the format's do, or the model or backend is none that the format takes.
-        ImportError: Where a package is missing that the format needs.
-        FileExistsError: Where the path exists.
-        FileNotFoundError: Where its folder does not.
-        ExportError: Where the format cannot hold the model, or the file did not pass the proof.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the model is not built, an argument has a value that is not allowed, the path
+            does not end as the format requires, or the format cannot hold such a model or is not
+            available on this backend.
+        ImportError: If a package is missing that the format needs.
+        FileExistsError: If the path exists.
+        FileNotFoundError: If its folder does not exist.
+        ExportError: If the format cannot hold the model, or the file did not pass the proof.
 
     Example:
 
@@ -83,34 +85,42 @@ def export(
     print(report)
     ```
     """
-    path = pathlib.Path(path)
+    path = as_path("path", path)
+    as_boolean("overwrite", overwrite)
+    as_boolean("safe_mode", safe_mode)
     kind = get_format(format)
-    check_suffix(path, format)
+    check_suffix(path, kind)
     _check_place(path, kind, overwrite=overwrite)
-    signature_of(model)  # Refuses what is no built model.
-    model = as_held(model, format)
+    model, notices = as_held(model, kind)
+    if refusal := kind.refusal(model):
+        raise ExportError(f"the format {format!r} cannot hold this model: {refusal}")
     signature = signature_of(model)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        # Its own name, since Keras and the converters look at the end.
+        # Under its final name, because Keras and the converters look at the ending.
         beside = pathlib.Path(folder) / "new" / path.name
         beside.parent.mkdir()
         kind.write(model, signature, beside)
-        report = dataclasses.replace(prove(beside, model, signature, kind), path=str(path))
+        report = prove(beside, model, signature, kind, safe_mode=safe_mode, notices=notices)
+        report = dataclasses.replace(report, path=str(path))
         if not report.passed:
+            if report.largest_difference > report.tolerance and (why := kind.explanation(model)):
+                report = dataclasses.replace(report, reasons=(*report.reasons, why))
             reasons = " ".join(report.reasons).replace(str(beside), str(path))
             raise ExportError(f"the export to {path} did not pass its proof: {reasons}", report)
         _put(beside, path, pathlib.Path(folder) / "old")
+    for notice in notices:
+        warnings.warn(f"{path}: {notice}", stacklevel=2)
     return report
 
 
 def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} is no folder: make it first, or choose another")
+        raise FileNotFoundError(f"{path.parent} is no folder: create it first, or choose another")
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise FileExistsError(f"{path} exists: choose another path, or say overwrite=True")
-    # A slip of the path must not cost a folder of other things.
+        raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
+    # A mistyped path must not cost a folder of other things.
     if not (path.is_file() if kind.suffix else path.is_dir()):
         raise FileExistsError(
             f"{path} exists and is no {'file' if kind.suffix else 'SavedModel'}: it is not replaced"
@@ -118,13 +128,13 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
     inside = [] if kind.suffix else sorted(entry.name for entry in path.iterdir())
     if others := [name for name in inside if name not in OF_SAVED_MODELS]:
         raise FileExistsError(
-            f"{path} exists and holds what is of no SavedModel ({', '.join(others[:3])}): it is "
-            "not replaced"
+            f"{path} exists and holds files that are not of a SavedModel "
+            f"({', '.join(others[:3])}): it is not replaced"
         )
 
 
 def _put(new: pathlib.Path, path: pathlib.Path, old: pathlib.Path) -> None:
-    """Puts what was written in its place; what was there goes, or comes back."""
+    """Moves what was written to its place, and restores what was there if that fails."""
     if not path.is_dir():
         os.replace(new, path)
         return

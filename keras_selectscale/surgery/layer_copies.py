@@ -17,7 +17,8 @@ from keras_selectscale.surgery.variables import (
     variable_pairs,
 )
 
-HALVES = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+# Policies of floats that are not float32.
+OTHER_FLOATS = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
 
 
 def not_copied(operation: Any, why: str, error: Exception) -> ValueError:
@@ -74,7 +75,7 @@ def policy_of(operation: Any, dtype: str | None) -> Iterator[None]:
 
 
 def _told(config: Any, dtype: str) -> Any:
-    """Returns a config with every policy of half the width replaced.
+    """Returns a config with every policy of a float other than float32 replaced.
 
     The policies of layers of integers or strings, such as a lookup, and of quantized layers stay.
     """
@@ -85,7 +86,7 @@ def _told(config: Any, dtype: str) -> Any:
     told = {key: _told(value, dtype) for key, value in config.items()}
     policy = told.get("dtype")
     name = policy["config"].get("name") if isinstance(policy, dict) else policy
-    return {**told, "dtype": dtype} if name in HALVES else told
+    return {**told, "dtype": dtype} if name in OTHER_FLOATS else told
 
 
 def copy_state(original: keras.Layer, twin: keras.Layer) -> None:

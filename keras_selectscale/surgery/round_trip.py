@@ -27,7 +27,7 @@ def check_round_trip(model: keras.Model) -> None:
     reason = round_trip_error(model)
     if reason is None:
         return
-    culprit = _culprit(model, "")
+    culprit = failing_layer(model)
     named = culprit or f"No layer fails alone, but the model {model.name!r} does: {reason}"
     raise ValueError(
         f"Argument `model` must still load once it is saved without its drops. {named} The model "
@@ -83,8 +83,13 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
     return np.allclose(one, other, rtol=0, atol=TOLERANCE * scale, equal_nan=True)
 
 
-def _culprit(model: keras.Model, path: str) -> str | None:
-    """Returns a sentence about the first layer that does not survive alone, or `None`."""
+def failing_layer(model: keras.Model, path: str = "") -> str | None:
+    """Returns a sentence about the first layer that does not survive being saved alone, or `None`.
+
+    Args:
+        model: A Functional or Sequential model.
+        path: Path of a nested model, for the sentence.
+    """
     seen: set[int] = set()
     for node in graph.nodes(model):
         operation = node.operation
@@ -95,7 +100,7 @@ def _culprit(model: keras.Model, path: str) -> str | None:
         if reason is None:
             continue
         inside = f"{path}{operation.name}"
-        if graph.is_model(operation) and (found := _culprit(operation, f"{inside}/")):
+        if graph.is_model(operation) and (found := failing_layer(operation, f"{inside}/")):
             return found
         return f"The layer {inside!r} (of type {type(operation).__name__}) does not: {reason}."
     return None

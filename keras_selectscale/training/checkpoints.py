@@ -77,12 +77,15 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
         raise files.cannot_be_written(run.checkpoint_path, error) from None
 
 
-def read_checkpoint(path: pathlib.Path, recipe: Recipe) -> tuple[keras.Model, RunState]:
+def read_checkpoint(
+    path: pathlib.Path, recipe: Recipe, *, safe_mode: bool = True
+) -> tuple[keras.Model, RunState]:
     """Returns the compiled model of a checkpoint, and how far the run had come.
 
     Args:
         path: The file.
         recipe: Recipe of the run.
+        safe_mode: Whether to refuse a checkpoint that holds Python code.
 
     Raises:
         DamagedFileError: If the file is truncated, changed, or the checkpoint of another run.
@@ -92,7 +95,7 @@ def read_checkpoint(path: pathlib.Path, recipe: Recipe) -> tuple[keras.Model, Ru
         with zipfile.ZipFile(path) as archive:
             if (entry := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of its entry {entry} is wrong")
-        return keras.models.load_model(path), state
+        return keras.models.load_model(path, safe_mode=safe_mode), state
     # zlib, h5py and Keras raise errors of no common class if they read other bytes than expected.
     except Exception as error:
         raise _damaged(path, error) from None
@@ -148,17 +151,18 @@ def restore(
     return None
 
 
-def load_checkpoint(run: RunFolder) -> keras.Model:
+def load_checkpoint(run: RunFolder, *, safe_mode: bool = True) -> keras.Model:
     """Returns the model of a run's last checkpoint, compiled, with its random states.
 
     Args:
         run: Folder of the run.
+        safe_mode: Whether to refuse a checkpoint that holds Python code.
 
     Raises:
         DamagedFileError: If the file cannot be read, or belongs to another run.
         FileNotFoundError: If the run has no checkpoint yet.
     """
-    return read_checkpoint(existing_checkpoint(run), run.recipe())[0]
+    return read_checkpoint(existing_checkpoint(run), run.recipe(), safe_mode=safe_mode)[0]
 
 
 def epochs_done(run: RunFolder) -> int:

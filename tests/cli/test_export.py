@@ -4,8 +4,10 @@ import json
 import keras
 import pytest
 
-from keras_selectscale.cli.export import FORMATS
+import keras_selectscale.exporting  # noqa: F401, registers the formats
 from keras_selectscale.exporting import formats
+
+DEFAULT_NAMES = {name: kind.default_name for name, kind in formats.FORMATS.items()}
 
 on_tensorflow = keras.backend.backend() == "tensorflow"
 
@@ -21,11 +23,7 @@ def trained(tmp_path_factory):
     return folder / "one"
 
 
-def test_the_formats_are_those_of_the_library():
-    assert FORMATS == {name: kind.default_name for name, kind in formats.FORMATS.items()}
-
-
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", DEFAULT_NAMES)
 def test_it_exports_a_run_and_says_what_the_proof_found(command, trained, tmp_path, format):
     if not on_tensorflow and format != "keras":
         status, out, err = command("export", trained, "--format", format)
@@ -33,7 +31,7 @@ def test_it_exports_a_run_and_says_what_the_proof_found(command, trained, tmp_pa
         return
     for package in formats.FORMATS[format].packages:
         pytest.importorskip(package)
-    path = tmp_path / FORMATS[format]
+    path = tmp_path / DEFAULT_NAMES[format]
     status, out, err = command("export", trained, "--format", format, "--out", path)
     assert status == 0 and err == ""
     assert f"{path} ({format}): passed" in out and "nodes: none" in out
@@ -88,3 +86,25 @@ def test_an_export_that_fails_its_proof_is_one_line_and_status_1(
     assert status == 1 and out == "" and err.count("\n") == 1
     assert "did not pass" in err and "SelectScale" in err and json.dumps(str(path))[1:-1] in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_formats_are_listed(command):
+    status, out, _ = command("list", "formats")
+    assert status == 0 and all(name in out for name in DEFAULT_NAMES)
+
+
+@pytest.mark.parametrize("option, expected", [((), True), (("--no-safe-mode",), False)])
+def test_python_code_is_trusted_only_on_request(
+    command, trained, tmp_path, monkeypatch, option, expected
+):
+    received = []
+    kind = formats.FORMATS["keras"]
+
+    def read(path, safe_mode):
+        received.append(safe_mode)
+        return kind.read(path, safe_mode)
+
+    monkeypatch.setitem(formats.FORMATS, "keras", dataclasses.replace(kind, read=read))
+    path = tmp_path / "model.keras"
+    assert command("export", trained, "--format", "keras", "--out", path, *option)[0] == 0
+    assert received == [expected]

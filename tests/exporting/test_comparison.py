@@ -1,11 +1,18 @@
 import math
 
+import keras
 import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_selectscale.exporting.comparison import difference, largest_difference, made_up_inputs
-from keras_selectscale.exporting.exported_file import Consumer
+from keras_selectscale.exporting.comparison import (
+    difference,
+    largest_difference,
+    made_up_inputs,
+    tolerance_of,
+)
+from keras_selectscale.exporting.formats import Consumer
+from keras_selectscale.exporting.inference import trace_inference
 from keras_selectscale.exporting.signature import signature_of
 from tests.exporting.models import MODELS
 
@@ -60,3 +67,27 @@ def test_inputs_are_matched_by_name_by_the_names_of_keras_or_by_number():
     assert largest_difference(turned, signature, [batch], expected) == 0
     with pytest.raises(ValueError, match="inputs are"):
         largest_difference(consumer(["p", "q"]), signature, [batch], expected)
+
+
+def deep(gain):
+    """Returns a deep network that multiplies rounding errors with `gain` per layer."""
+    inputs = x = keras.Input((16,))
+    scaling = keras.initializers.VarianceScaling(gain, seed=1)
+    for _ in range(30):
+        x = keras.layers.Dense(16, activation="tanh", kernel_initializer=scaling)(x)
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+@pytest.mark.parametrize("gain, low, high", [(0.5, 1e-5, 1e-5), (4.0, 1.1e-5, 1e-3)])
+def test_the_tolerance_follows_the_noise_of_float32(gain, low, high):
+    model = deep(gain)
+    signature = signature_of(model)
+    inference = trace_inference(model, signature)
+    batches = next(made_up_inputs(signature))
+    expected = [inference.run(batch) for batch in batches]
+    before = model.get_weights()
+    tolerance = tolerance_of(inference, model, batches, expected, 1e-5)
+    assert low <= tolerance <= high
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

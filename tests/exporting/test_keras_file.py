@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_selectscale import SelectScale, export, verify_export
+from keras_selectscale.exporting import ExportError
 from tests.exporting.models import MODELS, Subclassed
 
 # Where this package cannot be imported.
@@ -181,3 +182,91 @@ def test_what_cannot_be_compiled_again_is_written_all_the_same(tmp_path):
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dropout(0.5)(inputs)))
     model.compile(keras.optimizers.SGD(WithoutConfig()), "mse")
     assert export(model, tmp_path / "model.keras", "keras").passed
+
+
+def with_lora(layer, shape, dtype="float32"):
+    inputs = keras.Input(shape, dtype=dtype)
+    model = keras.Model(inputs, keras.layers.Dropout(0.5)(layer(inputs)))
+    layer.enable_lora(2, lora_alpha=3)
+    for weight in layer.weights:
+        weight.assign(np.random.default_rng(1).normal(size=weight.shape))
+    return model
+
+
+LORA = {
+    "dense": lambda: with_lora(keras.layers.Dense(5), (4,)),
+    "einsum": lambda: with_lora(keras.layers.EinsumDense("ab,bc->ac", 5), (4,)),
+    "embedding": lambda: with_lora(keras.layers.Embedding(5, 4), (3,), "int32"),
+    "conv": lambda: with_lora(keras.layers.Conv2D(3, 2), (5, 5, 2)),
+}
+
+
+@pytest.mark.parametrize("kind", LORA)
+def test_lora_is_merged_into_the_file(kind, tmp_path):
+    model = LORA[kind]()
+    layer = next(x for x in model.layers if getattr(x, "lora_enabled", False))
+    assert export(model, tmp_path / "merged.keras", "keras").passed
+    assert layer.lora_rank == 2 and layer.lora_enabled
+    loaded = keras.models.load_model(tmp_path / "merged.keras")
+    assert not any("lora" in weight.path for weight in loaded.weights)
+    model.save(tmp_path / "plain.keras")  # Keras keeps an update of zero.
+    stripped_of_lora = verify_export(tmp_path / "plain.keras", model)
+    assert stripped_of_lora.largest_difference == 0.0
+    assert not any("weights" in reason for reason in stripped_of_lora.reasons)
+
+
+def test_lora_on_quantized_weights_is_refused_before_the_work(tmp_path):
+    model = LORA["dense"]()
+    model.layers[1].quantize("int8")
+    with pytest.raises(ExportError, match="LoRA.*int8.*Merge before"):
+        export(model, tmp_path / "model.keras", "keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_a_quantized_model_is_exported(mode, tmp_path):
+    inputs = keras.Input((6,))
+    x = keras.layers.Dropout(0.5)(keras.layers.Dense(8)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(4)(x))
+    model.quantize(mode)
+    report = export(model, tmp_path / "model.keras", "keras")
+    assert report.passed and report.largest_difference == 0.0
+
+
+def test_python_code_in_the_file_is_trusted_only_on_request(tmp_path):
+    inputs = keras.Input((4,))
+    x = keras.layers.Lambda(lambda x: 2 * x, name="doubled")(inputs)
+    model = keras.Model(inputs, keras.layers.Dropout(0.5)(keras.layers.Dense(2)(x)))
+    with pytest.raises(ExportError, match="lambda in the layer 'doubled'.*safe_mode=False"):
+        export(model, tmp_path / "model.keras", "keras")
+    assert list(tmp_path.iterdir()) == []
+    assert export(model, tmp_path / "model.keras", "keras", safe_mode=False).passed
+    assert not verify_export(tmp_path / "model.keras", model).passed
+    assert verify_export(tmp_path / "model.keras", model, safe_mode=False).passed
+    with pytest.raises(TypeError, match="`safe_mode`"):
+        export(model, tmp_path / "other.keras", "keras", safe_mode="no")
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class WithATuple(keras.layers.Layer):
+    """A layer that computes something else with a list, which a file makes of a tuple."""
+
+    def __init__(self, rates, **kwargs):
+        super().__init__(**kwargs)
+        self.rates = rates
+
+    def call(self, inputs):
+        return inputs * (3.0 if isinstance(self.rates, tuple) else 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "rates": self.rates}
+
+
+def test_the_layer_that_does_not_survive_is_named(tmp_path):
+    inputs = keras.Input((4,))
+    x = WithATuple((1, 2), name="culprit")(keras.layers.Dense(3)(inputs))
+    model = keras.Model(inputs, keras.layers.Dropout(0.5)(x))
+    with pytest.raises(ExportError, match=r"'culprit' \(of type WithATuple\)"):
+        export(model, tmp_path / "model.keras", "keras")
+    assert list(tmp_path.iterdir()) == []

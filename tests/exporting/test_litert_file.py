@@ -45,6 +45,33 @@ def test_what_litert_cannot_hold_is_said_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+layers = keras.layers
+CUBE = (5, 6, 7, 4)
+LAYERS = {
+    "groups": (CUBE, lambda: layers.Conv3D(6, 3, groups=2, strides=2)),
+    "depthwise groups": (CUBE, lambda: layers.Conv3D(8, 2, groups=4, padding="same")),
+    "dilated": (CUBE, lambda: layers.Conv3D(4, 2, groups=2, dilation_rate=(2, 1, 3))),
+    "max pooling": (CUBE, lambda: layers.MaxPooling3D((2, 3, 2))),
+    "average pooling": (CUBE, lambda: layers.AveragePooling3D(2, padding="same")),
+    "1-D transposed": ((6, 3), lambda: layers.Conv1DTranspose(4, 3, dilation_rate=2)),
+    "2-D transposed": (
+        (5, 6, 3),
+        lambda: layers.Conv2DTranspose(4, 3, dilation_rate=2, padding="same"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_are_composed_of_what_litert_has(kind, tmp_path):
+    shape, make = LAYERS[kind]
+    layer = make()
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, layer(inputs))
+    report = export(model, tmp_path / "model.tflite", "litert")
+    assert report.passed and report.largest_difference < 2e-6
+    assert "call" not in vars(layer) and "convolution_op" not in vars(layer)
+
+
 def test_custom_operations_are_seen_by_their_own_name(tmp_path):
     @tf.function(input_signature=[tf.TensorSpec([None, 4], name="x")])
     def draw(x):

@@ -76,6 +76,69 @@ def test_what_onnx_cannot_hold_is_said_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+layers = keras.layers
+
+
+def grouped(rank, **kwargs):
+    def make(x):
+        return getattr(layers, f"Conv{rank}D")(8, 3, padding="same", **kwargs)(x)
+
+    return make
+
+
+NETWORKS = {
+    **{f"{rank}-D groups": ((6,) * rank + (4,), grouped(rank, groups=2)) for rank in (1, 2, 3)},
+    "1-D depthwise groups": ((6, 4), grouped(1, groups=4)),
+    "2-D dilated groups": ((8, 8, 4), grouped(2, groups=2, dilation_rate=2)),
+    "3-D strided groups": ((6, 6, 6, 4), grouped(3, groups=4, strides=2)),
+    "groups of free size": ((None, None, 4), grouped(2, groups=2)),
+    "kernel below stride": ((4, 4, 3), lambda x: layers.Conv2DTranspose(2, 2, strides=3)(x)),
+    "exact gelu": ((5,), lambda x: layers.Activation("gelu")(keras.ops.gelu(4 * x, False))),
+    "celu": ((5,), lambda x: layers.Activation("celu")(x)),
+    "log1p": ((5,), lambda x: keras.ops.log1p(keras.ops.abs(x))),
+    "argmax": ((5,), lambda x: keras.ops.argmax(x, axis=-1)),
+    "bicubic": ((5, 6, 2), lambda x: layers.Resizing(7, 4, interpolation="bicubic")(x)),
+    "normalization": ((4,), lambda x: layers.Normalization(mean=[1, 2, 3, 4], variance=[9] * 4)(x)),
+    "normalization inverted": (
+        (6, 6, 2),
+        lambda x: layers.Normalization(mean=[1, 2], variance=[3, 4], invert=True)(x),
+    ),
+}
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_tf2onnx_does_not_convert_is_exported_and_proved(kind, tmp_path):
+    shape, make = NETWORKS[kind]
+    inputs = keras.Input(shape)
+    report = export(keras.Model(inputs, make(inputs)), tmp_path / "model.onnx", "onnx")
+    assert report.passed and report.largest_difference < 2e-6
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    assert len(session.get_inputs()) == 1
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+def test_an_operation_without_counterpart_is_named(tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.ops.erfinv(keras.ops.tanh(inputs)))
+    with pytest.raises(RuntimeError, match="no counterpart.*: Erfinv$"):
+        export(model, tmp_path / "model.onnx", "onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("on_tensorflow")
+def test_a_model_of_float64_is_exported_in_float32_with_a_notice(tmp_path):
+    inputs = keras.Input((6,), dtype="float64")
+    x = layers.BatchNormalization(dtype="float64")(inputs)
+    model = keras.Model(inputs, layers.Dense(3, dtype="float64")(x))
+    with pytest.warns(UserWarning, match="computes in float64, the file in float32"):
+        report = export(model, tmp_path / "model.onnx", "onnx")
+    assert report.passed and "float64" in str(report) and len(report.as_json()["notices"]) == 1
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    assert session.get_inputs()[0].type == "tensor(float)"
+    assert verify_export(tmp_path / "model.onnx", model).notices == report.notices
+
+
 def test_nodes_of_branches_and_functions_are_seen(tmp_path):
     helper = onnx.helper
     value = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, [2])

@@ -112,7 +112,8 @@ def test_every_way_to_the_top_takes_the_same_maps(rows, share):
     tensor = ops.convert_to_tensor(values)
     for way, found in {
         "ranking": ranking.top_k_mask_by_rank(tensor, count),
-        "bisection": ranking.top_k_mask_by_bisection(keys, count),
+        "by pairs": ranking.by_pairs(keys, count),
+        "by bits": ranking.by_bits(keys, count),
         "of the backend": selection.top_k_mask(tensor, count),
         "of its accelerators": accelerated_mask(tensor, count),
     }.items():
@@ -121,12 +122,12 @@ def test_every_way_to_the_top_takes_the_same_maps(rows, share):
 
 @pytest.mark.skipif(drawing.BACKEND != "tensorflow", reason="the way of TensorFlow's graphs")
 def test_a_graph_need_not_know_how_many_channels_there_are():
-    """Traced for a second network, a function that XLA compiles takes any size."""
+    """Compiled by XLA with unknown sizes, the search by bits takes any."""
     import tensorflow as tf
 
     @tf.function(jit_compile=True, input_signature=[tf.TensorSpec((None, None))])
     def select(values):
-        return ranking.top_k_mask_by_bisection(ranking.sort_keys(tf.bitcast(values, tf.int32)), 3)
+        return ranking.top_k_mask_by_counting(ranking.sort_keys(tf.bitcast(values, tf.int32)), 3)
 
     rng = np.random.default_rng(0)
     for channels in (5, 12):
@@ -143,12 +144,6 @@ def test_a_graph_takes_the_maps_of_the_ranks(on_cpus, jit_compile, monkeypatch):
     from keras_selectscale.layers.backends import tensorflow as tensorflow_calls
 
     monkeypatch.setattr(tensorflow_calls, "_on_cpus", lambda: on_cpus)
-    # Its traces hold the way that was taken before.
-    monkeypatch.setattr(
-        tensorflow_calls,
-        "_mask_of_scores",
-        tf.function(tensorflow_calls._mask_of_scores.python_function, jit_compile=True),
-    )
 
     @tf.function(jit_compile=jit_compile)
     def select(values, count):

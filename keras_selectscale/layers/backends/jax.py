@@ -13,7 +13,7 @@ from keras_selectscale.layers.backends.ranking import sort_keys
 
 def top_k_mask(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask_by_rank` of float32 values."""
-    return by_bisection(values, count) if _on_one_cpu() else by_order(values, count)
+    return by_counting(values, count) if _on_one_cpu() else by_order(values, count)
 
 
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
@@ -46,11 +46,11 @@ def _on_one_cpu() -> bool:
     return jax.default_backend() == "cpu" and keras.distribution.distribution() is None
 
 
-# Compiled by itself too, so that the loop is not compiled at each call that is not.
+# Jitted separately so that eager calls do not recompile the loop.
 @jax.jit
-def by_bisection(values: Any, count: Any) -> Any:
+def by_counting(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask_by_rank` of float32 values on a CPU."""
-    return ranking.top_k_mask_by_bisection(_keys(values), count)
+    return ranking.top_k_mask_by_counting(_keys(values), count)
 
 
 def by_order(values: Any, count: Any) -> Any:

@@ -1,11 +1,12 @@
-"""The highest of each row: by their ranks, the reference, and by bisection, for compilers.
+"""The highest of each row: by their ranks, the reference, and by counting, for compilers.
 
 Scores are compared as integers, because comparisons of floating-point numbers differ between
 backends on -0, on NaN and on denormals.
 
-XLA on a CPU sorts slowly, each row separately and on one thread. Counting how many keys reach a
-threshold is a product with a vector. Halving the range of the threshold between two counts finds
-the k-th key in about 15 counts, whatever k is, and in 31 at most.
+XLA on a CPU sorts slowly, each row separately and on one thread, and takes long to compile a loop.
+Few keys are compared with all keys of their row at once, which is one loop over the numbers. Of
+more keys, the threshold that `count` of them reach is found bit by bit, from the highest bit on, by
+counting how many keys reach it, in about 20 counts.
 """
 
 import math
@@ -15,6 +16,10 @@ import keras
 import ml_dtypes
 from keras import ops
 
+# Keys in a row up to which comparing all pairs takes about as long as the search.
+FEW_KEYS = 64
+KEY_BITS = 32
+LOWEST_KEY = -(2**31)
 MAGNITUDE = 0x7FFFFFFF
 INFINITY = 0x7F800000
 SMALLEST_NORMAL = 0x00800000
@@ -82,7 +87,7 @@ def top_k_mask_by_rank(values: Any, count: Any) -> Any:
     return ranks(values) < count
 
 
-def top_k_mask_by_bisection(keys: Any, count: Any) -> Any:
+def top_k_mask_by_counting(keys: Any, count: Any) -> Any:
     """Returns a boolean mask of exactly the `count` highest keys of each row.
 
     Args:
@@ -93,65 +98,61 @@ def top_k_mask_by_bisection(keys: Any, count: Any) -> Any:
     Returns:
         A boolean tensor of the same shape.
     """
+    channels = keys.shape[1]
+    if channels is not None and channels <= FEW_KEYS:
+        return by_pairs(keys, count)
+    return by_bits(keys, count)
+
+
+def by_pairs(keys: Any, count: Any) -> Any:
+    """Returns `top_k_mask_by_counting`: a key is among the highest if fewer than `count` come before it."""
+    index = ops.arange(ops.shape(keys)[1], dtype="int32")
+    # An earlier key comes before its equals, which is being higher than the key less 1.
+    earlier = ops.cast(ops.expand_dims(index, 1) < index, "int32")
+    is_before = ops.expand_dims(keys, 2) + earlier > ops.expand_dims(keys, 1)
+    return ops.sum(ops.cast(is_before, "int32"), axis=1) < count
+
+
+def by_bits(keys: Any, count: Any) -> Any:
+    """Returns `top_k_mask_by_counting`, of the keys that reach a threshold in which no two are equal."""
     channels = ops.shape(keys)[1]
     count = ops.minimum(ops.cast(count, "int32"), channels)
-    # In each row `low` is reached by `reached` keys, at least `count`, and `high` by fewer.
-    low = ops.min(keys, axis=1, keepdims=True)
-    high = ops.max(keys, axis=1, keepdims=True) + 1
-    reached = ops.full_like(low, channels)
+    # The key and, of equal ones, the place from behind: together the number that is searched.
+    place = ops.expand_dims(ops.arange(channels - 1, -1, -1, dtype="int32"), 0)
+    known = keys.shape[1]
+    place_bits = KEY_BITS - 1 if known is None else (known - 1).bit_length()
 
-    def goes_on(low: Any, high: Any, reached: Any) -> Any:
-        return ops.any(ops.logical_and(reached != count, low + 1 < high))
+    def reaching(key: Any, least: Any) -> Any:
+        return ops.logical_or(keys > key, ops.logical_and(keys == key, place >= least))
 
-    def halve(low: Any, high: Any, reached: Any) -> tuple[Any, Any, Any]:
-        # Half of the sum, which may not fit.
-        middle = ops.right_shift(low, 1) + ops.right_shift(high, 1)
-        middle = middle + ops.bitwise_and(ops.bitwise_and(low, high), 1)
-        found = row_count(keys >= middle)
+    def goes_on(bit: Any, key: Any, least: Any, reached: Any) -> Any:
+        return ops.any(reached != count)
+
+    def try_bit(bit: Any, key: Any, least: Any, reached: Any) -> tuple[Any, Any, Any, Any]:
+        in_key = bit >= place_bits
+        of_key = ops.left_shift(1, ops.maximum(bit - place_bits, 0))
+        of_place = ops.left_shift(1, ops.minimum(bit, place_bits))
+        # The highest bit is the sign, which the lowest key has: it is taken away.
+        higher = ops.bitwise_xor(key, ops.where(in_key, of_key, 0))
+        later = ops.bitwise_xor(least, ops.where(in_key, 0, of_place))
+        found = row_count(reaching(higher, later))
         enough = found >= count
         return (
-            ops.where(enough, middle, low),
-            ops.where(enough, high, middle),
+            bit - 1,
+            ops.where(enough, higher, key),
+            ops.where(enough, later, least),
             ops.where(enough, found, reached),
         )
 
-    low, _, reached = ops.while_loop(goes_on, halve, (low, high, reached))
-    mask = keys >= low
-    excess = reached - count
-    return ops.cond(
-        ops.any(excess > 0),
-        lambda: without_last_equals(keys, low, excess),
-        lambda: mask,
+    key = ops.full_like(keys[:, :1], LOWEST_KEY)
+    state = (
+        ops.convert_to_tensor(KEY_BITS + place_bits - 1, "int32"),
+        key,
+        ops.zeros_like(key),
+        ops.full_like(key, channels),
     )
-
-
-def without_last_equals(keys: Any, threshold: Any, excess: Any) -> Any:
-    """Returns the mask of the keys that reach the threshold but for the last equal to it.
-
-    Args:
-        keys: int32 tensor of shape (batch, channels).
-        threshold: int32 tensor of shape (batch, 1).
-        excess: int32 tensor of shape (batch, 1), how many of the equal ones are left out.
-
-    Returns:
-        A boolean tensor of shape (batch, channels).
-    """
-    channels = ops.shape(keys)[1]
-    index = ops.expand_dims(ops.arange(channels, dtype="int32"), 0)
-    equal = keys == threshold
-    kept = row_count(equal) - excess
-
-    # The most leading channels that hold no more than `kept` of them: `low` do, `high` do not.
-    def halve(low: Any, high: Any) -> tuple[Any, Any]:
-        middle = ops.right_shift(low + high, 1)
-        fits = row_count(ops.logical_and(equal, index < middle)) <= kept
-        return ops.where(fits, middle, low), ops.where(fits, high, middle)
-
-    low = ops.zeros_like(kept)
-    leading, _ = ops.while_loop(
-        lambda low, high: ops.any(low + 1 < high), halve, (low, ops.full_like(low, channels + 1))
-    )
-    return ops.logical_or(keys > threshold, ops.logical_and(equal, index < leading))
+    _, key, least, _ = ops.while_loop(goes_on, try_bit, state)
+    return reaching(key, least)
 
 
 def row_count(mask: Any) -> Any:

@@ -67,7 +67,7 @@ def top_k_mask(values: Any, count: Any) -> Any:
         return ranking.top_k_mask_by_rank(values, count)
     bits = tf.bitcast(values, tf.int32)
     if _in_xla():
-        return ranking.top_k_mask_by_bisection(sort_keys(bits), count)
+        return ranking.top_k_mask_by_counting(sort_keys(bits), count)
     keys = _magnitude(bits) - (SMALLEST_NORMAL - 1)
     return _mark(tf.where(bits <= HIGHEST_NEGATIVE, -keys, keys), count)
 

@@ -1,0 +1,75 @@
+"""What the proof of an exported file found, and the error that is raised if it fails."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """What the proof of an exported file found.
+
+    Attributes:
+        path: The file or folder.
+        format: Name of its format.
+        bytes: Its size.
+        weights_bytes: Size of the weights that the model reads in inference.
+        nodes: Number of nodes of its graph, all functions and subgraphs included. For a `.keras`
+            file, the number of its layers.
+        random_nodes: Types of the nodes that draw, select or hide what they do, and that the model
+            without its drops does not have. Empty if the export has no drops.
+        variables: Number of variables in it. An ONNX or LiteRT file has constants instead, so 0.
+        largest_difference: Largest |output − output of the model|, divided by the largest
+            |output of the model| of that name if this is above 1. Infinite if no outputs could be
+            compared.
+        tolerance: Largest difference that passes.
+        reasons: Why the file did not pass, one sentence each. Empty if it passed.
+        notices: What the file does not have in common with the model although it passed, such as
+            the precision, one sentence each.
+    """
+
+    path: str
+    format: str
+    bytes: int
+    weights_bytes: int
+    nodes: int
+    random_nodes: tuple[str, ...]
+    variables: int
+    largest_difference: float
+    tolerance: float
+    reasons: tuple[str, ...]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file holds the inference of the model and no trace of a drop."""
+        return not self.reasons
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the attributes and `passed` as JSON values."""
+        found = {**dataclasses.asdict(self), "passed": self.passed}
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
+
+    def __str__(self) -> str:
+        """Returns a few lines."""
+        allowed = f"at most {self.tolerance:g}" if self.tolerance else "to the bit"
+        return (
+            f"{self.path} ({self.format}): {'passed' if self.passed else 'FAILED'}\n"
+            f"  {self.bytes:,} bytes, the model's weights {self.weights_bytes:,}\n"
+            f"  random or selecting among its {self.nodes:,} nodes: "
+            f"{', '.join(self.random_nodes) or 'none'}\n"
+            f"  largest difference of its outputs from the model's: {self.largest_difference:g} "
+            f"({allowed})" + "".join(f"\n  {line}" for line in (*self.notices, *self.reasons))
+        )
+
+
+class ExportError(RuntimeError):
+    """An export cannot be made, or did not pass its proof. Nothing was written.
+
+    Args:
+        message: One line.
+        report: What the proof found, or `None` if the file could not be made.
+    """
+
+    def __init__(self, message: str, report: ExportReport | None = None):
+        super().__init__(message)
+        self.report = report
