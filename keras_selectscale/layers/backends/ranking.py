@@ -105,7 +105,7 @@ def top_k_mask_by_counting(keys: Any, count: Any) -> Any:
 
 
 def by_pairs(keys: Any, count: Any) -> Any:
-    """Returns `top_k_mask_by_counting`: a key is among the highest if fewer than `count` come before it."""
+    """Returns `top_k_mask_by_counting`: fewer than `count` keys come before the highest ones."""
     index = ops.arange(ops.shape(keys)[1], dtype="int32")
     # An earlier key comes before its equals, which is being higher than the key less 1.
     earlier = ops.cast(ops.expand_dims(index, 1) < index, "int32")
@@ -114,7 +114,7 @@ def by_pairs(keys: Any, count: Any) -> Any:
 
 
 def by_bits(keys: Any, count: Any) -> Any:
-    """Returns `top_k_mask_by_counting`, of the keys that reach a threshold in which no two are equal."""
+    """Returns `top_k_mask_by_counting`: the keys, told apart by place, that reach a threshold."""
     channels = ops.shape(keys)[1]
     count = ops.minimum(ops.cast(count, "int32"), channels)
     # The key and, of equal ones, the place from behind: together the number that is searched.
