@@ -1,7 +1,4 @@
-"""Checks of numbers and choices, and the errors of all argument checks.
-
-The errors carry the argument's name, from which the command line derives the option.
-"""
+"""Checks of numbers and choices, and the errors of all checks, which carry the argument's name."""
 
 import math
 import numbers

@@ -17,7 +17,9 @@ from keras_selectscale.layers.backends import fast_call
 STATE_KEY = "seed_state"
 # The state of every backend holds it: int64 on TensorFlow, uint32 on JAX, int32 on PyTorch.
 MAX_SEED = 2**31 - 1
-FLOAT32_SPACING = 2.0**-23
+# From 1 to the next number, at least as in float32. (`finfo` breaks graphs of `torch.compile`.)
+FLOATS = ("float8_e4m3fn", "float8_e5m2", "bfloat16", "float16", "float32", "float64")
+SPACINGS = {name: max(float(ml_dtypes.finfo(name).eps), 2.0**-23) for name in FLOATS}
 
 
 class DropSeedGenerator(keras.random.SeedGenerator):
@@ -84,7 +86,7 @@ def uniform_around_one(
     """
     # On a grid around 1 that is exact in `dtype`: rounded to the nearest number, a draw could lie
     # beyond an end of the range, and numbers are denser below 1 than above.
-    spacing = max(float(ml_dtypes.finfo(dtype).eps), FLOAT32_SPACING)
+    spacing = SPACINGS[dtype]
     width = half_width / spacing
     furthest = float(math.floor(width)) if isinstance(width, float) else ops.floor(width)
     noise = uniform(shape, -1.0, 1.0, seed)

@@ -125,7 +125,7 @@ class FeatureDrop(FeatureMaps):
     def scheduled_range(self) -> tuple[float, float]:
         """Returns the lowest and the highest rate, to which a schedule is clipped."""
         divides = self.divides_by_retaining_rate
-        return (rates.smallest_divisor(self.compute_dtype) if divides else 0.0), 1.0
+        return (rates.SMALLEST_DIVISORS[self.compute_dtype] if divides else 0.0), 1.0
 
     def map_shape(self, inputs: Any) -> tuple:
         """Returns (batch, 1, ..., channels), the shape of one factor per feature map."""

@@ -9,6 +9,7 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_selectscale.checks import ArgumentValueError, as_number, shown, type_error
+from keras_selectscale.layers import factors
 
 # 1 - 0.9 is not 0.1 in floating point, and a schedule computes in float32.
 TOLERANCE = 1e-6
@@ -21,8 +22,11 @@ DROPOUT_RATES = tuple(tenth / 10 for tenth in range(5, 10))
 PROBED_STEPS = np.unique(
     np.concatenate([np.arange(4096), np.exp2(np.linspace(12, 24, 12 * 64 + 1))]).astype("int32")
 )
-# The same for a schedule that accepts one step at a time.
 FEW_PROBED_STEPS = np.unique(np.concatenate([np.arange(33), 2 ** np.arange(25)]).astype("int32"))
+# The smallest rate, a normal float32 number, whose inverse is finite, by dtype.
+SMALLEST_DIVISORS = {
+    name: max(1 / float(ml_dtypes.finfo(name).max), 2.0**-126) for name in factors.FLOATS
+}
 
 
 def as_retaining_rate(value: object, *, divides: bool) -> float | LearningRateSchedule:
@@ -51,15 +55,10 @@ def as_retaining_rate(value: object, *, divides: bool) -> float | LearningRateSc
     return rate
 
 
-def smallest_divisor(dtype: str) -> float:
-    """Returns the smallest rate, a normal float32 number, whose inverse is finite in `dtype`."""
-    return max(1 / float(ml_dtypes.finfo(dtype).max), float(np.finfo("float32").tiny))
-
-
 def check_inverse_fits(retaining_rate: float | LearningRateSchedule, dtype: str) -> None:
     """Raises a `ValueError` if 1 / retaining_rate exceeds the largest number of `dtype`."""
     rate, where = lowest(retaining_rate)
-    if rate < (smallest := smallest_divisor(dtype)):
+    if rate < (smallest := SMALLEST_DIVISORS[dtype]):
         expected = f"be at least {smallest:.3g} in {dtype}, because the method divides by it"
         raise _error(expected, f"{rate!r}{where}")
 

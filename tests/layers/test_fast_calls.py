@@ -86,7 +86,7 @@ def test_factors_about_one_are_the_same_to_the_bit(width, as_tensor):
     around_one = fast("around_one")
     noise = np.random.default_rng(0).uniform(-1, 1, (50, 40)).astype("float32")
     noise[0, :2] = -1, 1
-    furthest, spacing = float(np.floor(width)), factors.FLOAT32_SPACING
+    furthest, spacing = float(np.floor(width)), factors.SPACINGS["float32"]
     if as_tensor:
         width = ops.convert_to_tensor(width, "float32")
         furthest = ops.floor(width)

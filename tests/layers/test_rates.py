@@ -166,7 +166,7 @@ def test_the_lowest_rate_of_a_schedule_is_found(schedule):
 
 def test_the_smallest_divisor_has_a_finite_inverse():
     for dtype in ("float16", "bfloat16", "float32", "float64"):
-        inverse = np.float32(1) / np.float32(rates.smallest_divisor(dtype))
+        inverse = np.float32(1) / np.float32(rates.SMALLEST_DIVISORS[dtype])
         assert np.isfinite(inverse.astype(ml_dtypes.finfo(dtype).dtype))
 
 

@@ -1,6 +1,7 @@
 """What PyTorch does faster than `keras.ops`."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,15 +42,24 @@ def uniform(shape: Any, minval: float, maxval: float, seed: Any) -> Any:
     state = seed.next()
     if state.is_meta:
         return torch.empty(shape, dtype=torch.float32, device=state.device)
-    numbers = _from_zero_to_one(shape, state)
+    draw = _drawn if torch.compiler.is_compiling() else _from_zero_to_one
+    numbers = draw(state, shape)
     return numbers if (minval, maxval) == (0, 1) else numbers.mul_(maxval - minval).add_(minval)
 
 
-@torch.compiler.disable  # Which knows no generators.
-def _from_zero_to_one(shape: Any, state: Any) -> Any:
+def _from_zero_to_one(state: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     generator = torch.Generator(state.device)
     generator.manual_seed(sum(state.tolist()) & 0xFFFFFFFF)
     return torch.rand(shape, generator=generator, dtype=torch.float32, device=state.device)
+
+
+# `torch.compile` cannot trace a generator. An operator is a node of its graph and breaks nothing.
+_drawn = torch.library.custom_op("keras_selectscale::uniform", _from_zero_to_one, mutates_args=())
+
+
+@_drawn.register_fake
+def _(state: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    return torch.empty(shape, dtype=torch.float32, device=state.device)
 
 
 def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
