@@ -146,7 +146,8 @@ def _tune(
         load_for_search,
         run_search,
     )
-    from keras_selectscale.tuning.chief import check_environment, is_chief, is_worker
+    from keras_selectscale.tuning.kerastuner import is_chief, is_worker
+    from keras_selectscale.tuning.workers import check_environment
 
     with input_errors():
         check_environment()
@@ -260,8 +261,7 @@ def _report(folder: "SearchFolder") -> None:
     from rich.table import Table
 
     from keras_selectscale.tuning import make_report
-    from keras_selectscale.tuning.report import finalists
-    from keras_selectscale.tuning.search_display import BEST_SHOWN, describe
+    from keras_selectscale.tuning.report import BEST_SHOWN, describe, finalists
 
     found = make_report(folder)
     search = folder.read_search()

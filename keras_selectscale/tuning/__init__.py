@@ -6,10 +6,8 @@ require("keras_tuner", "tune", "A search")
 
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.drop_tuner import DropTuner
-from keras_selectscale.tuning.report import make_report, train_winner
-from keras_selectscale.tuning.run_search import load_for_search, load_for_winner, run_search
-from keras_selectscale.tuning.search import Search
-from keras_selectscale.tuning.search_display import SearchDisplay
+from keras_selectscale.tuning.report import SearchDisplay, make_report, train_winner
+from keras_selectscale.tuning.search import Search, load_for_search, load_for_winner, run_search
 from keras_selectscale.tuning.search_folder import SearchFolder
 from keras_selectscale.tuning.space import RateSpace, drop_space
 from keras_selectscale.tuning.workers import run_workers

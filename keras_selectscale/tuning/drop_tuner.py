@@ -17,19 +17,17 @@ from keras_selectscale.checks import type_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_text
 from keras_selectscale.training.model import released_models
-from keras_selectscale.tuning.chief import answered, is_chief, limit_waits, quiet, serve
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
-from keras_selectscale.tuning.kerastuner import LastingTuner
+from keras_selectscale.tuning.kerastuner import LastingTuner, is_chief, limit_waits
 from keras_selectscale.tuning.objective import as_metrics, check_finite, check_objective
 from keras_selectscale.tuning.oracles import make_oracle
 from keras_selectscale.tuning.state import DEATHS_FILE, FAILURE_FILE
 from keras_selectscale.tuning.trial_callbacks import TrialLog, trial_callbacks
+from keras_selectscale.tuning.workers import MOST_DEATHS, answered, quiet, serve
 
 WAIT_SECONDS = 600.0
 # Between two questions of a worker for whom there is nothing to do yet.
 IDLE_SECONDS = 0.5
-# A trial in which a worker died this often is given up: it may take the last of the memory.
-MOST_DEATHS = 5
 
 
 class DropTuner(LastingTuner):

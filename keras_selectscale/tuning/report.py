@@ -1,13 +1,19 @@
-"""The report of a search that is finished, or still running."""
+"""The progress and the report of a search."""
 
 import csv
 import io
 import shlex
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import rich.console
+from rich.live import Live
+from rich.table import Table
+
 from keras_selectscale import environment
+from keras_selectscale.console import Console
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_json, write_text
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
@@ -16,13 +22,13 @@ from keras_selectscale.tuning.heatmap import draw_heatmap
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder, TrialRow
 
+BEST_SHOWN = 8
+REFRESH_SECONDS = 0.5
 HELD_OUT = (
     "The trials were scored on {share:.0%} of the training images, held out of the training; no "
     "test image was read during the search. The best of many scores flatters its trial."
 )
-TESTED = (
-    "The winner was trained again on all of the training images, with one seed, and tested once."
-)
+TESTED = "The winner was trained again on all training images, with one seed, and tested once."
 
 
 def best_trials(trials: Sequence[TrialRow]) -> list[TrialRow]:
@@ -34,8 +40,7 @@ def best_trials(trials: Sequence[TrialRow]) -> list[TrialRow]:
 def finalists(search: Search, trials: Sequence[TrialRow]) -> list[TrialRow]:
     """Returns the trials from which the winner comes, the best first.
 
-    Of Hyperband's trials those of fewer epochs have not been to the end, and count only where no
-    trial has.
+    Hyperband's trials with fewer epochs count only if no trial has run to the end.
     """
     ranked = best_trials(trials)
     most = max((trial.values.get("tuner/epochs", 0) for trial in ranked), default=0)
@@ -43,7 +48,7 @@ def finalists(search: Search, trials: Sequence[TrialRow]) -> list[TrialRow]:
 
 
 def make_report(folder: SearchFolder) -> dict[str, Any]:
-    """Writes `trials.csv`, `heatmap.png` and `report.json` of what there is so far.
+    """Writes `trials.csv`, `heatmap.png` and `report.json` of the trials so far.
 
     Returns:
         `search`; `counts` of the trials by status; `best`: id, the recipe's `drop`, `top_rate` and
@@ -52,8 +57,8 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         images, or `None` before that; and `note`. Errors are in percent.
 
     Raises:
-        FileNotFoundError: Where the folder is no search's.
-        DamagedRunError: Where a file is damaged.
+        FileNotFoundError: If the folder is not that of a search.
+        DamagedFileError: If a file is damaged.
     """
     search = folder.read_search()
     trials = folder.read_trials()
@@ -93,12 +98,12 @@ def train_winner(folder: SearchFolder, images: Dataset, **options: Any) -> dict[
     """Trains the best trial's recipe on all training images, and tests it once.
 
     Args:
-        folder: Of a search that is finished.
-        images: The dataset, with its own test images.
+        folder: Folder of a finished search.
+        images: The dataset with its test images.
         **options: Further arguments of `train`.
 
     Returns:
-        The result of `train`; `None` where no trial is completed.
+        The result of `train`, or `None` if no trial is completed.
     """
     search = folder.read_search()
     ranked = finalists(search, folder.read_trials())
@@ -114,7 +119,7 @@ def train_winner(folder: SearchFolder, images: Dataset, **options: Any) -> dict[
 def training_command(
     recipe: Recipe, data_dir: str | None = None, jit: bool | None = None
 ) -> str | None:
-    """Returns the command that trains a recipe in a run of its own, or `None` if none can."""
+    """Returns the command that trains a recipe in its own run, or `None` if no command can."""
     plain = Recipe(network=recipe.network, dataset=recipe.dataset)
     fields = ("momentum", "milestones", "decay_factor", "group_factors")
     if any(getattr(recipe, field) != getattr(plain, field) for field in fields):
@@ -143,7 +148,7 @@ def training_command(
 
 
 def _winner_run(folder: SearchFolder, recipe: Recipe, trial_id: str) -> RunFolder:
-    """Returns the winner's run; another one's stays where a longer search has another winner."""
+    """Returns the winner's run; that of an earlier winner is kept if the winner has changed."""
     run = RunFolder(folder.winner_path)
     if run.config_path.exists() and run.read_recipe() != recipe.as_json():
         return RunFolder(folder.path / f"winner-{trial_id}")
@@ -155,7 +160,7 @@ def _as_csv(search: Search, trials: Sequence[TrialRow]) -> str:
         f"{method}/{name}" for method in search.methods for name in search.space.choices(method)
     ]
     known = ["drop", *drawn_names, *(f"recipe/{field}" for field in search.tune)]
-    # The rest is Hyperband's.
+    # The others are Hyperband's.
     names = list(dict.fromkeys([*known, *(name for trial in trials for name in trial.values)]))
     seeds = [f"seed{seed}" for seed in range(search.seeds)]
     text = io.StringIO()
@@ -177,3 +182,119 @@ def _as_csv(search: Search, trials: Sequence[TrialRow]) -> str:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 5)
+
+
+class SearchDisplay:
+    """A live table of the best trials on a terminal, and a line per trial elsewhere.
+
+    It reads the folder of the search, so that it also shows the trials of workers. It is a context
+    manager, and the listener of a `DropTuner`. `console` is standard error by default.
+    """
+
+    def __init__(
+        self, folder: SearchFolder, search: Search, console: rich.console.Console | None = None
+    ):
+        self.folder = folder
+        self.search = search
+        self.console = console or Console(stderr=True)
+        self._shown: set[str] = set()
+        self._began: dict[str, float] = {}
+        self._running = ""
+        self._refreshed = 0.0
+        self._live: Live | None = None
+
+    def __enter__(self) -> "SearchDisplay":
+        # What had ended before is not told again.
+        self._shown = {trial.id for trial in self.folder.read_trials() if trial.status != "RUNNING"}
+        if self._shown:
+            self.say(f"goes on: {len(self._shown)}{self._of()} trials are done")
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, transient=True, auto_refresh=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def on_trial_begin(self, trial: Any) -> None:
+        """Notes the time."""
+        self._began[trial.trial_id] = time.monotonic()
+        self._running = f"trial {trial.trial_id}"
+        self.refresh()
+
+    def on_epoch_end(self, trial: Any, seed: int, epoch: int) -> None:
+        """Shows the epoch, on a terminal."""
+        self._running = f"trial {trial.trial_id}, seed {seed}, epoch {epoch + 1}"
+        if self._live is not None and time.monotonic() - self._refreshed > REFRESH_SECONDS:
+            self.refresh()
+
+    def on_trial_end(self, trial: Any) -> None:
+        """Shows what the trial came to."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Reads the folder and shows what is new."""
+        self._refreshed = time.monotonic()
+        trials = self.folder.read_trials()
+        for trial in trials:
+            if trial.status == "RUNNING":
+                self._began.setdefault(trial.id, time.monotonic())
+            elif trial.id not in self._shown:
+                self._shown.add(trial.id)
+                if self._live is None:
+                    self.say(self._line(trial, trials))
+        if self._live is not None:
+            self._live.update(self._table(trials), refresh=True)
+
+    def say(self, text: str) -> None:
+        """Shows a line."""
+        self.console.print(text, soft_wrap=True)
+
+    def _line(self, trial: TrialRow, trials: list[TrialRow]) -> str:
+        seconds = time.monotonic() - self._began.get(trial.id, time.monotonic())
+        start = f"{len(self._shown)}{self._of()}  trial {trial.id}: {describe(self.search, trial)}"
+        if trial.score is None:
+            return f"{start}: failed, {trial.message}  {seconds:.1f} s"
+        best = best_trials(trials)[0]
+        return (
+            f"{start}: validation error {_error(trial)}%  (best {_error(best)}%, trial {best.id})  "
+            f"{seconds:.1f} s"
+        )
+
+    def _table(self, trials: list[TrialRow]) -> Table:
+        failed = sum(trial.status == "FAILED" for trial in trials)
+        running = [trial.id for trial in trials if trial.status == "RUNNING"]
+        state = self._running if len(running) == 1 and self._running else f"running: {running}"
+        table = Table(box=None, title_justify="left", caption_justify="left", pad_edge=False)
+        table.title = f"{len(self._shown)}{self._of()} trials done, {failed} failed"
+        table.caption = state if running else ""
+        table.add_column("best trials", no_wrap=True)
+        table.add_column("drop", no_wrap=True)
+        table.add_column("validation error (%)", justify="right", no_wrap=True)
+        for trial in best_trials(trials)[:BEST_SHOWN]:
+            table.add_row(trial.id, describe(self.search, trial), _error(trial))
+        return table
+
+    def _of(self) -> str:
+        return "" if (total := self.search.total()) is None else f"/{total}"
+
+
+def describe(search: Search, trial: TrialRow) -> str:
+    """Returns a trial's drop and what else is searched, in a few words."""
+    rates = search.space.rates(trial.values)
+    words = [rates["drop"]]
+    if rates["top_rate"] is not None:
+        words.append(f"top {rates['top_rate']:g}")
+    if rates["retaining_rate"] is not None:
+        words.append(f"retaining {rates['retaining_rate']:g}")
+    words += [f"{name.replace('_', ' ')} {trial.values[f'recipe/{name}']}" for name in search.tune]
+    if "tuner/epochs" in trial.values:
+        words.append(f"{trial.values['tuner/epochs']} epochs")
+    return ", ".join(words)
+
+
+def _error(trial: TrialRow) -> str:
+    spread = "" if trial.deviation is None else f" ± {trial.deviation:.2f}"
+    return f"{trial.score:.2f}{spread}"

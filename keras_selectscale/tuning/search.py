@@ -1,16 +1,18 @@
-"""What a search is, as data."""
+"""A search as data, and its run."""
 
 import dataclasses
 import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from keras_selectscale import data as datasets
 from keras_selectscale import models
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
+from keras_selectscale.tuning.drop_tuner import WAIT_SECONDS, DropTuner
 from keras_selectscale.tuning.oracles import (
     FIGURE4_RETAINING_RATE,
     FIGURE4_TOP_RATE,
@@ -18,6 +20,9 @@ from keras_selectscale.tuning.oracles import (
     on_figure4,
 )
 from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
+
+if TYPE_CHECKING:
+    from keras_selectscale.tuning.search_folder import SearchFolder
 
 MOST_SEEDS = 1000
 MOST_TRIALS = 100_000
@@ -186,3 +191,65 @@ class Search:
             return cls(**{**values, "recipe": Recipe(**values["recipe"])})
         except (TypeError, KeyError) as error:
             raise ValueError(f"a search was expected, {values!r} came ({error})") from None
+
+
+def load_for_search(search: Search, data_dir: str | None = None) -> Dataset:
+    """Returns the training images of a search, split into those to train on and those to score by.
+
+    The test images of the dataset are not among them.
+
+    Raises:
+        FileNotFoundError: If the dataset is missing.
+        ValueError: If there are too few images to hold some out.
+    """
+    return datasets.validation_split(
+        load_for_winner(search, data_dir), share=search.validation_share, seed=search.recipe.seed
+    )
+
+
+def load_for_winner(search: Search, data_dir: str | None = None) -> Dataset:
+    """Returns all training images, and the test images of the dataset."""
+    recipe = search.recipe
+    return datasets.load(
+        recipe.dataset,
+        data_dir=data_dir,
+        train_size=recipe.train_size,
+        seed=recipe.seed,
+        image_size=recipe.image_size,
+    )
+
+
+def run_search(
+    search: Search,
+    folder: "SearchFolder",
+    images: Dataset,
+    *,
+    listener: Any = None,
+    wait_seconds: float = WAIT_SECONDS,
+) -> None:
+    """Runs the missing trials, alone or as the chief or worker that the environment names.
+
+    Args:
+        search: The search.
+        folder: Its folder, already opened.
+        images: As `load_for_search` returns them.
+        listener: As `DropTuner` takes it.
+        wait_seconds: How long a chief and its workers wait for each other.
+
+    Raises:
+        TimeoutError: If one of them waited longer.
+    """
+    tuner = DropTuner(
+        search.hypermodel(images),
+        search.tuner,
+        folder.path,
+        trials=search.trials,
+        seeds=search.seeds,
+        max_epochs=search.recipe.epochs,
+        early_stopping=search.early_stopping,
+        figure4=search.figure4,
+        seed=search.seed,
+        wait_seconds=wait_seconds,
+        listener=listener,
+    )
+    tuner.search(images)

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from keras_selectscale.tuning import chief
+from keras_selectscale.tuning import kerastuner
 from tests.tuning.searches import made_up_tuner
 
 
@@ -18,11 +18,11 @@ def free_port(monkeypatch):
 
 def test_who_is_who(monkeypatch, free_port):
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
-    assert (chief.is_chief(), chief.is_worker()) == (True, False)
+    assert (kerastuner.is_chief(), kerastuner.is_worker()) == (True, False)
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker3")
-    assert (chief.is_chief(), chief.is_worker()) == (False, True)
+    assert (kerastuner.is_chief(), kerastuner.is_worker()) == (False, True)
     monkeypatch.delenv("KERASTUNER_ORACLE_IP")
-    assert (chief.is_chief(), chief.is_worker()) == (False, False)
+    assert (kerastuner.is_chief(), kerastuner.is_worker()) == (False, False)
 
 
 def test_a_chief_without_workers_ends_and_says_for_what_it_waited(tmp_path, monkeypatch, free_port):

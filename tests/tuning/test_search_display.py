@@ -42,7 +42,7 @@ def test_a_table_of_the_best_on_a_terminal(tmp_path):
 
 
 def test_what_else_is_searched_is_shown(tmp_path):
-    from keras_selectscale.tuning.search_display import describe
+    from keras_selectscale.tuning.report import describe
 
     values = {**scale(0.2, 0.4), "recipe/learning_rate": 0.03, "tuner/epochs": 2}
     search, folder = finished(
