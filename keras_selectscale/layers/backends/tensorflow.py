@@ -88,7 +88,7 @@ def computed_once(factor: Any) -> Any:
     if not _in_xla() or not _on_cpus():
         return factor
     # The compiler cannot know that there is no NaN.
-    is_number = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= -math.inf)
+    is_number = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= factor.dtype.min)
     return tf.cond(is_number, lambda: factor, lambda: tf.abs(factor))
 
 
