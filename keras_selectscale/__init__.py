@@ -2,6 +2,7 @@
 
 import importlib as _importlib
 import typing as _typing
+from importlib.util import find_spec as _find_spec
 
 from keras_selectscale.registration import register_with_keras as _register_with_keras
 from keras_selectscale.version import __version__
@@ -53,7 +54,9 @@ def __getattr__(name: str) -> _typing.Any:
         return _importlib.import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:
         return getattr(_importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
-    if not name.startswith("_"):
+    # `from keras_selectscale import checks` asks here first, and must not import Keras.
+    is_module = _find_spec(f"{__name__}.{name}") is not None
+    if not name.startswith("_") and not is_module:
         layers = _importlib.import_module(f"{__name__}.layers")
         if name in layers.__all__:
             return getattr(layers, name)

@@ -41,6 +41,11 @@ def test_the_helps_of_all_commands_load_no_heavy_package():
     assert lines == wanted
 
 
+def test_the_ground_floor_needs_no_keras():
+    code = "import sys; from keras_selectscale import checks, environment, files; "
+    assert "False" in output(code + "print('keras' in sys.modules)")
+
+
 def test_the_package_alone_loads_no_other_package():
     loaded = set(eval(output(IMPORT.format("keras_selectscale"))))
     bare = set(eval(output("import sys; print(sorted(sys.modules))")))
