@@ -15,7 +15,6 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import BACKENDS, start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
-from keras_selectscale.console import Console
 
 WHAT = ("layers", "steps", "growth", "all")
 # Starts the command line in a process of its own, however this one was started.
@@ -89,6 +88,8 @@ def command(
     bandwidth of a copy, the sides in turns. Prints the means; every shape stands in bench.md, every
     raw time in bench.json.
     """
+    from keras_selectscale.console import Console
+
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     start_keras()
     import keras
@@ -215,6 +216,8 @@ def _as_arguments(params: dict[str, Any]) -> list[str]:
 
 def _print_tables(heading: str, tables: Any) -> None:
     from rich.table import Table
+
+    from keras_selectscale.console import Console
 
     console = Console()
     console.print(heading)

@@ -11,7 +11,6 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
-from keras_selectscale.console import Console
 
 
 @click.command()
@@ -84,6 +83,8 @@ def command(
 
 def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
     from rich.table import Table
+
+    from keras_selectscale.console import Console
 
     recipe, seeds = summary["recipe"], len(summary["seeds"])
     console = Console()

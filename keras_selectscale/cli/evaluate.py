@@ -7,7 +7,6 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
-from keras_selectscale.console import Console
 
 
 @click.command()
@@ -16,6 +15,8 @@ from keras_selectscale.console import Console
 @options.runs_dir_option
 def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     """Evaluate the checkpoint of RUN, a run's name or folder, on the test images."""
+    from keras_selectscale.console import Console
+
     start_keras()
     from keras_selectscale import data
     from keras_selectscale.training import RunFolder, evaluate, load_checkpoint

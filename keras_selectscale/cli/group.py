@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from keras_selectscale.console import Console
 from keras_selectscale.streams import safe_streams
 from keras_selectscale.version import __version__
 
@@ -37,7 +36,7 @@ class CommandGroup(click.Group):
 def cli(ctx: click.Context) -> None:
     """Selective and soft dropout for Keras: train, compare, export."""
     if ctx.invoked_subcommand is None:
-        Console().say(ctx.get_help())
+        click.echo(ctx.get_help())
 
 
 def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
@@ -90,20 +89,21 @@ def input_errors(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         context = click.get_current_context()
-        raise click.UsageError(_as_option(str(error), context.command), context) from None
+        raise click.UsageError(_as_option(error, context.command), context) from None
 
 
-def _as_option(message: str, command: click.Command) -> str:
-    """Returns a library's message with the argument that it names as the command's option."""
-    for parameter in command.params:
-        if isinstance(parameter, click.Argument):
-            continue
-        for option in parameter.opts:
-            start = f"Argument `{option.removeprefix('--').replace('-', '_')}`"
-            if message.startswith(start):
-                return f"Option {option}{message.removeprefix(start)}"
+def _as_option(error: Exception, command: click.Command) -> str:
+    """Returns a library's message with the command's option in place of the argument's name."""
+    message = str(error)
+    # Errors that are not about one argument may still name one first.
+    name = getattr(error, "argument", "") or message.partition("`")[2].partition("`")[0]
+    option, start = f"--{name.replace('_', '-')}", f"Argument `{name}`"
+    if any(option in each.opts for each in command.params) and message.startswith(start):
+        return f"Option {option}{message.removeprefix(start)}"
     return message
 
 
 def _say(message: str) -> None:
+    from keras_selectscale.console import Console
+
     Console(stderr=True).say(" ".join(message.split()))

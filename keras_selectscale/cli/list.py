@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_selectscale.cli.backend import start_keras
-from keras_selectscale.console import Console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,6 +18,8 @@ KINDS = ("networks", "drops", "datasets", "recipes", "formats")
 @click.argument("what", type=click.Choice(KINDS), required=False)
 def command(what: str | None) -> None:
     """List what other commands take by name: networks, drops, datasets, recipes and formats."""
+    from keras_selectscale.console import Console
+
     start_keras()
     console = Console()
     tables = {

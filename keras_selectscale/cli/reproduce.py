@@ -8,7 +8,6 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
-from keras_selectscale.console import Console
 
 
 @click.command()
@@ -36,6 +35,8 @@ def command(
     NAME is a cell such as table1/wrn-20-4/selectscale (see `list recipes`), a network of a table
     such as table1/wrn-20-4, or a table. Started again, it goes on with the runs that are missing.
     """
+    from keras_selectscale.console import Console
+
     start_keras()
     from keras_selectscale import recipes
     from keras_selectscale.experiments import Reproduction, run_reproduction
@@ -61,6 +62,8 @@ def command(
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
+
+    from keras_selectscale.console import Console
 
     table = Table(box=None, pad_edge=False)
     table.add_column("cell", no_wrap=True)

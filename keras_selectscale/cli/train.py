@@ -8,7 +8,6 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
-from keras_selectscale.console import Console
 
 
 @click.command()
@@ -44,6 +43,8 @@ def command(
 
     The same command goes on with a run that was interrupted, and reports one that is done.
     """
+    from keras_selectscale.console import Console
+
     start_keras()
     from keras_selectscale import data, environment, models
     from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, train

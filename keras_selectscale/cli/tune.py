@@ -14,7 +14,6 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
-from keras_selectscale.console import Console
 
 if TYPE_CHECKING:
     from keras_selectscale.tuning import Search, SearchFolder
@@ -250,6 +249,8 @@ def _train_winner(search: "Search", folder: "SearchFolder", data_dir: str | None
 
 
 def _warn(search: "Search") -> None:
+    from keras_selectscale.console import Console
+
     size = search.grid_size()
     if search.tuner == "grid" and search.trials is not None and search.trials < size:
         Console(stderr=True).say(
@@ -260,6 +261,7 @@ def _warn(search: "Search") -> None:
 def _report(folder: "SearchFolder") -> None:
     from rich.table import Table
 
+    from keras_selectscale.console import Console
     from keras_selectscale.tuning import make_report
     from keras_selectscale.tuning.report import BEST_SHOWN, describe, finalists
 
