@@ -13,12 +13,12 @@ BACKENDS = ("tensorflow", "jax", "torch")
 def start_keras() -> None:
     """Imports Keras and holds back what its backend writes to standard error meanwhile.
 
-    TensorFlow tells of its CPU instructions and missing GPU libraries whatever its log level says,
+    TensorFlow reports CPU instructions and missing GPU libraries whatever its log level is,
     and would hide a message of one line. Beside another backend it reads data and writes logs, and
     leaves the GPUs alone, of which it would take all memory.
 
     Raises:
-        click.UsageError: Where there is no such backend.
+        click.UsageError: If there is no such backend.
     """
     # Before the import; it silences later lines of the same kind.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

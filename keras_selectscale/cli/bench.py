@@ -42,7 +42,7 @@ class Shapes(click.ParamType):
                 if shape.strip()
             )
         except ValueError:
-            self.fail(f"{value!r} is no list of shapes such as 128x32x32x16,32x7x7x2048.")
+            self.fail(f"{value!r} is not a list of shapes such as 128x32x32x16,32x7x7x2048.")
 
 
 @click.command()

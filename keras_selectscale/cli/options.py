@@ -72,8 +72,8 @@ def start_devices(values: dict[str, Any]) -> Any:
     """Takes the options of devices and processes out of `values` and starts these devices.
 
     Raises:
-        TypeError: Where a number is no integer.
-        ValueError: Where an option is bad or does not go with the others.
+        TypeError: If a number is not an integer.
+        ValueError: If an option is invalid or does not go with the others.
     """
     from keras_selectscale.training import Devices
 
@@ -107,7 +107,7 @@ def decide_precision(precision: str, recipe: dict[str, Any] | None) -> str:
 
     Args:
         precision: As of the option.
-        recipe: That of the run, as JSON, where it has begun; of the main process alone.
+        recipe: That of the run as JSON, if it has started; only on the main process.
     """
     from keras_selectscale.training import process_group
     from keras_selectscale.training.speed import PRECISIONS, fastest_precision

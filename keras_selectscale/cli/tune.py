@@ -69,7 +69,12 @@ MAIN = (
     show_default=True,
     help="Seconds that a chief and its workers wait for each other, at most.",
 )
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Go on, or begin anew.")
+@click.option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    help="Continue the search in the folder, or start over.",
+)
 @click.option(
     "--dir",
     "path",

@@ -23,4 +23,4 @@ class ValueList(click.ParamType):
         try:
             return tuple(self.kind(part.strip()) for part in value.split(",") if part.strip())
         except ValueError:
-            self.fail(f"{value!r} is no list of {self.name.lower()} between commas.", param, ctx)
+            self.fail(f"{value!r} is not a list of {self.name.lower()} between commas.", param, ctx)

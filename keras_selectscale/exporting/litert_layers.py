@@ -1,4 +1,4 @@
-"""Layers computed by operations that LiteRT has, where Keras' own computation needs others.
+"""Layers computed with operations that LiteRT has, if Keras' own computation needs others.
 
 LiteRT has no grouped or dilated 3-D convolution, no dilated transposed convolution and no 3-D
 pooling. All are equal to compositions of what it has.

@@ -47,8 +47,8 @@ def signature_of(model: keras.Model) -> Signature:
     """Returns what a built model takes.
 
     Raises:
-        TypeError: Where it is no Keras model.
-        ValueError: Where it is not built, or does not tell its inputs' shapes.
+        TypeError: If it is not a Keras model.
+        ValueError: If it is not built, or the shapes of its inputs are unknown.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(

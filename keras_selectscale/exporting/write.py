@@ -115,7 +115,9 @@ def export(
 
 def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} is no folder: create it first, or choose another")
+        raise FileNotFoundError(
+            f"{path.parent} is not a folder: create it first, or choose another"
+        )
     if not os.path.lexists(path):
         return
     if not overwrite:

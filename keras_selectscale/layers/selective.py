@@ -13,7 +13,7 @@ from keras_selectscale.layers.selection import TopRanked
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")
 class Selective(TopRanked):
-    """Makes any drop layer selective: it acts on the most important feature maps alone.
+    """Makes any drop layer selective: it acts only on the most important feature maps.
 
     "Given a new data drop method, it is easy to construct a 'selecting version'" (Section 5). The
     drop may be one of this package or of Keras (`keras.layers.GaussianDropout(0.2)`, say), or any
@@ -23,32 +23,32 @@ class Selective(TopRanked):
 
     `Selective(SpatialScale(retaining_rate=q), top_rate=t)` is `SelectScale`.
 
-    The drop draws as it does by itself: of Keras' own, all replicas of a `tf.distribute` strategy
-    draw the same; of this package's, each draws for itself.
+    The drop draws as it does without `Selective`: all replicas of a `tf.distribute` strategy draw
+    the same with Keras' drops, and different factors with those of this package.
 
     Args:
         drop: The drop layer; it is the only positional argument.
         top_rate: t in (0, 1], the share of the feature maps of each sample on which it acts.
         score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
             `(inputs, channel_axis) -> (batch, channels)`.
-        data_format: `"channels_last"` or `"channels_first"`; `None` takes that of `drop` where it
-            has one, else `keras.config.image_data_format()`.
+        data_format: `"channels_last"` or `"channels_first"`; `None` takes that of `drop` if it
+            has one, and `keras.config.image_data_format()` otherwise.
         **kwargs: `name`, `dtype` and `trainable`. Its seed is that of `drop`.
 
     Call arguments:
         inputs: Floating-point tensor of rank 3 to 5 with a known number of channels.
-        training: Whether to draw. `False` and absent give `inputs` itself.
+        training: Whether to draw. If `False` or omitted, `inputs` is returned unchanged.
 
     Input shape:
-        (batch, …, channels) or (batch, channels, …) by `data_format`.
+        (batch, ..., channels) or (batch, channels, ...), depending on `data_format`.
 
     Output shape:
-        That of the input.
+        Same as the input shape.
 
     Raises:
-        TypeError: Where `drop` is no layer, or a rate no number.
-        ValueError: Where an argument is out of its range, `drop` has no `training` argument or
-            another data format, or the input is no batch of feature maps.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, `drop` has no `training` argument or
+            another data format, or the input is not a batch of feature maps.
 
     Example:
 
@@ -116,7 +116,7 @@ class Selective(TopRanked):
 
     def _factor_on(self, selected: Any, factor: Any) -> Any:
         chosen = ops.where(selected, factor, ops.ones_like(factor))
-        # A factor of the size of the maps costs more to hold than to compute again.
+        # A factor of the size of the maps costs more to keep than to recompute.
         is_one_a_map = chosen.shape[1:] == selected.shape[1:]
         return factors.computed_once(chosen) if is_one_a_map else chosen
 
@@ -150,7 +150,7 @@ class Selective(TopRanked):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Returns every argument of the layer, the drop in Keras' serialised form."""
+        """Returns all arguments of the layer, the drop in Keras' serialized form."""
         return {
             **super().get_config(),
             "drop": keras.saving.serialize_keras_object(self.drop),
@@ -158,7 +158,7 @@ class Selective(TopRanked):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Selective":
-        """Makes the layer again from `get_config()`."""
+        """Creates the layer from `get_config()`."""
         drop = config["drop"]
         if isinstance(drop, dict):
             drop = keras.saving.deserialize_keras_object(drop)

@@ -34,7 +34,7 @@ def copy_for_site(
         dtype: Dtype of the copy; `None` for the template's.
 
     Raises:
-        ValueError: Where `factor` is not 1 and the template has no rate.
+        ValueError: If `factor` is not 1 and the template has no rate.
     """
 
     def for_site(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Layers made again from their config in memory, where nothing needs to be registered."""
+"""Copies of layers from their config in memory, for which nothing needs to be registered."""
 
 import contextlib
 import inspect

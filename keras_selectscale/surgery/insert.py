@@ -146,7 +146,7 @@ def _as_chooser(drop: Drops) -> DropSites:
             for group, layer in drop.items()
         ):
             raise TypeError(
-                "Argument `drop`, where it is a mapping, must go from numbers of groups to drop "
+                "Argument `drop`, if it is a mapping, must map numbers of groups to drop "
                 f"layers. Received: drop={drop!r}"
             )
     for layer in layers:

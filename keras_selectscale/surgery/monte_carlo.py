@@ -58,8 +58,8 @@ def mc_predict(
         `(mean, deviation)`, NumPy arrays of float64 in the structure of the model's outputs.
 
     Raises:
-        TypeError: Where an argument is of the wrong type, or `x` can be read only once.
-        ValueError: Where `samples` or `seed` is out of its range, or the model has no drop.
+        TypeError: If an argument has the wrong type, or `x` can be read only once.
+        ValueError: If `samples` or `seed` is out of range, or the model has no drop.
 
     Example:
 

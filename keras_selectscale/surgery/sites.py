@@ -150,7 +150,7 @@ def _why_not(call: Call, predictions: set[int]) -> str:
     try:
         feature_maps.check_feature_maps(output.shape, call.data_format, "A drop")
     except ValueError:
-        return f"its output of shape {tuple(output.shape)} is no batch of feature maps"
+        return f"its output of shape {tuple(output.shape)} is not a batch of feature maps"
     if id(output) in predictions:
         return "its output is what the model predicts; name the layer to have a drop there"
     return ""

@@ -31,7 +31,7 @@ class DropHyperModel(keras_tuner.HyperModel):
     For any tuner of KerasTuner. `build` gives a compiled model. `fit` takes what `model.fit` takes,
     or images as `data.validation_split` gives them, which it trains on as the recipe says: then
     it returns the error on the held-out images, `validation_error` in percent, after the last epoch
-    (of the best epoch, where an `EarlyStopping` is among the callbacks).
+    (of the best epoch, if an `EarlyStopping` is among the callbacks).
 
     Args:
         build: Callable with an argument `drop=`, such as `models.CifarResNet` or a function of
@@ -53,8 +53,8 @@ class DropHyperModel(keras_tuner.HyperModel):
         name: As of `keras_tuner.HyperModel`.
 
     Raises:
-        TypeError: Where `build` cannot be called with `drop=`, or a value is of the wrong type.
-        ValueError: Where a value is out of its range, or nothing that a method could draw is
+        TypeError: If `build` cannot be called with `drop=`, or a value has the wrong type.
+        ValueError: If a value is out of range, or nothing that a method could draw is
             feasible.
 
     Example:
@@ -140,7 +140,7 @@ class DropHyperModel(keras_tuner.HyperModel):
             `validation_loss`, and the number of `epochs`.
 
         Raises:
-            ValueError: Where the data do not tell how many steps the recipe's schedule has.
+            ValueError: If the number of steps of the recipe's schedule is unknown for the data.
         """
         if args and isinstance(args[0], Dataset):
             return self._fit_images(hp, model, *args, **kwargs)

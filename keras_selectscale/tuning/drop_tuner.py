@@ -44,9 +44,9 @@ class DropTuner(LastingTuner):
     environment it is KerasTuner's chief or one of its workers.
 
     Args:
-        hypermodel: A `DropHyperModel`, or a `keras_tuner.HyperModel` or `build(hp)` of one's own.
+        hypermodel: A `DropHyperModel`, or a custom `keras_tuner.HyperModel` or `build(hp)`.
         tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
-        directory: Folder of the search. Where it holds one, the search goes on.
+        directory: Folder of the search. A search that it holds is continued.
         trials: How many trials at most. `None` is all points of a grid, or one sweep of Hyperband.
         objective: Name of a metric, a `keras_tuner.Objective`, or a list of these, of which those
             with the direction "max" are subtracted from the sum of the others. `None` stands for
@@ -65,7 +65,7 @@ class DropTuner(LastingTuner):
             and for a chief `refresh()`; or `None`.
 
     Raises:
-        ValueError: Where an argument is out of its range, or the search space is infeasible.
+        ValueError: If an argument is out of range, or the search space is infeasible.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class DropTuner(LastingTuner):
             **fit_kwargs: Likewise, such as `validation_data`, `epochs` and `callbacks`.
 
         Raises:
-            TimeoutError: Where a chief or a worker waited for the other longer than it should.
+            TimeoutError: If a chief or a worker waited for the other for too long.
         """
         if is_chief():
             serve(self.oracle, self.wait_seconds, getattr(self.listener, "refresh", None))

@@ -51,8 +51,8 @@ class Search:
         jit: Whether the training steps are compiled; `None` for what is fastest.
 
     Raises:
-        TypeError: Where a value is of the wrong type.
-        ValueError: Where one is out of its range or comes twice in a list, nothing that a method
+        TypeError: If a value has the wrong type.
+        ValueError: If a value is out of range or occurs twice in a list, nothing that a method
             could draw is feasible, or nothing lies on the curves of Figure 4.
     """
 
@@ -185,7 +185,7 @@ class Search:
         """Makes the search again from `as_json()`; what a former version did not know is default.
 
         Raises:
-            ValueError: Where a value is unknown or bad.
+            ValueError: If a value is unknown or invalid.
         """
         try:
             return cls(**{**values, "recipe": Recipe(**values["recipe"])})

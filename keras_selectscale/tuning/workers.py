@@ -35,7 +35,7 @@ CHIEF = "chief"
 
 
 def check_environment() -> None:
-    """Raises a `ValueError` where KerasTuner's variables say a part of what they must."""
+    """Raises a `ValueError` if only some of KerasTuner's variables are set."""
     given = {
         name: os.environ.get(name, "") for name in (ADDRESS_VARIABLE, PORT_VARIABLE, ID_VARIABLE)
     }
@@ -93,8 +93,8 @@ def serve(
         refresh: Called every second, to show how far it is.
 
     Raises:
-        OSError: Where the port cannot be had.
-        TimeoutError: Where a worker gives no sign; it says whose trial is waited for.
+        OSError: If the port cannot be opened.
+        TimeoutError: If a worker does not answer; the message names the trial.
     """
     import grpc
 
@@ -163,7 +163,7 @@ def run_workers(
 ) -> None:
     """Runs a search with KerasTuner's chief and workers, each a process, until it is over.
 
-    A worker that dies is started again under its id, and takes its trial up. Where the chief is
+    A worker that dies is restarted with its id and continues its trial. If the chief is
     killed, all are started again, and the trials that were running run again. All end with this
     process, whatever ends it.
 
@@ -177,7 +177,7 @@ def run_workers(
         say: Takes a line for the user.
 
     Raises:
-        ChildProcessError: Where the chief ends with an error, or one of them dies again and again;
+        ChildProcessError: If the chief ends with an error, or a process dies repeatedly;
             it says why.
     """
     logs.mkdir(parents=True, exist_ok=True)

@@ -422,7 +422,7 @@ def test_what_is_inside_of_other_layers_is_said(capsys):
     [
         ({"after": layers.Conv1D}, ValueError, "selects none of its layers, which are"),
         ({"after": "nothing*"}, ValueError, "`after` must select a site"),
-        ({"after": layers.Dense}, ValueError, "no batch of feature maps"),
+        ({"after": layers.Dense}, ValueError, "not a batch of feature maps"),
         ({"after": 3}, TypeError, "`after`"),
         ({"after": []}, TypeError, "`after`"),
         ({"after": [3]}, TypeError, "`after`"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-try:  # No public name tells of these.
+try:  # There are no public names for these.
     from torch._C import _len_torch_dispatch_stack as dispatch_modes
     from torch._C._functorch import peek_interpreter_stack as functorch_level
 except ImportError:
@@ -148,9 +148,9 @@ def _max_of_columns(maps: Any) -> Any:
 
 
 def _is_never_negative(maps: Any) -> bool:
-    """Returns whether no number is below 0, as after a ReLU, where that is told by a look."""
+    """Returns whether no number is below 0, as after a ReLU, if that can be read cheaply."""
     if len(maps) == 0 or not _is_readable(maps):
         return False
     # The lowest of all numbers takes a fraction of the time of the lowest of each column, and a few
-    # of them tell nearly always of an input with a sign.
+    # of them almost always reveal a negative value early.
     return all(part.amin().item() >= 0 for part in (maps[0, 0], maps))
