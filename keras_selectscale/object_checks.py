@@ -43,7 +43,7 @@ def as_sequence(name: str, value: Any) -> tuple[Any, ...]:
 
 def as_boolean(name: str, value: Any) -> bool:
     """Returns `True` or `False`; anything else is a `TypeError`."""
-    return as_instance(name, value, bool, "True or False")
+    return as_instance(name, value, bool, "a bool")
 
 
 def as_string(name: str, value: Any) -> str:

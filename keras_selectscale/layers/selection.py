@@ -74,8 +74,8 @@ def candidate_mask(inputs: Any, channel_axis: int, top_rate: float, score: Score
     shape = tuple(getattr(values, "shape", ()))
     if not feature_maps.may_be_equal(shape, (batch, channels)):
         raise ValueError(
-            "Argument `score` must return a tensor of shape (batch, channels), here "
-            f"({batch}, {channels}). Received: score={score!r}, which returns the shape {shape}"
+            "Argument `score` must be a function that returns a tensor of shape (batch, channels), "
+            f"here ({batch}, {channels}). Received: score={score!r}, which returns {shape}"
         )
     return top_k_mask(at_least_float32(values), count)
 

@@ -123,7 +123,7 @@ def test_selective_drops_blocks_of_the_top_maps_only():
     [
         ({"block_size": 0}, ValueError, "`block_size` must be an integer from 1 .*block_size=0"),
         ({"block_size": 2.0}, TypeError, "`block_size` must be an integer.*block_size=2.0"),
-        ({"shared": 1}, TypeError, "`shared` must be True or False.*shared=1"),
+        ({"shared": 1}, TypeError, "`shared` must be a bool.*shared=1"),
         ({"retaining_rate": 0.0}, ValueError, r"`retaining_rate` must be in \(0, 1\]"),
     ],
 )

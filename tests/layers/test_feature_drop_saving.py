@@ -241,7 +241,7 @@ TRANSFERS = {
     "inserted": lambda rate: insert_drops(
         in_sequence(lambda: keras.layers.Conv2D(12, 1, name="conv")),
         select_scale(rate),
-        after="conv",
+        after=["conv"],
     ),
 }
 

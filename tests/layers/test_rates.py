@@ -56,7 +56,7 @@ def test_a_retaining_rate_that_is_no_number(layer, value):
 
 
 @pytest.mark.parametrize("layer", DIVIDING + SCALING)
-@pytest.mark.parametrize("value", [-0.1, 1.0001, 2, -1, 10**400])
+@pytest.mark.parametrize("value", [-0.1, 1.0001, 2, -1])
 def test_a_retaining_rate_out_of_range(layer, value):
     with pytest.raises(ValueError, match=rf"`retaining_rate` must be .*retaining_rate={value}$"):
         make(layer, retaining_rate=value)
@@ -108,17 +108,20 @@ def test_a_bad_top_rate(layer, value, error, message):
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        (schedules.PolynomialDecay(1.0, 10, -0.1), "PolynomialDecay, which gives -0.1 at step 10"),
-        (schedules.PolynomialDecay(1.5, 10, 0.9), "which gives 1.5 at step 0"),
-        (schedules.PiecewiseConstantDecay([3], [0.9, 1.2]), "which gives 1.2 at step 4"),
-        (schedules.PiecewiseConstantDecay([2_000_000], [0.9, 1.2]), "which gives 1.2 at step 2"),
-        (schedules.ExponentialDecay(1.0, 10, 1.1), "which gives 1.00958 at step 1"),
+        (
+            schedules.PolynomialDecay(1.0, 10, -0.1),
+            "PolynomialDecay, which returns -0.1 at step 10",
+        ),
+        (schedules.PolynomialDecay(1.5, 10, 0.9), "which returns 1.5 at step 0"),
+        (schedules.PiecewiseConstantDecay([3], [0.9, 1.2]), "which returns 1.2 at step 4"),
+        (schedules.PiecewiseConstantDecay([2_000_000], [0.9, 1.2]), "which returns 1.2 at step 2"),
+        (schedules.ExponentialDecay(1.0, 10, 1.1), "which returns 1.00958 at step 1"),
         (
             schedules.CosineDecay(0.5, 10, warmup_target=1.2, warmup_steps=4),
-            "CosineDecay, which gives 1.025 at step 3",
+            "CosineDecay, which returns 1.025 at step 3",
         ),
-        (Dipping(-1.0), "Dipping, which gives -1 at step 2"),
-        (Dipping(math.nan), "Dipping, which gives nan at step 2"),
+        (Dipping(-1.0), "Dipping, which returns -1 at step 2"),
+        (Dipping(math.nan), "Dipping, which returns nan at step 2"),
     ],
 )
 def test_a_schedule_that_leaves_the_range(layer, schedule, message):
@@ -128,7 +131,7 @@ def test_a_schedule_that_leaves_the_range(layer, schedule, message):
 
 @pytest.mark.parametrize("layer", DIVIDING)
 def test_a_schedule_that_ends_at_zero_where_the_method_divides(layer):
-    with pytest.raises(ValueError, match=r"must stay in \(0, 1\] .* gives 0 at step 100"):
+    with pytest.raises(ValueError, match=r"must stay in \(0, 1\] .* returns 0 at step 100"):
         make(layer, retaining_rate=linear_curriculum(0.0, 100))
 
 
@@ -178,7 +181,7 @@ def test_a_schedule_is_probed_while_a_graph_is_traced_or_without_values(schedule
     def probe(inputs):
         assert rates.as_retaining_rate(schedule, divides=True) is schedule
         with pytest.raises(ValueError, match=r"retaining_rate=0\.25 at step \d+"):
-            rates.check_enough_candidates(0.7, schedule)
+            selectout.check_enough_candidates(0.7, schedule)
         probed.append(inputs)
         return inputs
 

@@ -33,7 +33,8 @@ def test_a_trial_of_a_search_trains_as_a_run_does(tmp_path, backend):
     )
     assert done.returncode == 0, done.stderr[-4000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["weights"] == 0 and found["loss"] == 0 and found["epochs"] == 3
+    assert found["weights"] == 0 and found["epochs"] == 3
+    assert found["loss"] < 1e-6  # A history has six digits.
     # The two evaluate with different batch sizes.
     assert found["test_error"] < 0.2
 
