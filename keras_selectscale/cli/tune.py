@@ -246,11 +246,9 @@ def _train_winner(search: "Search", folder: "SearchFolder", data_dir: str | None
             f"none of {len(trials)} trials was completed; the first failed with "
             f"{reasons[0] if reasons else 'no reason'}"
         )
+    images = load_for_winner(search, data_dir)
     with make_progress() as progress:
-        train_winner(
-            folder, load_for_winner(search, data_dir), progress=progress, label="winner",
-            epoch_lines=False,
-        )  # fmt: skip
+        train_winner(folder, images, progress=progress, label="winner", epoch_lines=False)
 
 
 def _warn(search: "Search") -> None:
@@ -278,8 +276,7 @@ def _report(folder: "SearchFolder") -> None:
     counts = ", ".join(f"{count} {status.lower()}" for status, count in found["counts"].items())
     say(
         f"{recipe.network} on {recipe.dataset}, {search.tuner} search, {recipe.epochs} epochs, "
-        f"{recipe.precision}, "
-        f"{search.seeds} seed{'s' if search.seeds > 1 else ''} a trial; trials: {counts or 'none'}."
+        f"{recipe.precision}, seeds per trial: {search.seeds}; trials: {counts or 'none'}."
     )
     if best is not None:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
