@@ -150,7 +150,7 @@ def _train(
     )
     chosen: list[keras.callbacks.Callback] = [checkpoint, *callbacks]
     if devices.is_main:
-        if tensorboard and importlib.util.find_spec("tensorflow") is not None:
+        if tensorboard and all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
             chosen.append(keras.callbacks.TensorBoard(str(run.log_path), write_graph=False))
         if progress is not None:
             chosen.append(
