@@ -1,4 +1,4 @@
-"""Checks of arguments that are objects: counts, sequences, instances, callables, paths, names."""
+"""Checks of arguments that are objects: counts, sequences, instances, paths, names."""
 
 import numbers
 import os
@@ -49,13 +49,6 @@ def as_boolean(name: str, value: Any) -> bool:
 def as_string(name: str, value: Any) -> str:
     """Returns a string; anything else is a `TypeError`."""
     return as_instance(name, value, str, "a string")
-
-
-def as_callable(name: str, value: Any, expected: str = "callable") -> Any:
-    """Returns something callable; anything else is a `TypeError`."""
-    if not callable(value):
-        raise type_error(name, expected, value)
-    return value
 
 
 def as_instance(name: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> Any:
