@@ -49,10 +49,10 @@ def device_work(model, images, batch_size, same):
     import jax
 
     from keras_selectscale.data import device_batches
+    from keras_selectscale.training.device_loop import jax_state
+    from keras_selectscale.training.fit import build_metrics
 
-    pixels, labels = images.arrays("train")
-    sample = pixels[:1].astype("float32"), labels[:1]
-    model._symbolic_build(data_batch=sample)
+    build_metrics(model, images)
     source = device_batches.on_device(images)
     make = functools.partial(device_batches.make_batch, augmentation=images.augmentation, seed=0)
     order = jax.jit(functools.partial(device_batches.epoch_order, images.train_count, 0))(0)
@@ -70,10 +70,7 @@ def device_work(model, images, batch_size, same):
     def step(state, batch):
         return model.train_step(state, batch)
 
-    names = ("trainable_variables", "non_trainable_variables")
-    names += ("optimizer_variables", "metrics_variables")
-    kept = model._get_jax_state(**dict.fromkeys(names, True))
-    state, number = [kept], iter(range(10**9))
+    state, number = [jax_state(model)], iter(range(10**9))
 
     def take(batch):
         logs, state[0] = step(state[0], batch)

@@ -1,7 +1,9 @@
 """The house rules that can be read off the source."""
 
 import ast
+import collections
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -110,6 +112,61 @@ def test_select_scale_is_understood_from_a_few_files():
     print(f"select_scale.py reaches {len(lines)} files of {sum(lines.values())} lines: {lines}")
     assert len(lines) <= 7
     assert sum(lines.values()) <= 800
+
+
+# Modules of Keras and KerasTuner whose names are private.
+PRIVATE_MODULES = re.compile(r"(keras\.src|keras_tuner\.(src|engine))\b")
+ATTRIBUTE_FUNCTIONS = ("getattr", "hasattr", "setattr", "delattr")
+# Public in spite of the underscore.
+OF_NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
+
+
+def private_names(path, own):
+    """Yields the private names of other libraries that a file uses.
+
+    Args:
+        path: The file.
+        own: Private names that this package defines.
+    """
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and PRIVATE_MODULES.match(node.module or ""):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if PRIVATE_MODULES.match(a.name))
+        elif isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr):
+            whose = ast.unparse(node.value)
+            if whose not in ("self", "cls", "super()") or node.attr not in own:
+                yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ATTRIBUTE_FUNCTIONS:
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and re.match("_[a-z]", name.value):
+                yield name.value
+
+
+def defined(path):
+    """Yields the names that a file defines, and the attributes that its methods set."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if ast.unparse(node.value) in ("self", "cls"):
+                yield node.attr
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+def test_each_private_name_of_a_library_is_in_one_file():
+    root = PACKAGE.parent
+    files = [*FILES, *sorted(root.glob("examples/*.py")), *sorted(root.glob("benchmarks/*.py"))]
+    own = {name for path in files for name in defined(path)} | OF_NAMED_TUPLES
+    places = collections.defaultdict(set)
+    for path in files:
+        for name in set(private_names(path, own)) - OF_NAMED_TUPLES:
+            places[name].add(str(path.relative_to(root)))
+    print("\n".join(f"{name}: {', '.join(sorted(each))}" for name, each in sorted(places.items())))
+    assert {"_flatten_layers", "_jax_state"} <= set(places)  # The test finds them.
+    assert {name: each for name, each in places.items() if len(each) > 1} == {}
 
 
 @pytest.mark.parametrize(("room", "most"), [("layers", 20), ("data", 18), ("tuning", 15)])

@@ -70,6 +70,7 @@ def command_line():
 
 for call, extra in (
     (lambda: ks.tuning.RateSpace, "tune"),
+    (lambda: ks.data.load("digits"), "data"),
     (command_line, "cli"),
 ):
     said = message(call)

@@ -35,12 +35,9 @@ def device_name() -> str:
         device = jax.devices()[0]
         return "cpu" if device.platform == "cpu" else f"{device.platform} ({device.device_kind})"
     import torch
-    from keras.src.backend.torch.core import get_device
 
-    device = get_device()
-    if device.startswith("cuda"):
-        return f"gpu ({torch.cuda.get_device_name(device)})"
-    return device
+    device = keras.ops.zeros(1).device
+    return f"gpu ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 def wait(result: Any) -> None:

@@ -10,6 +10,7 @@ from keras_selectscale import models
 from keras_selectscale.benchmarking.layer_sides import make_layer
 from keras_selectscale.benchmarking.layer_work import Work
 from keras_selectscale.models.dtype_policy import dtype_policy
+from keras_selectscale.training.device_loop import jax_state
 
 # The policy of a network for each precision of the layers; its weights stay float32.
 POLICIES = {
@@ -70,19 +71,11 @@ def step_work(model: keras.Model, batch: tuple[Any, Any]) -> Work:
         model: Compiled.
         batch: Images and labels on the device.
     """
-    # The optimizer and the metrics create their variables before the first step, as in `fit`.
-    sample = tuple(np.zeros((1, *part.shape[1:]), "float32") for part in batch)
-    model._symbolic_build(data_batch=(sample[0], sample[1].astype("int32")))
+    _build_state(model, batch)
     model.make_train_function()
     if keras.backend.backend() != "jax":
         return lambda: model.train_function([batch])
-    state = model._get_jax_state(
-        trainable_variables=True,
-        non_trainable_variables=True,
-        optimizer_variables=True,
-        metrics_variables=True,
-        purge_model_variables=True,
-    )
+    state = jax_state(model)
 
     def work() -> Any:
         nonlocal state
@@ -90,3 +83,13 @@ def step_work(model: keras.Model, batch: tuple[Any, Any]) -> Work:
         return logs, state
 
     return work
+
+
+def _build_state(model: keras.Model, batch: tuple[Any, Any]) -> None:
+    """Builds the variables of optimizer and metrics, as `fit` does before the first step."""
+    images, labels = batch[0][:1], batch[1][:1]
+    predictions = model(images, training=False)
+    model.compute_loss(x=images, y=labels, y_pred=predictions, training=False)
+    model.compute_metrics(images, labels, predictions)
+    model.reset_metrics()
+    model.optimizer.build(model.trainable_variables)

@@ -15,15 +15,15 @@ from keras_selectscale.cli.value_list import ValueList
 
 @click.command()
 @options.dataset_options
-@click.option("--network", help="By default resnet-8 on the digits, resnet-20 elsewhere.")
+@click.option("--network", help="By default that of the dataset; see `list datasets`.")
 @click.option(
     "--methods",
     type=ValueList(str),
     help="Drop methods between commas; by default those of the paper. See `list drops`.",
 )
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
-@click.option("--epochs", type=int, help="By default 20.")
-@click.option("--batch-size", type=int, help="By default 64 on the digits, 128 elsewhere.")
+@click.option("--epochs", type=int, help="By default those of the dataset.")
+@click.option("--batch-size", type=int, help="By default that of the dataset.")
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
 @options.precision_option(default="float32")
 @options.jit_option

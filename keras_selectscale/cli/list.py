@@ -64,11 +64,12 @@ def _formats() -> "Table":
 
 
 def _datasets() -> "Table":
-    from keras_selectscale.data import DATASETS
+    from keras_selectscale.data.datasets import SOURCES
 
-    table = _table("datasets", "name", "what it is")
-    for name, description in DATASETS.items():
-        table.add_row(name, description)
+    table = _table("datasets", "name", "what it is", "defaults of compare")
+    for source in SOURCES:
+        defaults = f"{source.network}, {source.epochs} epochs, batch size {source.batch_size}"
+        table.add_row(source.form, source.description, defaults)
     return table
 
 

@@ -48,7 +48,7 @@ MAIN = (
 @click.option(
     "--validation-share", type=float, default=0.2, show_default=True, help="Of the images."
 )
-@click.option("--batch-size", type=ValueList(int), help="By default 64 on the digits, else 128.")
+@click.option("--batch-size", type=ValueList(int), help="By default that of the dataset.")
 @click.option("--learning-rate", type=ValueList(float), default="0.1", show_default=True)
 @click.option("--schedule", type=ValueList(str), default="step", show_default=True)
 @click.option("--weight-decay", type=ValueList(float), default="5e-4", show_default=True)
@@ -140,7 +140,7 @@ def _tune(
     if network is None:
         raise click.UsageError("Missing option '--network'.", click.get_current_context())
     start_keras()
-    from keras_selectscale import environment, models
+    from keras_selectscale import data, environment, models
     from keras_selectscale.training import DamagedRunError, Recipe
     from keras_selectscale.training.speed import decide_jit
     from keras_selectscale.tuning import (
@@ -156,7 +156,7 @@ def _tune(
     with input_errors():
         check_environment()
         if values["batch_size"] is None:
-            values["batch_size"] = (64,) if dataset == "digits" else (128,)
+            values["batch_size"] = (data.datasets.comparison_defaults(dataset)["batch_size"],)
         searched = {field: values.pop(field) for field in SEARCHED}
         for field, given in searched.items():
             if not given:

@@ -91,7 +91,7 @@ def read_keras(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:
         return run_model(model, signature, inputs)
 
     return ExportedFile(
-        nodes=[type(layer).__name__ for layer in model._flatten_layers(include_self=False)],
+        nodes=[type(layer).__name__ for layer in all_layers(model) if layer is not model],
         drops=tuple(sorted({*ours, *(type(drop).__name__ for drop in _acting_drops(model))})),
         weights=saved_weights(model),
         load=lambda: Consumer(list(signature.names), run),

@@ -91,7 +91,7 @@ def as_held(model: keras.Model, kind: Format) -> tuple[keras.Model, tuple[str, .
     signature_of(model)  # Refuses a model that is not built.
     if not kind.in_float32:
         return model, ()
-    dtypes = {str(layer.compute_dtype) for layer in model._flatten_layers()}
+    dtypes = {str(layer.compute_dtype) for layer in all_layers(model)}
     others = sorted(dtypes & {"bfloat16", "float16", "float64"})
     if not others:
         return model, ()

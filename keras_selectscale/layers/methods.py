@@ -84,6 +84,10 @@ class SearchSpace:
         """
         return dict(drawn)
 
+    def lowest_retaining_rate(self, top_rate: float) -> float:
+        """Returns the lowest retaining rate that goes with a top rate. Any rate goes by default."""
+        return 0.0
+
     def infeasible(self) -> str:
         """Returns the reason why `choices` may be empty, to end an error message."""
         return "the method divides by the retaining rate, which must be above 0"

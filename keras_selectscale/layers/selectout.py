@@ -44,9 +44,13 @@ class _ShareSpace(SearchSpace):
     ) -> dict[str, Any]:
         """Returns the top rate and the retaining rate of a share."""
         bounds, top_rate = super().choices(given)["retaining_rate"], drawn["top_rate"]
-        highest, lowest = max(bounds), max(min(bounds), 1 - top_rate)
+        highest, lowest = max(bounds), max(min(bounds), self.lowest_retaining_rate(top_rate))
         rate = round(highest - drawn["share"] * (highest - lowest), 9)
         return {"top_rate": top_rate, "retaining_rate": rate}
+
+    def lowest_retaining_rate(self, top_rate: float) -> float:
+        """Returns the lowest retaining rate that goes with a top rate."""
+        return 1 - top_rate
 
     def infeasible(self) -> str:
         """Returns the reason why `choices` may be empty."""

@@ -65,7 +65,11 @@ def remake(
 
 
 def _constructor_arguments(layer: keras.Layer) -> dict[str, Any]:
-    """Returns the arguments that created a layer, which Keras keeps if they are plain values."""
+    """Returns the arguments that created a layer, which Keras keeps if they are plain values.
+
+    They are in `Layer._auto_config`. The public `get_config` returns them too, but of a class with
+    its own `get_config` only what that returns.
+    """
     recorded = getattr(layer, "_auto_config", None)
     if recorded is None:
         raise ValueError("the arguments that created it are not all plain values")

@@ -23,7 +23,8 @@ def copy_compilation(model: keras.Model, twin: keras.Model, *, foreign_only: boo
     Returns:
         Whether `twin` was compiled. If it could not be, a warning says why.
     """
-    if not model.compiled or not hasattr(model, "_compile_config"):
+    compilation = compilation_of(model)
+    if not model.compiled or compilation is None:
         return False
     if (
         type(model).compile is not keras.Model.compile
@@ -31,7 +32,7 @@ def copy_compilation(model: keras.Model, twin: keras.Model, *, foreign_only: boo
     ):
         _say_uncompiled(model, f"{type(model).__name__} has its own `compile`")
         return False
-    config = dict(model._compile_config.config)
+    config = dict(compilation.config)
     try:
         if foreign_only and _names_this_package(model.get_compile_config()):
             return False
@@ -61,11 +62,21 @@ def _say_uncompiled(model: keras.Model, why: str) -> None:
     )
 
 
+def compilation_of(model: keras.Model) -> Any:
+    """Returns the record of the last `compile`, a new object each time, or `None`.
+
+    Its `config` holds the arguments as objects. The public `Model.get_compile_config` returns them
+    serialized, which fails for a custom object without a config and loses the identity of others.
+    """
+    return getattr(model, "_compile_config", None)
+
+
 def goes_by_output_names(model: keras.Model) -> bool:
     """Returns whether losses, their weights or metrics are given by the names of the outputs."""
-    if not model.compiled or not hasattr(model, "_compile_config"):
+    compilation = compilation_of(model)
+    if not model.compiled or compilation is None:
         return False
-    config = model._compile_config.config
+    config = compilation.config
     keys = ("loss", "loss_weights", "metrics", "weighted_metrics")
     return any(isinstance(config[key], dict) for key in keys)
 
@@ -75,7 +86,9 @@ def copy_object(value: Any) -> Any:
     if not isinstance(value, (keras.optimizers.Optimizer, keras.metrics.Metric)):
         return value  # A name, a function or None.
     objects = {type(value).__name__: type(value)}
-    function = getattr(value, "_fn", None)  # That of a MeanMetricWrapper.
+    # The function of a MeanMetricWrapper. Its public `get_config` holds the function only by name,
+    # which is looked up again when the metric is made.
+    function = getattr(value, "_fn", None)
     if function is not None:
         objects[getattr(function, "__name__", "")] = function
     with keras.saving.custom_object_scope(objects):

@@ -1,4 +1,18 @@
-"""The graph of a Functional or Sequential model: its calls, their data formats and their shapes."""
+"""The graph of a Functional or Sequential model: its calls, their data formats and their shapes.
+
+Keras has no public interface to an existing graph. These private names are used only here:
+
+- `Layer._flatten_layers` returns all layers inside a layer. `Model.layers` returns only the topmost
+  ones, and other layers have no public property.
+- `Layer._trainable` is the flag of one layer. The setter of `trainable` also changes the layers
+  inside.
+- `Sequential._functional` is the graph of a built Sequential model. `keras.Model(model.inputs,
+  model.outputs)` would be another model with other nodes.
+- `Function._nodes_by_depth` and `KerasTensor._keras_history` are the calls and their operations.
+  `Function.operations` leaves out how often and on what an operation is called.
+
+`TRAINING_ATTRIBUTES` lists further private names, only to leave them out of a copy.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple

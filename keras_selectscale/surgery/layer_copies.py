@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.models.remake import remake
+from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.variables import (
     REUSE,
     before_calibration,
@@ -99,7 +100,7 @@ def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
     for source, target in variable_pairs(original, twin):
         # A copy of the value: on JAX a shared array is deleted once a step has donated it.
         target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
-    pairs = list(zip(original._flatten_layers(), twin._flatten_layers(), strict=False))
+    pairs = graph.layer_pairs(original, twin)
     # A layer around a lookup loads the vocabulary, which needs the weights of its words.
     for one, other in pairs:
         if hasattr(one, "idf_weights_const"):
@@ -138,7 +139,7 @@ def _copy_other_state(original: keras.Layer, twin: keras.Layer) -> None:
 
 def copy_trainable(original: keras.Layer, twin: keras.Layer) -> None:
     """Gives a layer, its sublayers and its variables the trainable flags of `original`."""
-    for one, other in zip(original._flatten_layers(), twin._flatten_layers(), strict=False):
+    for one, other in graph.layer_pairs(original, twin):
         other.trainable = one.trainable
     for source, target in variable_pairs(original, twin):
         if target.trainable != source.trainable:

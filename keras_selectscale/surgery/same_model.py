@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_selectscale.surgery import graph, layer_copies, switching
+from keras_selectscale.surgery import drop_kinds, graph, layer_copies, switching
 from keras_selectscale.surgery.random_inputs import random_inputs
 from keras_selectscale.surgery.variables import variable_pairs
 
@@ -135,7 +135,7 @@ def _variables_kept(*models: keras.Model) -> Iterator[None]:
     """Restores random states, the states of recurrent layers and other changing variables."""
     variables = {id(v): v for model in models for v in model.non_trainable_variables}
     for model in models:
-        for layer in model._flatten_layers():
+        for layer in drop_kinds.all_layers(model):
             variables.update((id(v), v) for v in layer_copies.kept_states(layer))
     kept = [(v, np.array(keras.ops.convert_to_numpy(v.value))) for v in variables.values()]
     try:

@@ -10,6 +10,7 @@ import keras
 
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.surgery import drop_kinds
+from keras_selectscale.surgery.compilation import compilation_of
 from keras_selectscale.surgery.drop_kinds import Which
 
 # What Keras has traced, with the drops as they were at that time.
@@ -164,13 +165,13 @@ def _replaced(layer: keras.Layer, name: str, method: Any) -> Iterator[None]:
 def _nothing_traced(model: keras.Model) -> Iterator[None]:
     """Puts aside what Keras has traced before, and drops what it traces within."""
     before = {name: getattr(model, name, None) for name in TRACED}
-    compilation = getattr(model, "_compile_config", None)
+    compilation = compilation_of(model)
     for name in TRACED:
         setattr(model, name, None)
     try:
         yield
     finally:
         # If the model was compiled again, the old functions are stale.
-        same = getattr(model, "_compile_config", None) is compilation
+        same = compilation_of(model) is compilation
         for name in TRACED:
             setattr(model, name, before[name] if same else None)

@@ -18,7 +18,7 @@ def follow_changes(original: keras.Layer, twin: keras.Layer) -> None:
     A layer's own config records both, but that of a composite layer (such as attention) does not
     record what happened to its sublayers after it was built.
     """
-    for one, other in _sublayer_pairs(original, twin):
+    for one, other in graph.layer_pairs(original, twin):
         mode = getattr(one, "quantization_mode", None)
         if mode and not other.quantization_mode:
             other.quantize(mode, config=getattr(one, "quantization_config", None))
@@ -30,7 +30,9 @@ def follow_changes(original: keras.Layer, twin: keras.Layer) -> None:
             if hasattr(one, flag):
                 setattr(other, flag, getattr(one, flag))
         if mode and hasattr(other, "_kernel") and not hasattr(one, "_kernel"):
-            del other._kernel  # Calibration discards it.
+            # Calibration discards the float kernel. No public call does that to a copy: the public
+            # `kernel` is a property without a deleter.
+            del other._kernel
 
 
 def before_calibration(layer: keras.Layer, config: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def variable_pairs(original: keras.Layer, twin: keras.Layer) -> list[tuple[Any, 
         ValueError: If the variables differ in number or shape.
     """
     pairs: dict[int, tuple[Any, Any]] = {}
-    for one, other in _sublayer_pairs(original, twin):
+    for one, other in graph.layer_pairs(original, twin):
         theirs, ours = _own_variables(one), _own_variables(other)
         if sorted(v.name for v in theirs) == sorted(v.name for v in ours):
             theirs.sort(key=lambda v: v.name)
@@ -76,10 +78,6 @@ def variable_pairs(original: keras.Layer, twin: keras.Layer) -> list[tuple[Any, 
             f"{[tuple(v.shape) for v in original.variables]}. {REUSE}"
         )
     return found
-
-
-def _sublayer_pairs(original: keras.Layer, twin: keras.Layer) -> list[tuple[Any, Any]]:
-    return list(zip(original._flatten_layers(), twin._flatten_layers(), strict=False))
 
 
 def _own_variables(layer: keras.Layer) -> list[Any]:

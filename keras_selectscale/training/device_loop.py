@@ -28,10 +28,11 @@ def fit(
 
     Keras' `fit` asks the host for every batch. Here one dispatch is a compiled loop over many
     steps. Each step selects, augments and normalizes its images and then is Keras' own
-    `train_step`. The loop follows the protocol of Keras' JAX trainer, with its private names (they
-    occur only here): the state lives outside of the model during an epoch, and a callback that
-    needs the variables calls `jax_state_sync`. Keras has no public way to train with a custom loop
-    and its own callbacks.
+    `train_step`. The loop follows the protocol of Keras' JAX trainer: the state lives outside the
+    model during an epoch, and a callback that needs the variables calls `jax_state_sync`. That
+    method reads two private attributes, which are used only here: `_jax_state` holds the state, and
+    `_jax_state_synced` says whether the model has it. A public way to train with a custom loop and
+    Keras' callbacks could replace them.
 
     The arguments are those of `training.fit.fit`; the metrics of `model` are built.
     """
@@ -56,13 +57,7 @@ def fit(
             ):
                 listeners.on_train_batch_begin(first - begin)
                 if model._jax_state_synced:
-                    state = model._get_jax_state(
-                        trainable_variables=True,
-                        non_trainable_variables=True,
-                        optimizer_variables=True,
-                        metrics_variables=True,
-                        purge_model_variables=True,
-                    )
+                    state = jax_state(model)
                     model._jax_state_synced = False
                 state, rows = run.dispatch(state, order, epoch, first, count, size)
                 names = ("trainable", "non_trainable", "optimizer", "metrics")
@@ -90,6 +85,24 @@ def fit(
         model.jax_state_sync()
         model._jax_state = None
     return model.history.history
+
+
+def jax_state(model: keras.Model) -> tuple[list[Any], ...]:
+    """Returns what Keras' `train_step` takes and returns on JAX: the values of all variables.
+
+    The function that takes the step may donate them. The variables then hold deleted arrays until
+    new values are assigned.
+
+    Args:
+        model: Compiled, with a built optimizer and built metrics.
+    """
+    kinds = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    return tuple([variable.value for variable in kind] for kind in kinds)
 
 
 class _Steps:

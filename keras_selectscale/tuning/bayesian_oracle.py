@@ -8,39 +8,42 @@ import keras_tuner
 import numpy as np
 import sklearn.exceptions
 import threadpoolctl
+
+# KerasTuner's public API has no classes of hyperparameters. A public property that tells a fixed
+# value from a choice could replace it.
 from keras_tuner.engine.hyperparameters import Fixed
 from sklearn import gaussian_process
 
 from keras_selectscale.tuning.kerastuner import LastingOracle
 
-# Random points of the whole space, and then points near the best ones, ever nearer.
+# Random points of the whole space are followed by points near the best ones, nearer in each round.
 CANDIDATES = 1000
 NEIGHBOURS = 200
 DISTANCES = (0.2, 0.05, 0.01)
 CENTRES = 10
 RESTARTS = 2
-# Variance of the noise in the scores, as a share of their own: they are means of few seeds.
+# Variance of the noise in the scores, as a share of their variance: a score is a mean of few seeds.
 NOISE = 1e-2
-# In units of a hyperparameter's whole range. Below the lower bound every point is far from every
-# other one and the process predicts its prior everywhere: a third of the fits ended there when
-# 1e-5 was allowed.
+# Bounds in units of a hyperparameter's range. Below the lower bound, every point is far from every
+# other one, and the process predicts its prior everywhere. With a bound of 1e-5, a third of the
+# fits ended there.
 LENGTH_SCALES = (0.05, 20.0)
 
 
 class BayesianOracle(LastingOracle):
-    """A Gaussian process that is evaluated on points of the space, not on points between them.
+    """A Gaussian process that is evaluated only on points of the search space.
 
     KerasTuner minimizes the acquisition function with 50 descents over the unit cube, which takes
     seconds per trial, and then rounds the optimum to a point of the space, often one that it has
     already tried. This oracle compares many random points that no trial has had, and then
     neighbours of the best ones, so that it also converges in continuous spaces. Inactive
-    hyperparameters stand at their defaults.
+    hyperparameters have their defaults.
 
     Args:
         num_initial_points: Random points before the first fit; `None` for three per hyperparameter,
-            and three at least.
-        alpha: Variance of the noise in the scores, as a share of their own.
-        beta: Weight of the predicted deviation: the larger, the more is explored.
+            at least three.
+        alpha: Variance of the noise in the scores, as a share of their variance.
+        beta: Weight of the predicted deviation. A larger weight explores more.
         **kwargs: See `keras_tuner.Oracle`.
     """
 
@@ -78,7 +81,7 @@ class BayesianOracle(LastingOracle):
         return {**super().get_state(), **own}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes up a state."""
+        """Restores a state."""
         super().set_state(state)
         self.num_initial_points = state["num_initial_points"]
         self.alpha, self.beta = state["alpha"], state["beta"]
@@ -95,7 +98,7 @@ class BayesianOracle(LastingOracle):
         candidates = self._untried(draw.uniform(size=(CANDIDATES, points.shape[1])))
         if not candidates:
             return None
-        # The trials themselves are centres too, but not candidates.
+        # The trials themselves are also centres, but not candidates.
         known = [*((vector, None) for vector in points)]
         for distance in DISTANCES:
             vectors = np.array([vector for vector, _ in [*candidates, *known]])
@@ -126,7 +129,7 @@ class BayesianOracle(LastingOracle):
         return process.fit(points, scores), points
 
     def _untried(self, shares: np.ndarray) -> list[tuple[list[float], dict[str, Any]]]:
-        """Returns vectors and values of the points of the unit cube that no trial has had."""
+        """Returns vectors and values of those points of the unit cube that no trial has had."""
         space = self._varied()
         fixed = [hp for hp in self.hyperparameters.space if hp not in space]
         found = []
@@ -146,7 +149,7 @@ class BayesianOracle(LastingOracle):
         return found
 
     def _vector(self, hyperparameters: keras_tuner.HyperParameters) -> list[float]:
-        """Returns a trial's point of the unit cube, with the defaults of what it does not have."""
+        """Returns a trial's point in the unit cube. Missing hyperparameters have their defaults."""
         values = hyperparameters.values
         return [
             hp.value_to_prob(

@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.layers.methods import METHODS
-from keras_selectscale.tuning.oracles import FIGURE4_RETAINING_RATE, FIGURE4_TOP_RATE
+from keras_selectscale.tuning.oracles import (
+    FIGURE4_METHOD,
+    FIGURE4_RETAINING_RATE,
+    FIGURE4_TOP_RATE,
+)
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import TrialRow
 
 ERROR_LABEL = "validation error (%)"
 BEST_COLOR, LINE_COLOR, FAILED_COLOR = "#b3342d", "#33547f", "#666666"
-# A trial that did not learn would take the whole colour scale.
+# Without it, one trial that did not learn would stretch the colour scale.
 SCALE_SHARE = 0.8
-# More numbers in a picture are not read.
+# More numbers than this are not legible.
 MOST_NUMBERS = 120
 
 
@@ -23,14 +27,14 @@ def draw_heatmap(
 ) -> None:
     """Draws the trials over top rate and retaining rate, and the two curves of Figure 4.
 
-    A panel for each method; where several trials share their rates, the lowest error stands. The
-    curves are there where SelectScale has trials at several top rates at retaining rate 0, or at
-    several retaining rates at top rate 0.2: two of a grid, three of another search.
+    Each method has a panel. If several trials share their rates, the panel shows the lowest error.
+    A curve is drawn if SelectScale has trials at several top rates with retaining rate 0, or at
+    several retaining rates with top rate 0.2: at least two in a grid, three in any other search.
 
     Args:
-        search: What is searched.
+        search: The search.
         trials: Its trials so far.
-        path: PNG to be written, beside its place and renamed.
+        path: PNG file to write, under a temporary name that is then renamed.
         best: Id of the trial that is marked as the best.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -39,7 +43,7 @@ def draw_heatmap(
 
     ended = [(search.space.rates(t.values), t) for t in trials if t.status != "RUNNING"]
     methods = [method for method in search.methods if method != "none"]
-    # Of a grid two points are a curve that was asked for; of a search they met there by chance.
+    # In a grid, two points are a requested curve; in other searches, they may be there by chance.
     curves = _curves(ended, fewest=2 if search.tuner == "grid" else 3)
     columns = max(len(methods), len(curves), 1)
     rows = 1 + bool(curves)
@@ -87,7 +91,7 @@ def draw_heatmap(
 
 
 def _draw_method(axes: Any, method: str, own: list, scale: tuple, best: str | None) -> Any:
-    """Draws the trials of one method as squares; returns what carries the colours."""
+    """Draws the trials of one method as squares, and returns the artist that has the colours."""
     selecting = METHODS[method].top_rate is not None
     axes.set_title(METHODS[method].title, fontsize=10)
     axes.set_xlabel("top rate" if selecting else "all feature maps")
@@ -104,13 +108,15 @@ def _draw_method(axes: Any, method: str, own: list, scale: tuple, best: str | No
     }
     low = min([0.0 if selecting else 0.9, *(x - 0.05 for x, _ in places)])
     axes.set_xlim(low, 1.05 if selecting else 1.1)
-    divides = getattr(METHODS[method].layer, "divides_by_retaining_rate", False)
-    floor = 0.45 if divides else -0.07
+    floor = 0.45 if METHODS[method].divides else -0.07
     axes.set_ylim(min([floor, *(y - 0.08 for _, y in places)]), 1.05)
     if not own:
         axes.annotate("no trial", (0.5, 0.5), xycoords="axes fraction", ha="center")
-    if method == "selectout":
-        axes.fill_between([0, 1.05], [1, -0.05], -0.2, color="#eeeeee", hatch="//", lw=0, zorder=0)
+    # The lowest retaining rate is a straight line over the top rate.
+    ends = (0.0, 1.0)
+    bound = [METHODS[method].space.lowest_retaining_rate(top_rate) for top_rate in ends]
+    if selecting and any(bound):
+        axes.fill_between(ends, bound, -0.2, color="#eeeeee", hatch="//", lw=0, zorder=0)
         axes.annotate(
             "not feasible", (0.02, axes.get_ylim()[0] + 0.02), fontsize=8, color="#555555"
         )
@@ -152,7 +158,7 @@ def _draw_curve(axes: Any, title: str, rate: str, points: dict, ended: list) -> 
     )
     others: dict[str, TrialRow] = {}
     for rates, trial in ended:
-        if rates["drop"] != "selectscale" and trial.score is not None:
+        if rates["drop"] != FIGURE4_METHOD and trial.score is not None:
             known = others.get(rates["drop"])
             others[rates["drop"]] = trial if known is None else min(known, trial, key=_score)
     for number, (method, trial) in enumerate(sorted(others.items())):
@@ -172,7 +178,7 @@ def _curves(ended: list, fewest: int) -> list[tuple[str, str, dict[float, TrialR
     def points(rate: str, held: str, at: float) -> dict[float, TrialRow]:
         found: dict[float, TrialRow] = {}
         for rates, trial in ended:
-            if rates["drop"] == "selectscale" and rates[held] == at and trial.score is not None:
+            if rates["drop"] == FIGURE4_METHOD and rates[held] == at and trial.score is not None:
                 known = found.get(rates[rate])
                 found[rates[rate]] = trial if known is None else min(known, trial, key=_score)
         return found
@@ -187,7 +193,7 @@ def _curves(ended: list, fewest: int) -> list[tuple[str, str, dict[float, TrialR
 
 
 def _scale(scores: list[float]) -> tuple[float, float, bool]:
-    """Returns the ends of the colour scale, and whether a score is beyond."""
+    """Returns the ends of the colour scale, and whether a score is above them."""
     if not scores:
         return 0.0, 1.0, False
     ranked = sorted(scores)

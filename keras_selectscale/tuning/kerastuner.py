@@ -1,17 +1,17 @@
-"""KerasTuner's oracle and tuner, made to outlive a kill, and all of its private names.
+"""KerasTuner's oracle and tuner, made to survive a kill.
 
-Other files use KerasTuner's public names only. The private ones, and what could replace them:
+The private names that are used here, and what could replace them:
 
 - `Oracle._random_values`, `_duplicate`, `_record_values`, `_compute_values_hash` and
   `_max_collisions` draw points that no trial has had. A public method that draws a point, or an
   oracle of this package that is not derived from KerasTuner's, could replace them.
 - `Oracle._retry_queue` holds the trials to run again, and `_save_trial` writes one. KerasTuner's
   own `end_trial` uses both, so they go when it is replaced.
-- `Oracle._project_dir` is the folder. `directory` and `project_name` exist, but are never set.
-- `Tuner._populate_initial_space` is the moment at which a tuner decides that its folder is empty.
-  An argument `overwrite=False` that looks for `oracle.json` could replace it.
+- `Oracle._project_dir` is the folder. The public `directory` and `project_name` are never set.
+- `Tuner._populate_initial_space` is called when a tuner has decided that its folder is empty. An
+  argument `overwrite=False` that looks for `oracle.json` could replace it.
 - `keras_tuner.src.protos`, `distribute.oracle_chief` and `distribute.oracle_client` are the chief
-  and its workers, which have no public interface but environment variables.
+  and its workers. Their only public interface is environment variables.
 """
 
 import json
@@ -39,25 +39,26 @@ from keras_selectscale.tuning.state import (
     tuner_of,
 )
 
-# What KerasTuner reads from the environment.
+# Environment variables that KerasTuner reads.
 ID_VARIABLE = "KERASTUNER_TUNER_ID"
 ADDRESS_VARIABLE = "KERASTUNER_ORACLE_IP"
 PORT_VARIABLE = "KERASTUNER_ORACLE_PORT"
-# With KerasTuner's 20, a small space would be given up while some points have not been tried.
+# With KerasTuner's 20, a search would give up a small space before all points have been tried.
 MOST_COLLISIONS = 1000
 
 
 class LastingOracle(keras_tuner.Oracle):
     """An oracle whose search continues after a kill with nothing lost and no trial counted twice.
 
-    KerasTuner writes its files in place and one after the other. Here each is written under a
-    temporary name and renamed, and reading repairs the order of the writing: a trial that only its
-    own file knows had not begun, one that has ended in its own file has ended, and every other one
-    runs again under its id. Among the bases of a class it precedes KerasTuner's oracle.
+    KerasTuner writes its files in place and one after the other. This class writes each file under
+    a temporary name and renames it, and reading makes the files consistent: a trial that only its
+    own file mentions has not begun, a trial whose own file says that it has ended has ended, and
+    any other trial runs again under its id. As a mixin, it must precede KerasTuner's oracle among
+    the bases.
     """
 
     tuner: str
-    # KerasTuner's own, which have no annotations there.
+    # Set by KerasTuner, which does not annotate them.
     trials: dict[str, Any]
     ongoing_trials: dict[str, Any]
     _retry_queue: list[str]
@@ -68,7 +69,7 @@ class LastingOracle(keras_tuner.Oracle):
         self._max_collisions = MOST_COLLISIONS
 
     def identity(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the values by which points are compared: equal ones are not tried twice."""
+        """Returns the values by which points are compared; equal points are not tried twice."""
         return with_one_share(values, self.hyperparameters.space)
 
     def was_tried(self, values: Mapping[str, Any]) -> bool:
@@ -83,8 +84,8 @@ class LastingOracle(keras_tuner.Oracle):
     def create_trial(self, tuner_id: str) -> Any:
         """Returns a trial to run: an interrupted one, or a new one.
 
-        Unlike KerasTuner's ids, which are numbers with leading zeros, those of this class stay
-        strings when a table is read, and have the same length whatever the number of trials.
+        KerasTuner's ids are numbers with leading zeros. Those of this class remain strings when a
+        table is read, and their length does not depend on the number of trials.
         """
         if tuner_id in self.ongoing_trials:
             return self.ongoing_trials[tuner_id]
@@ -115,7 +116,7 @@ class LastingOracle(keras_tuner.Oracle):
     def update_trial(self, trial_id: str, metrics: Any, step: int = 0) -> Any:
         """Records the metrics of one run of a trial."""
         with warnings.catch_warnings():
-            # NumPy warns of a metric that has never been a number; only the objective must be one.
+            # NumPy warns of a metric that is always NaN; only the objective must be a number.
             warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
             return super().update_trial(trial_id, metrics, step)
 
@@ -125,7 +126,7 @@ class LastingOracle(keras_tuner.Oracle):
         known = self.trials[trial.trial_id]
         if known.status in ENDED and trial is not known:
             return
-        # The values of a worker's trial have been through 32-bit numbers.
+        # The values of a worker's trial have been rounded to 32 bits.
         trial.hyperparameters.values.update(known.hyperparameters.values)
         super().end_trial(trial)
 
@@ -134,16 +135,16 @@ class LastingOracle(keras_tuner.Oracle):
         write_text(self.folder / ORACLE_FILE, json.dumps(self.get_state()))
 
     def reload(self) -> None:
-        """Reads the state of the search, and puts what was interrupted into the queue.
+        """Reads the state of the search, and queues the interrupted trials.
 
         Raises:
             DamagedFileError: If a file is damaged or missing.
-            ValueError: If the search is one of another tuner or has another objective.
+            ValueError: If the search has another tuner or another objective.
         """
         state = read_oracle(self.folder)
         path = self.folder / ORACLE_FILE
         trials = {}
-        # KerasTuner globs the whole path, in which a `[` or `*` stands for other folders.
+        # KerasTuner globs the whole path, in which `[` and `*` are patterns.
         for trial_path in self.folder.glob("trial_*/trial.json"):
             trial = decoded(trial_path, Trial.from_state, read_trial(trial_path))
             trials[trial.trial_id] = trial
@@ -159,7 +160,7 @@ class LastingOracle(keras_tuner.Oracle):
                 f"Argument `tuner` must be {found!r} to continue the search in {self.folder}. "
                 f"Received: tuner={self.tuner!r}",
             )
-        # In the order in which they began: that of a folder's files is the file system's.
+        # In the order in which they began; files come in the order of the file system.
         self.trials = {trial_id: trials[trial_id] for trial_id in state["start_order"]}
         decoded(path, self.set_state, state)
         self._check_objective()
@@ -171,7 +172,7 @@ class LastingOracle(keras_tuner.Oracle):
                 interrupted.add(trial_id)
             elif trial_id not in self.end_order:
                 self.end_order.append(trial_id)
-        # Trials are taken from the end, the first that began first.
+        # Trials are taken from the end of the queue, in the order in which they began.
         self._retry_queue = [
             trial_id
             for trial_id in reversed(self.start_order)
@@ -206,10 +207,10 @@ class LastingOracle(keras_tuner.Oracle):
 
 
 class LastingTuner(keras_tuner.Tuner):
-    """A tuner that continues any search that it finds in its folder, and overwrites none.
+    """A tuner that continues any search in its folder and never overwrites one.
 
-    KerasTuner looks for the tuner's own file, whose name depends on the process, and starts a new
-    search if it is missing, whatever `oracle.json` holds.
+    KerasTuner looks for the tuner's own file, whose name depends on the process. If that file is
+    missing, it starts a new search even if `oracle.json` holds one.
     """
 
     @property
@@ -252,7 +253,7 @@ def is_worker() -> bool:
 
 
 def limit_waits(seconds: float) -> None:
-    """Lets a worker wait this long for its chief, instead of KerasTuner's hour."""
+    """Limits how long a worker waits for its chief. KerasTuner's limit is an hour."""
     from keras_tuner.src.distribute import oracle_client
 
     oracle_client.TIMEOUT = seconds
@@ -267,15 +268,15 @@ def add_servicer(server: Any, oracle: LastingOracle, asked: Callable[[str], None
         asked: Called with the id of a trial whenever a worker asks about it.
 
     Returns:
-        The servicer; its `stop_triggered` tells whether a worker has been told that no trial is
+        The servicer. Its `stop_triggered` says whether a worker has been told that no trial is
         left.
     """
-    # Which modules of the protocol can be loaded depends on the version of protobuf.
+    # The modules of the protocol that can be loaded depend on the version of protobuf.
     from keras_tuner.src import protos
     from keras_tuner.src.distribute import oracle_chief
 
     class Servicer(oracle_chief.OracleServicer):
-        """KerasTuner's, which reports who asks."""
+        """KerasTuner's service, which also reports each request."""
 
         def CreateTrial(self, request: Any, context: Any) -> Any:
             response = super().CreateTrial(request, context)

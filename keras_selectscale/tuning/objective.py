@@ -7,11 +7,14 @@ from typing import Any
 
 import keras
 import keras_tuner
+
+# Not in KerasTuner's public API. The public `Oracle(objective=name)` infers the direction too, but
+# only as a part of a whole oracle.
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
 from keras_selectscale.checks import shown, type_error, value_error
 
-# What `DropHyperModel.fit` returns for images, and how Keras' logs of an epoch name it.
+# The results of `DropHyperModel.fit` for images, and the names of the logs that they come from.
 OBJECTIVE = "validation_error"
 RESULTS_IN_LOGS = {
     OBJECTIVE: ("val_accuracy", lambda accuracy: 100 * (1 - accuracy)),
@@ -22,12 +25,12 @@ Metrics = dict[str, float]
 
 
 def parts_of(objective: keras_tuner.Objective) -> list[keras_tuner.Objective]:
-    """Returns the objectives that are added up, or the objective itself."""
+    """Returns the parts of a sum of objectives, or the objective itself."""
     return list(getattr(objective, "objectives", [objective]))
 
 
 def check_objective(objective: Any) -> Any:
-    """Checks an objective as KerasTuner's oracles take it, and returns it.
+    """Checks an objective for KerasTuner's oracles, and returns it.
 
     Args:
         objective: Name of a metric, a `keras_tuner.Objective`, a list of these, or `None` for the
@@ -75,14 +78,14 @@ def missing_in(metrics: Mapping[str, Any], objective: keras_tuner.Objective) -> 
 def as_metrics(results: Any, objective: keras_tuner.Objective, source: str) -> Metrics:
     """Returns the metrics of one run of a trial, with the objective among them.
 
-    Of a history, the epoch with the best objective counts. Epochs in which the objective is not a
-    number are not the best.
+    For a history, the epoch with the best objective counts. An epoch with a NaN objective is never
+    the best.
 
     Args:
-        results: What `HyperModel.fit` returned: a number, a dictionary, a `History`, or a list of
+        results: Return value of `HyperModel.fit`: a number, a dictionary, a `History`, or a list of
             these, which is averaged.
         objective: What is optimized.
-        source: What returned the results, to begin an error message.
+        source: Name of the function that returned the results, for an error message.
 
     Raises:
         keras_tuner.errors.FatalTypeError: If the results are of another type.
@@ -126,7 +129,7 @@ def check_finite(metrics: Mapping[str, float], objective: keras_tuner.Objective,
 
 
 class ObjectiveStopping(keras.callbacks.Callback):
-    """Ends a run once its objective has not improved for some epochs.
+    """Ends a run if its objective has not improved for some epochs.
 
     `keras.callbacks.EarlyStopping` monitors a single entry of the logs. The objective may be a sum
     of several, or a result of `DropHyperModel.fit` that the logs hold under another name.

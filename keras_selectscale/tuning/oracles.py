@@ -10,11 +10,12 @@ from keras_selectscale.tuning.kerastuner import LastingOracle
 from keras_selectscale.tuning.state import ENDED
 
 TUNERS = ("random", "bayesian", "hyperband", "grid")
-# The two curves of Figure 4, for SelectScale: error against top rate at the first rate, and against
+# The two curves of the paper's Figure 4: error against top rate at the first rate, and against
 # retaining rate at the second.
+FIGURE4_METHOD = "selectscale"
 FIGURE4_RETAINING_RATE = 0.0
 FIGURE4_TOP_RATE = 0.2
-# What Hyperband adds to the values of a trial, but for the trial that it continues.
+# Values that Hyperband adds to those of a trial, except for the id of the continued trial.
 ROUND_VALUES = ("tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
 
 
@@ -39,7 +40,7 @@ def make_oracle(
         figure4: Whether a grid is restricted to the two curves of Figure 4.
 
     Raises:
-        ValueError: If `tuner` is unknown, or `trials` or `figure4` does not go with it.
+        ValueError: If `tuner` is unknown, or `trials` or `figure4` does not match it.
     """
     as_choice("tuner", tuner, TUNERS)
     if trials is None and tuner in ("random", "bayesian"):
@@ -50,7 +51,7 @@ def make_oracle(
             "Argument `figure4` goes with the tuner 'grid'. "
             f"Received: figure4=True with tuner={tuner!r}",
         )
-    # A search continues however many trials fail.
+    # A search continues even if many trials fail.
     common = {"objective": objective, "seed": seed, "max_consecutive_failed_trials": None}
     if tuner == "hyperband":
         return HyperbandOracle(max_epochs=max_epochs, max_trials=trials, **common)
@@ -66,7 +67,7 @@ class RandomOracle(LastingOracle):
     tuner = "random"
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns a random point, or that none is left."""
+        """Returns a random point, or the status that no point is left."""
         values = self.random_values()
         return {"status": "STOPPED"} if values is None else {"status": "RUNNING", "values": values}
 
@@ -78,7 +79,8 @@ class GridOracle(LastingOracle):
     one starts at its default.
 
     Args:
-        keep: Function from a trial's values to whether the point is tried. `None` keeps all points.
+        keep: Function that returns whether to try the point with given values. `None` tries all
+            points.
         **kwargs: See `keras_tuner.Oracle`.
     """
 
@@ -87,16 +89,17 @@ class GridOracle(LastingOracle):
     def __init__(self, keep: Callable[[Mapping[str, Any]], bool] | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.keep = keep
-        # The point up to which all have been tried, in a space of so many hyperparameters.
+        # The last point tried in order, and the number of hyperparameters of the space at that
+        # time.
         self._reached: dict[str, Any] | None = None
         self._size = -1
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns the next point, or that none is left."""
+        """Returns the next point, or the status that no point is left."""
         space = self.get_space()
         if len(space.space) != self._size:
-            # Also after reading the state. A trial may bring new hyperparameters, and with them new
-            # points before those that have been tried.
+            # This also happens after reading the state. A trial may add hyperparameters, and with
+            # them new points before those that have been tried.
             self._reached, self._size = None, len(space.space)
         values = self._first(space) if self._reached is None else self._next(space, self._reached)
         while values is not None:
@@ -107,7 +110,7 @@ class GridOracle(LastingOracle):
         return {"status": "IDLE" if self.ongoing_trials else "STOPPED"}
 
     def _is_kept(self, values: Mapping[str, Any]) -> bool:
-        # Of several points that make the same drop, one is tried.
+        # Only one of several points that make the same drop is tried.
         return self.identity(values) == values and (self.keep is None or self.keep(values))
 
     def _first(self, space: Any) -> dict[str, Any]:
@@ -132,15 +135,15 @@ class GridOracle(LastingOracle):
 class HyperbandOracle(LastingOracle):
     """Many trials of few epochs, of which the better third continues with three times as many.
 
-    Brackets, rounds and values are those of `keras_tuner.oracles.HyperbandOracle`, which ends if
-    no new point is left for a first round, and continues nothing from a round in which too many
-    trials failed. Here a bracket whose first round cannot be filled is closed with the trials that
-    it has, and the better third of a round that has ended continues.
+    Brackets, rounds and values are those of `keras_tuner.oracles.HyperbandOracle`. That oracle ends
+    the search if no new point is left for a first round, and continues no trial of a round in which
+    too many trials failed. This one closes a bracket whose first round cannot be filled with the
+    trials that it has, and continues the better third of any round that has ended.
 
     Args:
         max_epochs: Epochs of a trial that is trained to the end.
         max_trials: Maximum number of trials; `None` means one sweep over all brackets.
-        factor: Share of the trials that continues, and factor of their epochs.
+        factor: One in this many trials continues, with this many times as many epochs.
         **kwargs: See `keras_tuner.Oracle`.
 
     Reference:
@@ -159,7 +162,7 @@ class HyperbandOracle(LastingOracle):
         self.brackets = [_bracket(self.bracket)]
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns values for a trial: a new point, or one of the better that continues."""
+        """Returns values for a trial: a new point, or those of a better trial that continues."""
         for bracket in self.brackets:
             values = self._new_point(bracket, trial_id) or self._continuing(bracket, trial_id)
             if values is not None:
@@ -182,7 +185,7 @@ class HyperbandOracle(LastingOracle):
 
     @property
     def last_bracket(self) -> int:
-        """Number of the bracket with the most rounds, with which each sweep begins."""
+        """Number of the bracket with the most rounds, which begins each sweep."""
         number = 0
         while self.max_epochs >= self.factor ** (number + 1):
             number += 1
@@ -194,7 +197,7 @@ class HyperbandOracle(LastingOracle):
         return math.ceil(last * self.factor ** (bracket - number))
 
     def epochs(self, bracket: int, number: int) -> int:
-        """Returns until which epoch a round of a bracket trains."""
+        """Returns the epoch at which a round of a bracket ends."""
         return math.ceil(self.max_epochs / self.factor ** (bracket - number))
 
     def get_state(self) -> dict[str, Any]:
@@ -211,7 +214,7 @@ class HyperbandOracle(LastingOracle):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Takes up a state."""
+        """Restores a state."""
         super().set_state(state)
         self.max_epochs, self.factor = state["max_epochs"], state["factor"]
         self.iteration, self.bracket = state["current_iteration"], state["current_bracket"]
@@ -226,13 +229,13 @@ class HyperbandOracle(LastingOracle):
             return None
         values = self.random_values()
         if values is None:
-            # A running trial may still bring new hyperparameters, and with them new points.
+            # A running trial may still add hyperparameters, and with them new points.
             bracket["closed"] = not self.ongoing_trials
             return None
         return self._enter(bracket, 0, values, None, trial_id)
 
     def _continuing(self, bracket: dict[str, Any], trial_id: str) -> dict[str, Any] | None:
-        """Returns the values of the best trial that is to continue and has not, or `None`."""
+        """Returns the values of the best trial that has yet to be continued, or `None`."""
         if not self._is_filled(bracket) and not bracket.get("closed"):
             return None
         rounds = bracket["rounds"]
@@ -277,11 +280,11 @@ class HyperbandOracle(LastingOracle):
 
 def on_figure4(values: Mapping[str, Any]) -> bool:
     """Returns whether a point lies on one of the two curves of Figure 4, or has no drop."""
-    if values["drop"] != "selectscale":
+    if values["drop"] != FIGURE4_METHOD:
         return values["drop"] == "none"
     return (
-        values["selectscale/top_rate"] == FIGURE4_TOP_RATE
-        or values["selectscale/retaining_rate"] == FIGURE4_RETAINING_RATE
+        values[f"{FIGURE4_METHOD}/top_rate"] == FIGURE4_TOP_RATE
+        or values[f"{FIGURE4_METHOD}/retaining_rate"] == FIGURE4_RETAINING_RATE
     )
 
 

@@ -1,4 +1,4 @@
-"""A search as data, and its run."""
+"""The settings of a search, and the function that runs it."""
 
 import dataclasses
 import functools
@@ -14,6 +14,7 @@ from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.drop_tuner import WAIT_SECONDS, DropTuner
 from keras_selectscale.tuning.oracles import (
+    FIGURE4_METHOD,
     FIGURE4_RETAINING_RATE,
     FIGURE4_TOP_RATE,
     TUNERS,
@@ -34,26 +35,28 @@ class Search:
     """A search for the drop of a network, on a part of its training images.
 
     Attributes:
-        recipe: What every trial trains with, but for its drop, what `tune` names, and its seed. Its
-            own seed chooses the subset of the training images and what is held out of it.
+        recipe: Settings that all trials share. Their drop, the fields in `tune` and the seed
+            differ. The recipe's own seed determines the subset of the training images and the
+            held-out part of it.
         tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
         methods: As `drop_space` takes them.
         top_rates: As `drop_space` takes them.
         retaining_rates: As `drop_space` takes them.
         tune: As `DropHyperModel` takes it.
-        trials: How many; `None` is all points of a grid, one sweep of Hyperband, else 30.
+        trials: Maximum number of trials. `None` means all points of a grid, one sweep of Hyperband,
+            or 30 trials of another tuner.
         seeds: Runs of each trial.
-        validation_share: Share of the training images that is held out to score by, in (0, 1).
+        validation_share: Share of the training images that is held out for scoring, in (0, 1).
         early_stopping: Epochs without a lower validation error after which a run ends, or `None`.
-        figure4: Whether a grid keeps to the two curves of the paper's Figure 4, and to no drop
-            where that is among the methods.
-        seed: Decides what is drawn, at least 1.
-        jit: Whether the training steps are compiled; `None` for what is fastest.
+        figure4: Whether to restrict a grid to the two curves of the paper's Figure 4, and to no
+            drop if that is among the methods.
+        seed: Determines the random points, at least 1.
+        jit: Whether to compile the training steps; `None` for the fastest choice.
 
     Raises:
         TypeError: If a value has the wrong type.
-        ValueError: If a value is out of range or occurs twice in a list, nothing that a method
-            could draw is feasible, or nothing lies on the curves of Figure 4.
+        ValueError: If a value is out of range or occurs twice in a list, a method has nothing
+            feasible to draw, or no point lies on the curves of Figure 4.
     """
 
     recipe: Recipe
@@ -96,9 +99,9 @@ class Search:
                 "Argument `validation_share` must be in (0, 1). "
                 f"Received: validation_share={self.validation_share!r}"
             )
-        if self.figure4 and (self.tuner != "grid" or "selectscale" not in self.methods):
+        if self.figure4 and (self.tuner != "grid" or FIGURE4_METHOD not in self.methods):
             raise ValueError(
-                "Argument `figure4` goes with the tuner 'grid' and the method 'selectscale'. "
+                f"Argument `figure4` goes with the tuner 'grid' and the method {FIGURE4_METHOD!r}. "
                 f"Received: figure4=True with tuner={self.tuner!r}, methods={self.methods!r}"
             )
         if self.recipe.drop != "none":
@@ -116,7 +119,7 @@ class Search:
         )
         self.hypermodel(None)
         for field, values in self.tune.items():
-            # A grid would lose the points between two of the same.
+            # With equal values, a grid would skip the points between them.
             if len(set(values)) < len(values):
                 raise ValueError(
                     f"Argument `{field}` must hold each value once. Received: {field}={values!r}"
@@ -131,7 +134,7 @@ class Search:
 
     @property
     def space(self) -> RateSpace:
-        """What drops are drawn from."""
+        """The space from which drops are drawn."""
         return RateSpace(self.methods, self.top_rates, self.retaining_rates)
 
     def hypermodel(self, images: Dataset | None) -> DropHyperModel:
@@ -156,13 +159,17 @@ class Search:
         return self.hypermodel(None).recipe(values)
 
     def grid_size(self) -> int:
-        """Returns how many points the grid has, each once."""
+        """Returns the number of different points of the grid."""
         further = math.prod(len(values) for values in self.tune.values())
         if not self.figure4:
             return self.space.size() * further
-        choices = self.space.choices("selectscale")
+        choices = self.space.choices(FIGURE4_METHOD)
         points = (
-            {"drop": "selectscale", "selectscale/top_rate": t, "selectscale/retaining_rate": q}
+            {
+                "drop": FIGURE4_METHOD,
+                f"{FIGURE4_METHOD}/top_rate": t,
+                f"{FIGURE4_METHOD}/retaining_rate": q,
+            }
             for t in choices["top_rate"]
             for q in choices["retaining_rate"]
         )
@@ -170,19 +177,19 @@ class Search:
         return (sum(on_figure4(point) for point in points) + plain) * further
 
     def total(self) -> int | None:
-        """Returns how many trials there will be at most, or `None` where Hyperband decides."""
+        """Returns the maximum number of trials, or `None` if Hyperband determines it."""
         if self.tuner != "grid":
             return self.trials
         return min(self.grid_size(), self.trials or MOST_TRIALS)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the search as it stands in a file."""
+        """Returns the search as `search.json` holds it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return json.loads(json.dumps({**fields, "recipe": self.recipe.as_json()}))
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Search":
-        """Makes the search again from `as_json()`; what a former version did not know is default.
+        """Restores a search from `as_json()`. Fields that are missing have their defaults.
 
         Raises:
             ValueError: If a value is unknown or invalid.
@@ -194,13 +201,13 @@ class Search:
 
 
 def load_for_search(search: Search, data_dir: str | None = None) -> Dataset:
-    """Returns the training images of a search, split into those to train on and those to score by.
+    """Returns the training images of a search, split into training and scoring images.
 
-    The test images of the dataset are not among them.
+    The test images of the dataset are not included.
 
     Raises:
         FileNotFoundError: If the dataset is missing.
-        ValueError: If there are too few images to hold some out.
+        ValueError: If the dataset has too few images to hold some out.
     """
     return datasets.validation_split(
         load_for_winner(search, data_dir), share=search.validation_share, seed=search.recipe.seed
@@ -227,17 +234,17 @@ def run_search(
     listener: Any = None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> None:
-    """Runs the missing trials, alone or as the chief or worker that the environment names.
+    """Runs the remaining trials, alone or in the role of chief or worker that the environment sets.
 
     Args:
         search: The search.
-        folder: Its folder, already opened.
+        folder: Folder of the search, already opened.
         images: As `load_for_search` returns them.
         listener: As `DropTuner` takes it.
         wait_seconds: How long a chief and its workers wait for each other.
 
     Raises:
-        TimeoutError: If one of them waited longer.
+        TimeoutError: If the chief or a worker waited longer.
     """
     tuner = DropTuner(
         search.hypermodel(images),

@@ -1,5 +1,6 @@
 import pytest
 
+from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.tuning import heatmap
 from tests.tuning.folders import TRIALS, finished, scale
 
@@ -30,6 +31,7 @@ def test_every_trial_stands_at_its_rates_with_its_error(monkeypatch, tmp_path):
     assert {text.get_text() for text in panels["SelectScale"].texts} == {"7", "10", "4.5"}
     lines = [line.get_xydata().tolist() for line in panels["SelectScale"].lines]
     assert lines == [[[1.0, 0.9]], [[0.2, 0.4]]]  # The one that failed, and the best one's frame.
+    assert {(0.0, 1.0), (1.0, 0.0)} <= infeasible(panels["Selectout"])
     squares = panels["Selectout"].collections[-1]
     assert squares.get_offsets().tolist() == [[0.5, 0.7]]
 
@@ -48,6 +50,21 @@ def test_the_two_curves_of_figure_4(monkeypatch, tmp_path):
         line.get_label(): line.get_ydata()[0] for line in tops.lines if len(line.get_xdata()) == 2
     }
     assert levels["without data drop"] == 9.0 and levels["Selectout, best"] == 5.5
+
+
+def infeasible(axes):
+    """Returns the corners of the area that is hatched as not feasible."""
+    areas = [each for each in axes.collections if each.get_hatch()]
+    return {tuple(corner) for area in areas for corner in area.get_paths()[0].vertices}
+
+
+def test_the_area_that_is_not_feasible_comes_from_the_registry(monkeypatch, tmp_path):
+    selectout, scale_space = METHODS["selectout"].space, type(METHODS["selectscale"].space)
+    monkeypatch.setattr(type(selectout), "lowest_retaining_rate", lambda self, top_rate: 0.0)
+    monkeypatch.setattr(scale_space, "lowest_retaining_rate", lambda self, top_rate: 0.5 * top_rate)
+    panels = drawn(monkeypatch, tmp_path, TRIALS)
+    assert infeasible(panels["Selectout"]) == set()
+    assert {(0.0, 0.0), (1.0, 0.5)} <= infeasible(panels["SelectScale"])
 
 
 def test_no_curve_of_two_points_that_met_by_chance(monkeypatch, tmp_path):
