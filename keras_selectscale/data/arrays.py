@@ -10,14 +10,14 @@ from keras_selectscale.environment import require
 
 # Bytes of the decoded images of both splits; larger datasets are streamed.
 LARGEST_IN_MEMORY = 2 * 2**30
-# Images whose squares are added up before they are added to the others'. It decides the rounding of
-# the standard deviation, and with it the batches of old runs.
+# Number of images whose squares are summed at a time. It determines the rounding of the standard
+# deviation, so changing it would change the batches of old runs.
 STATISTICS_CHUNK = 1024
 # Rows of pixels converted to float64 at a time: 6 MB of colours.
 STATISTICS_ROWS = 2**18
 # Most images, and bytes of their pixels, that are resized at a time.
 RESIZED_CHUNK, RESIZED_BYTES = 500, 2**23
-# TensorFlow computes on aligned memory only, and ends the process if it is not.
+# TensorFlow aborts the process if the memory of an array is not aligned to this many bytes.
 ALIGNMENT = 64
 
 
@@ -55,7 +55,7 @@ def mean_and_std(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ..
 def _squares(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Returns `np.square(images - mean).sum((0, 1, 2))` to the bit, in less memory.
 
-    NumPy adds the rows one after the other, so that the sum of some can be carried as a first row.
+    NumPy adds the rows one after the other, so the sum so far can stand in for the first row.
     """
     rows = images.reshape(-1, images.shape[-1])
     total = np.empty((0, len(mean)))
@@ -103,9 +103,9 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
 def host_tensors(*arrays: np.ndarray) -> list[Any]:
     """Returns arrays as tensors in the memory of the host, where tf.data works.
 
-    An aligned array is not copied, and another one only once: `tf.constant` needs twice the memory
-    for a moment. A mapped function captures the tensors, so that they are not part of its graph,
-    which is limited to 2 GB.
+    An aligned array is not copied, and any other array is copied once. `tf.constant` would need
+    twice the memory for a moment. A mapped function captures the tensors, so that they are not part
+    of its graph, which is limited to 2 GB.
     """
     import tensorflow as tf
 

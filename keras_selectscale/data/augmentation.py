@@ -1,4 +1,4 @@
-"""Random order of training images, and random changes to them: of small ones, and ImageNet's."""
+"""The random order and the random augmentation of training images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ORDER, ROWS, COLUMNS, FLIPS, WINDOWS, LIGHTS = range(6)
 TRIES = 10
 # Share of the shorter side that evaluation sees.
 CENTRE = 224 / 256
-# Of the covariance of the colours (red, green, blue; pixels divided by 255) of ImageNet's training
-# images; the eigenvectors are the columns.
+# Eigenvalues and eigenvectors (as columns) of the covariance of the colours of ImageNet's training
+# images: red, green and blue of pixels divided by 255.
 EIGENVALUES = np.array([0.2175, 0.0188, 0.0045], np.float32)
 EIGENVECTORS = np.array(
     [
@@ -72,10 +72,10 @@ class InceptionAugmentation:
     Args:
         smallest_area: Lower bound of the window's share of the image's area, which is uniform up to
             1; above 0 and at most 1.
-        widest_aspect: The logarithm of width by height is uniform between those of
-            `1 / widest_aspect` and `widest_aspect`; at least 1. Ten windows are drawn, and the
-            first that fits into the image is used. If none fits, it is the largest window of an
-            allowed shape in the centre.
+        widest_aspect: Bound of the aspect ratio, at least 1: the logarithm of width / height is
+            uniform between those of `1 / widest_aspect` and `widest_aspect`. Ten windows are drawn,
+            and the first that fits into the image is used. If none fits, the largest window of an
+            allowed shape in the centre is used.
         flip: Whether to mirror.
         lighting: Standard deviation of the shift, at least 0; 0 shifts nothing. Grey images are
             never shifted.
@@ -181,7 +181,7 @@ def random_window(
     """
     import tensorflow as tf
 
-    # All numbers at once: the cost of small draws is per draw.
+    # Draws all numbers at once, because a small draw costs as much as a larger one.
     drawn = tf.random.stateless_uniform(
         (2 * TRIES + 2,), random_stream(seed, position, WINDOWS), alg="philox"
     )

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Dataset(abc.ABC):
     """A dataset of labelled images with a training split and an evaluation split.
 
-    The evaluation split knows its name: `"test"`, or `"validation"` if it was held out of the
-    training images by `validation_split`. The attributes of a split start with its name, so that
-    nothing called `test_…` ever holds validation images.
+    The evaluation split is called `"test"`, or `"validation"` if `validation_split` held it out of
+    the training images. The attributes of a split start with its name, so that nothing called
+    `test_…` ever holds validation images.
 
     Attributes:
         name: Name by which `load` returns it.
@@ -78,7 +78,7 @@ class Dataset(abc.ABC):
         Raises:
             TypeError: If the images are not in memory.
         """
-        raise TypeError(f"The images of {self.name} are streamed: there is no array of them")
+        raise TypeError(f"The images of {self.name} are streamed and not available as an array")
 
     @property
     def train_count(self) -> int:
@@ -153,7 +153,7 @@ class HoldOut:
 
 
 class Request(NamedTuple):
-    """What a source is asked for.
+    """A request to read a dataset.
 
     Attributes:
         name: Name that `load` received.
@@ -170,15 +170,16 @@ class Request(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A dataset, or a kind of datasets, as it is registered with `load`.
+    """A dataset, or a kind of datasets, that `load` can read.
 
     Attributes:
         form: Its name, or the form of its names, such as `folder:PATH`.
         description: One line for `keras-selectscale list`.
-        read: Reads a dataset. It need not bring images in memory to the size that is asked for.
+        read: Reads a dataset. It need not resize images in memory to the requested size.
         place: Value of `Request.place` if the name is fixed.
         accepts: Whether the varying part of a name is well-formed.
-        changes: Whether the images may change, so that a packed copy is only used without them.
+        changes: Whether the images may change, so that a packed copy is used only if they are
+            missing.
         network: Network with which `compare` trains by default.
         epochs: Epochs for which `compare` trains by default.
         batch_size: Batch size with which `compare` trains by default.

@@ -14,7 +14,7 @@ from keras_selectscale.data.packed_images import PACKED, find_packed, read_packe
 from keras_selectscale.data.prepared_images import CIFAR10, CIFAR100, IMAGENET, PREPARED
 from keras_selectscale.data.splits import training_subset
 
-# A new dataset is a file that defines its `Source`, and its place here.
+# A new dataset is a file that defines its `Source`, and an entry here.
 SOURCES: tuple[Source, ...] = (DIGITS, CIFAR10, CIFAR100, IMAGENET, PREPARED, FOLDER, PACKED)
 DATASETS: Mapping[str, str] = types.MappingProxyType(
     {source.form: source.description for source in SOURCES}

@@ -69,7 +69,7 @@ def make_batch(
 ) -> tuple[Any, Any]:
     """Returns some images, augmented by the seed and the step and normalized, and their labels.
 
-    The operations are those of `training_batches`, but JAX draws other numbers.
+    The operations are those of `training_batches`, but JAX draws other random numbers.
 
     Args:
         source: The images.

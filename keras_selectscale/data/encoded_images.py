@@ -54,7 +54,7 @@ class EncodedImages(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """Images that are files of their own: an `EncodedImages`.
+    """Images in one file each: an `EncodedImages`.
 
     Args:
         paths: Their paths.
@@ -75,7 +75,7 @@ class ImageFiles:
         """Returns a function for tf.data that reads an image."""
         import tensorflow as tf
 
-        # An array of objects: one of bytes would take the longest path's length for each.
+        # An array of objects, because an array of bytes gives every path the length of the longest.
         names = np.array([os.fsencode(path) for path in self.paths], object)
         paths, labels = host_tensors(names, self.labels)
         return lambda number: (tf.io.read_file(paths[number]), labels[number])
@@ -117,7 +117,7 @@ class ImageRecords:
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
-        """Labels of all images; all records are read once for them."""
+        """Labels of all images. Reading them takes one pass over all records."""
         return np.array([self.read(number)[1] for number in range(len(self))], np.int64)
 
     def subset(self, chosen: np.ndarray) -> ImageRecords:

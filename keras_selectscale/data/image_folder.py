@@ -40,14 +40,14 @@ def load_folder(request: Request) -> ImageData | StreamedImages:
     Images are the files that end in .png, .jpg, .jpeg, .bmp or .gif, in lower or upper case, sorted
     by name. Other files are ignored, and so are files and folders whose names start with a dot.
 
-    Images have 3 channels, grey and palette images too, and lose their transparency; if all images
-    of both parts are grey, they have 1 channel.
+    Images have 3 channels, including grey and palette images, and lose their transparency. If all
+    images of both parts are grey, they have 1 channel.
 
     The header of every file is read first. Images of one size that fit in memory are then decoded,
     and so are up to 2,000 streamed images, to check them.
 
     Args:
-        request: What is asked for; `request.place` is the folder, in which `~` is the home folder.
+        request: The request; `request.place` is the folder, in which `~` is the home folder.
 
     Raises:
         FileNotFoundError: If the folder or one of its parts does not exist.
@@ -142,7 +142,7 @@ def _files(home: pathlib.Path, classes: Sequence[str], name: str) -> ImageFiles:
 def _survey(splits: Iterable[ImageFiles]) -> tuple[set[tuple[int, int]], bool]:
     """Reads all headers and returns the sizes, and whether all images are grey.
 
-    A task reads the headers of many files: as one task per file, they took 1.9 kB per file.
+    A task reads the headers of many files: one task per file takes 1.9 kB of memory per file.
     """
 
     def survey(paths: Sequence[str]) -> tuple[set[tuple[int, int]], bool]:

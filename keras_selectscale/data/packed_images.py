@@ -93,7 +93,7 @@ def packed_folder(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib
 
 
 def find_packed(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path | None:
-    """Returns the folder of the packed dataset of a name, or `None` if there is none."""
+    """Returns the folder of a packed dataset, or `None` if it does not exist."""
     try:
         folder = packed_folder(name, data_dir)
     except ArgumentValueError as error:
@@ -129,7 +129,7 @@ def read_packed(folder: pathlib.Path, name: str) -> ImageData:
             with np.load(file, allow_pickle=False) as part:
                 for key in part.files:
                     found.setdefault(key, []).append(part[key])
-        # Of NumPy, zipfile and zlib, each with errors of its own.
+        # NumPy, zipfile and zlib each raise their own errors.
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise OSError(f"{file} cannot be read ({reason}): {again}") from None

@@ -1,4 +1,4 @@
-"""Finds what TensorFlow Datasets prepared by looking at the disk, and says how to get the rest."""
+"""Finds prepared TensorFlow Datasets on the disk, and says how to prepare a missing one."""
 
 import importlib.util
 import json

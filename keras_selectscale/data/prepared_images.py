@@ -35,8 +35,8 @@ def load_prepared(request: Request) -> ImageData | StreamedImages:
     warning. The `test` split of ImageNet has no labels; published results are for `validation`.
 
     Args:
-        request: What is asked for; `request.place` is the name of the builder, `NAME`,
-            `NAME/CONFIG` or either with a version, `NAME:1.0.0`.
+        request: The request; `request.place` is the name of the builder, `NAME`, `NAME/CONFIG` or
+            either with a version, `NAME:1.0.0`.
 
     Raises:
         FileNotFoundError: If the dataset is not prepared, or a file or split of it is missing.
@@ -114,8 +114,8 @@ class ClassificationFeatures(NamedTuple):
 def find_features(builder: Any, name: str) -> ClassificationFeatures:
     """Finds the image and the class label of a builder.
 
-    They are what the builder itself calls input and target, or the features `image` and `label`, or
-    else the only image and the only class label. So the class of `cifar100` is `label`, not
+    These are the builder's own input and target, or the features `image` and `label`, or else the
+    only image and the only class label. The class of `cifar100` is therefore `label`, not
     `coarse_label`.
 
     Args:

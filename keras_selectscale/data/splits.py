@@ -83,7 +83,7 @@ def validation_split(data: Dataset, *, share: float, seed: int) -> Dataset:
     held = stratified_indices(labels, size, data.classes, seed)
     kept = np.ones(count, bool)
     kept[held] = False
-    # A class of two may have been held out whole: its last image goes back.
+    # A class of two images may have been held out as a whole. Its last image goes back.
     for label in np.flatnonzero(np.bincount(labels[kept], minlength=data.classes) == 0).tolist():
         back = held[labels[held] == label][-1]
         kept[back] = True
@@ -109,7 +109,8 @@ def class_sizes(counts: np.ndarray, size: int) -> np.ndarray:
     total = int(counts.sum())
     sizes = np.maximum(counts * size // total, 1)
     while (missing := size - int(sizes.sum())) != 0:
-        # What each class still lacks, in units of 1 / total of an image: integers do not round.
+        # What each class still lacks, in units of 1 / total of an image, so that nothing is
+        # rounded.
         owed = counts * size - sizes * total
         if missing > 0:
             sizes[np.argsort(-owed, kind="stable")[:missing]] += 1

@@ -21,41 +21,41 @@ from keras_selectscale.training.speed import check_jit, decide_jit
 from keras_selectscale.tuning.objective import OBJECTIVE, ObjectiveStopping
 from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
 
-# What a search may draw of a recipe beside the drop.
+# Fields of a recipe that a search may draw in addition to the drop.
 TUNABLE = ("learning_rate", "weight_decay", "momentum", "batch_size", "schedule", "decay_factor")
 
 
 class DropHyperModel(keras_tuner.HyperModel):
     """The networks of one builder, with the drops of a search space.
 
-    For any tuner of KerasTuner. `build` gives a compiled model. `fit` takes what `model.fit` takes,
-    or images as `data.validation_split` gives them, which it trains on as the recipe says: then
-    it returns the error on the held-out images, `validation_error` in percent, after the last epoch
-    (of the best epoch, if an `EarlyStopping` is among the callbacks).
+    It works with any tuner of KerasTuner. `build` returns a compiled model. `fit` takes the
+    arguments of `model.fit`, or images from `data.validation_split`. It trains on such images as
+    the recipe specifies and returns `validation_error`, the error on the held-out images in
+    percent, after the last epoch. If an `EarlyStopping` is among the callbacks, it is that of the
+    best epoch.
 
     Args:
-        build: Callable with an argument `drop=`, such as `models.CifarResNet` or a function of
-            one's own, that returns a `keras.Model`.
+        build: Callable with an argument `drop=` that returns a `keras.Model`, such as
+            `models.CifarResNet` or a custom function.
         methods: As `drop_space` takes them.
         recipe: Learning rate, schedule, weight decay, precision and so on; its network, dataset and
-            drop play no part. `None` keeps the compilation of the builder, or takes the paper's
-            recipe where the builder does not compile.
+            drop are ignored. `None` keeps the compilation of the builder, or uses the paper's
+            recipe if the builder does not compile.
         top_rates: As `drop_space` takes them.
         retaining_rates: As `drop_space` takes them.
         tune: Values to draw from for further fields of the recipe, such as
             `{"learning_rate": (0.03, 0.1), "weight_decay": (1e-4, 5e-4)}`: any of `learning_rate`,
-            `weight_decay`, `momentum`, `batch_size`, `schedule` and `decay_factor`. They are the
-            hyperparameters `recipe/learning_rate` and so on.
-        loss: Loss of the models that are compiled here; `None` for the sparse categorical
-            cross-entropy, of logits unless the last layer is a softmax.
-        jit: Whether the training step of the models that are compiled here is compiled; `None`
-            for what is fastest.
-        name: As of `keras_tuner.HyperModel`.
+            `weight_decay`, `momentum`, `batch_size`, `schedule` and `decay_factor`. The
+            hyperparameters are called `recipe/learning_rate` and so on.
+        loss: Loss of the models that this class compiles. `None` means sparse categorical
+            cross-entropy, from logits unless the last layer is a softmax.
+        jit: Whether to compile the training step of the models that this class compiles; `None` for
+            the fastest choice.
+        name: See `keras_tuner.HyperModel`.
 
     Raises:
         TypeError: If `build` cannot be called with `drop=`, or a value has the wrong type.
-        ValueError: If a value is out of range, or nothing that a method could draw is
-            feasible.
+        ValueError: If a value is out of range, or a method has nothing feasible to draw.
 
     Example:
 
@@ -105,7 +105,7 @@ class DropHyperModel(keras_tuner.HyperModel):
         drop: Any = make_drop(**rates, score=recipe.score)
         if drop is not None and recipe.group_factors is not None:
             drop = models.by_group(drop, dict(recipe.group_factors))
-        # Without a recipe it is the builder's affair.
+        # Without a recipe, the builder decides.
         policy = contextlib.nullcontext() if self.plain else dtype_policy(recipe.precision)
         with policy:
             model = self.builder(drop=drop)
@@ -128,15 +128,15 @@ class DropHyperModel(keras_tuner.HyperModel):
         """Trains a model.
 
         Args:
-            hp: The trial's.
-            model: What `build` returned.
-            *args: As of `model.fit`; or images of `data.validation_split`.
-            **kwargs: As of `model.fit`, of which a recipe gives `epochs` and, for arrays,
-                `batch_size` where they are left out; with images `epochs`, `initial_epoch`,
-                `callbacks` and `seed`, which decides the order and the augmentation.
+            hp: Hyperparameters of the trial.
+            model: The model that `build` returned.
+            *args: As `model.fit` takes them, or images from `data.validation_split`.
+            **kwargs: As `model.fit` takes them. If `epochs` or, for arrays, `batch_size` is
+                omitted, the recipe's value is used. With images: `epochs`, `initial_epoch`,
+                `callbacks` and `seed`, which determines the order and the augmentation.
 
         Returns:
-            The history; with images `validation_error` and `train_error` in percent,
+            The history. With images: `validation_error` and `train_error` in percent,
             `validation_loss`, and the number of `epochs`.
 
         Raises:
@@ -151,12 +151,12 @@ class DropHyperModel(keras_tuner.HyperModel):
     def _as_recipe_says(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, x: Any, given: dict[str, Any]
     ) -> dict[str, Any]:
-        """Returns the arguments of `model.fit` with what the recipe says of them."""
+        """Returns the arguments of `model.fit`, completed from the recipe."""
         recipe = self.recipe(hp.values)
-        # Of the paper's recipe, which stands in where none is given, no more than what is tuned.
+        # If no recipe was given, only the tuned fields of the paper's recipe apply.
         if not self.plain:
             given = {"epochs": recipe.epochs, **given}
-        # One of several inputs, or what gives the batches.
+        # One of several inputs, or the object that yields the batches.
         first = keras.tree.flatten(x)[0]
         is_array = hasattr(first, "shape")
         if is_array and (not self.plain or "batch_size" in self.tune):
@@ -183,7 +183,7 @@ class DropHyperModel(keras_tuner.HyperModel):
             "score": None if method.top_rate is None else self.base.score,
             "group_factors": None if method.layer is None else self.base.group_factors,
         }
-        # The nearest: on its way from one process to another a number may lose digits.
+        # Takes the nearest value, because a number may lose digits on its way between processes.
         for field, value in tuned.items():
             choices = self.tune[field]
             if not isinstance(value, str):
@@ -223,7 +223,8 @@ class DropHyperModel(keras_tuner.HyperModel):
         for each in callbacks:
             if isinstance(each, ObjectiveStopping) and each.best_epoch is not None:
                 epoch = each.best_epoch - initial_epoch
-        # By the count of images: accuracies are float32, and equal errors should be equal.
+        # Computed from the number of images: accuracies are float32, and equal errors should
+        # compare equal.
         right = round(accuracies[epoch] * images.evaluation_count)
         return {
             OBJECTIVE: 100 * (images.evaluation_count - right) / images.evaluation_count,
@@ -262,7 +263,7 @@ class DropHyperModel(keras_tuner.HyperModel):
 def _count_batches(batches: Any) -> int:
     try:
         return len(batches)
-    except TypeError:  # A generator, or a dataset of TensorFlow that does not know.
+    except TypeError:  # A generator, or a tf.data dataset of unknown length.
         raise ValueError(
             "Argument `steps_per_epoch` must be given for data that do not tell how many batches "
             f"they are: the recipe's schedule needs it. Received: x={type(batches).__name__}"
@@ -272,21 +273,21 @@ def _count_batches(batches: Any) -> int:
 def _takes_drop(build: Callable) -> bool:
     try:
         parameters = inspect.signature(build).parameters.values()
-    except (TypeError, ValueError):  # Some callables of C tell nothing: the first call will.
+    except (TypeError, ValueError):  # Some C callables have no signature; the first call decides.
         return True
     return any(each.name == "drop" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 def _as_base(recipe: Recipe | None) -> Recipe:
-    """Returns a recipe without its drop; what it keeps of it goes with the drops of the trials."""
+    """Returns the recipe, or the paper's if it is `None`, and refuses a curriculum."""
     if recipe is None:
-        # The paper's; network and dataset play no part.
+        # The paper's recipe; network and dataset are ignored.
         return Recipe(network="resnet-8", dataset="digits")
     if not isinstance(recipe, Recipe):
         raise TypeError(f"Argument `recipe` must be a Recipe. Received: recipe={recipe!r}")
     if recipe.curriculum != "none":
         raise ValueError(
-            "Argument `recipe` must have no curriculum: a search holds the retaining rate still. "
-            f"Received: curriculum={recipe.curriculum!r}"
+            "Argument `recipe` must have no curriculum, because a search keeps the retaining rate "
+            f"constant. Received: curriculum={recipe.curriculum!r}"
         )
     return recipe

@@ -1,4 +1,4 @@
-"""A tuner of KerasTuner over several seeds, that goes on after a kill."""
+"""A KerasTuner tuner over several seeds that resumes after a kill."""
 
 import contextlib
 import copy
@@ -26,43 +26,44 @@ from keras_selectscale.tuning.trial_callbacks import TrialLog, trial_callbacks
 from keras_selectscale.tuning.workers import MOST_DEATHS, answered, quiet, serve
 
 WAIT_SECONDS = 600.0
-# Between two questions of a worker for whom there is nothing to do yet.
+# Pause before a worker without work asks again.
 IDLE_SECONDS = 0.5
 
 
 class DropTuner(LastingTuner):
     """Random, Bayesian, Hyperband or grid search over the mean of several seeds.
 
-    Each trial trains once with each seed, 0 to n - 1. What every seed came to stands in the
-    trial's metrics, the mean is the score. A search that was killed, even with `kill -9`, goes on
-    where the same is called again: what ended has ended, what was running runs again under its id,
+    Each trial trains once with each seed, 0 to n - 1. The trial's metrics hold the result of every
+    seed, and their mean is the score. If a search is killed, even with `kill -9`, the same call
+    resumes it: ended trials stay ended, and a trial that was running runs again under its id,
     without the seeds that are done. A trial that fails (a loss that is not finite, out of memory or
-    any other exception) is recorded as failed with its reason, and the search goes on. No model is
-    kept.
+    any other exception) is recorded as failed with its reason, and the search continues. No model
+    is kept.
 
-    With `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT` in the
-    environment it is KerasTuner's chief or one of its workers.
+    If `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT` are set in the
+    environment, the tuner is KerasTuner's chief or one of its workers.
 
     Args:
         hypermodel: A `DropHyperModel`, or a custom `keras_tuner.HyperModel` or `build(hp)`.
         tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
-        directory: Folder of the search. A search that it holds is continued.
-        trials: How many trials at most. `None` is all points of a grid, or one sweep of Hyperband.
-        objective: Name of a metric, a `keras_tuner.Objective`, or a list of these, of which those
-            with the direction "max" are subtracted from the sum of the others. `None` stands for
-            the `validation_error` that a `DropHyperModel` returns for images.
+        directory: Folder of the search. An existing search in it is continued.
+        trials: Maximum number of trials. `None` means all points of a grid, or one sweep of
+            Hyperband.
+        objective: Name of a metric, a `keras_tuner.Objective`, or a list of these; those with the
+            direction "max" are subtracted from the sum of the others. `None` stands for the
+            `validation_error` that a `DropHyperModel` returns for images.
         seeds: Runs of each trial, at least 1.
-        max_epochs: Hyperband's epochs of a trial that goes to the end; the others take `epochs` of
-            `search`.
-        early_stopping: Epochs without a better objective after which a run ends; `None` never ends
-            one early.
-        figure4: Whether a grid keeps to the two curves of the paper's Figure 4.
-        seed: Decides what is drawn, at least 1.
+        max_epochs: Epochs of a trial that Hyperband trains to the end. The other tuners use the
+            argument `epochs` of `search`.
+        early_stopping: Number of epochs without a better objective after which a run ends; `None`
+            trains all epochs.
+        figure4: Whether to restrict a grid to the two curves of the paper's Figure 4.
+        seed: Determines the random points, at least 1.
         wait_seconds: How long a chief and its workers wait for each other.
-        tensorboard: Whether to write logs with HParams, into `directory/tensorboard`.
-        listener: Object that is told of the search, such as a `SearchDisplay`, with methods
+        tensorboard: Whether to write logs with HParams to `directory/tensorboard`.
+        listener: Object that is notified of progress, such as a `SearchDisplay`, with the methods
             `on_trial_begin(trial)`, `on_epoch_end(trial, seed, epoch)` and `on_trial_end(trial)`,
-            and for a chief `refresh()`; or `None`.
+            and for a chief `refresh()`. `None` notifies nothing.
 
     Raises:
         ValueError: If an argument is out of range, or the search space is infeasible.
@@ -95,7 +96,7 @@ class DropTuner(LastingTuner):
         for name, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(
-                    f"Argument `{name}` must be an integer from 1 on. Received: {name}={value!r}"
+                    f"Argument `{name}` must be an integer from 1. Received: {name}={value!r}"
                 )
         if not wait_seconds > 0:
             raise ValueError(
@@ -116,7 +117,7 @@ class DropTuner(LastingTuner):
         self.listener = listener
         path = pathlib.Path(directory).resolve()
         path.mkdir(parents=True, exist_ok=True)
-        # Its tuners say on standard output that they reload.
+        # KerasTuner prints to standard output that it reloads a tuner.
         with quiet():
             super().__init__(
                 oracle=oracle,
@@ -127,16 +128,18 @@ class DropTuner(LastingTuner):
         if self.is_worker:
             limit_waits(wait_seconds)
         else:
-            # KerasTuner saves only after the first trial; a kill before would restart the search.
+            # KerasTuner saves only after the first trial; a kill before that would restart the
+            # search.
             self.save()
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Runs the trials that are missing; a chief hands them to its workers instead.
+        """Runs the remaining trials; a chief hands them to its workers instead.
 
         Args:
-            *fit_args: What `hypermodel.fit` takes after the model, such as images of
+            *fit_args: Arguments of `hypermodel.fit` after the model, such as images from
                 `data.validation_split`, or `x` and `y`.
-            **fit_kwargs: Likewise, such as `validation_data`, `epochs` and `callbacks`.
+            **fit_kwargs: Keyword arguments of `hypermodel.fit`, such as `validation_data`, `epochs`
+                and `callbacks`.
 
         Raises:
             TimeoutError: If a chief or a worker waited for the other for too long.
@@ -145,8 +148,8 @@ class DropTuner(LastingTuner):
             serve(self.oracle, self.wait_seconds, getattr(self.listener, "refresh", None))
             return
         self.on_search_begin()
-        # Without what was there before, to look for garbage takes milliseconds instead of half a
-        # second, and it is done for every run.
+        # Without the existing objects, a garbage collection takes milliseconds instead of half a
+        # second, and every run does one.
         gc.collect()
         gc.freeze()
         try:
@@ -167,7 +170,7 @@ class DropTuner(LastingTuner):
             )
         own = copy.deepcopy(kwargs.pop("callbacks", []))
         callbacks = [*own, *trial_callbacks(self, trial, seed)]
-        if "tuner/epochs" in hp.values:  # Hyperband's.
+        if "tuner/epochs" in hp.values:  # Set by Hyperband.
             kwargs["epochs"] = hp.values["tuner/epochs"]
             kwargs["initial_epoch"] = hp.values["tuner/initial_epoch"]
         images = bool(args) and isinstance(args[0], Dataset)
@@ -196,21 +199,21 @@ class DropTuner(LastingTuner):
             self.oracle.get_trial(trial.trial_id)
 
     def on_trial_begin(self, trial: Any) -> None:
-        """Tells the listener."""
+        """Notifies the listener."""
         super().on_trial_begin(trial)
         if self.listener is not None:
             self.listener.on_trial_begin(trial)
 
     def on_trial_end(self, trial: Any) -> None:
-        """Ends the trial, and tells the listener."""
+        """Ends the trial and notifies the listener."""
         super().on_trial_end(trial)
         if self.listener is not None:
             self.listener.on_trial_end(trial)
 
     def load_model(self, trial: Any) -> keras.Model:
-        """Refuses: no model is kept."""
+        """Raises an error, because no model is kept."""
         raise NotImplementedError(
-            "No model of a search is kept: train the best hyperparameters, which "
+            "A search keeps no models: train the best hyperparameters, which "
             "get_best_hyperparameters() returns, on all training images"
         )
 
@@ -228,7 +231,7 @@ class DropTuner(LastingTuner):
             self._run(trial, *fit_args, **fit_kwargs)
             with self._limited(f"the end of trial {trial.trial_id} to be taken"):
                 self.on_trial_end(trial)
-            if first:  # It has imported what is needed to train.
+            if first:  # It has imported everything that training needs.
                 gc.freeze()
                 first = False
 
@@ -239,7 +242,7 @@ class DropTuner(LastingTuner):
             done = sum(len(each.value) for each in trial.metrics.get_history(name))
         for seed in range(done, self.seeds):
             metrics = self.run_trial(trial, *args, seed=seed, **kwargs)
-            # One observation a seed: KerasTuner keeps them all and scores by their mean.
+            # One observation per seed: KerasTuner keeps them all and scores by their mean.
             with self._limited(f"seed {seed} of trial {trial.trial_id} to be taken"):
                 self.oracle.update_trial(trial.trial_id, metrics)
 

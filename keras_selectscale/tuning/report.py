@@ -32,15 +32,15 @@ TESTED = "The winner was trained again on all training images, with one seed, an
 
 
 def best_trials(trials: Sequence[TrialRow]) -> list[TrialRow]:
-    """Returns the completed trials, the best first, the earlier one among equals."""
+    """Returns the completed trials, best first; equal ones in the order of their start."""
     done = [trial for trial in trials if trial.score is not None]
     return sorted(done, key=lambda trial: trial.score or 0.0)
 
 
 def finalists(search: Search, trials: Sequence[TrialRow]) -> list[TrialRow]:
-    """Returns the trials from which the winner comes, the best first.
+    """Returns the trials that can win, best first.
 
-    Hyperband's trials with fewer epochs count only if no trial has run to the end.
+    Trials that Hyperband trained for fewer epochs count only if no trial has run to the end.
     """
     ranked = best_trials(trials)
     most = max((trial.values.get("tuner/epochs", 0) for trial in ranked), default=0)
@@ -57,7 +57,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         images, or `None` before that; and `note`. Errors are in percent.
 
     Raises:
-        FileNotFoundError: If the folder is not that of a search.
+        FileNotFoundError: If the folder does not hold a search.
         DamagedFileError: If a file is damaged.
     """
     search = folder.read_search()
@@ -119,7 +119,7 @@ def train_winner(folder: SearchFolder, images: Dataset, **options: Any) -> dict[
 def training_command(
     recipe: Recipe, data_dir: str | None = None, jit: bool | None = None
 ) -> str | None:
-    """Returns the command that trains a recipe in its own run, or `None` if no command can."""
+    """Returns the command that trains a recipe in its own run, or `None` if none can."""
     plain = Recipe(network=recipe.network, dataset=recipe.dataset)
     fields = ("momentum", "milestones", "decay_factor", "group_factors")
     if any(getattr(recipe, field) != getattr(plain, field) for field in fields):
@@ -148,7 +148,7 @@ def training_command(
 
 
 def _winner_run(folder: SearchFolder, recipe: Recipe, trial_id: str) -> RunFolder:
-    """Returns the winner's run; that of an earlier winner is kept if the winner has changed."""
+    """Returns the winner's run. If the winner has changed, the run of the earlier one is kept."""
     run = RunFolder(folder.winner_path)
     if run.config_path.exists() and run.read_recipe() != recipe.as_json():
         return RunFolder(folder.path / f"winner-{trial_id}")
@@ -160,7 +160,7 @@ def _as_csv(search: Search, trials: Sequence[TrialRow]) -> str:
         f"{method}/{name}" for method in search.methods for name in search.space.choices(method)
     ]
     known = ["drop", *drawn_names, *(f"recipe/{field}" for field in search.tune)]
-    # The others are Hyperband's.
+    # Hyperband adds the others.
     names = list(dict.fromkeys([*known, *(name for trial in trials for name in trial.values)]))
     seeds = [f"seed{seed}" for seed in range(search.seeds)]
     text = io.StringIO()
@@ -187,8 +187,8 @@ def _rounded(value: float | None) -> float | None:
 class SearchDisplay:
     """A live table of the best trials on a terminal, and a line per trial elsewhere.
 
-    It reads the folder of the search, so that it also shows the trials of workers. It is a context
-    manager, and the listener of a `DropTuner`. `console` is standard error by default.
+    It reads the folder of the search, so it also shows the trials of workers. Use it as a context
+    manager and as the listener of a `DropTuner`. `console` is standard error by default.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class SearchDisplay:
         self._live: Live | None = None
 
     def __enter__(self) -> "SearchDisplay":
-        # What had ended before is not told again.
+        # Trials that ended earlier are not reported again.
         self._shown = {trial.id for trial in self.folder.read_trials() if trial.status != "RUNNING"}
         if self._shown:
             self.say(f"goes on: {len(self._shown)}{self._of()} trials are done")
@@ -219,7 +219,7 @@ class SearchDisplay:
             self._live = None
 
     def on_trial_begin(self, trial: Any) -> None:
-        """Notes the time."""
+        """Records the time."""
         self._began[trial.trial_id] = time.monotonic()
         self._running = f"trial {trial.trial_id}"
         self.refresh()
@@ -231,11 +231,11 @@ class SearchDisplay:
             self.refresh()
 
     def on_trial_end(self, trial: Any) -> None:
-        """Shows what the trial came to."""
+        """Shows the result of the trial."""
         self.refresh()
 
     def refresh(self) -> None:
-        """Reads the folder and shows what is new."""
+        """Reads the folder and shows the changes."""
         self._refreshed = time.monotonic()
         trials = self.folder.read_trials()
         for trial in trials:
@@ -282,7 +282,7 @@ class SearchDisplay:
 
 
 def describe(search: Search, trial: TrialRow) -> str:
-    """Returns a trial's drop and what else is searched, in a few words."""
+    """Returns a short description of a trial: its drop and the other searched values."""
     rates = search.space.rates(trial.values)
     words = [rates["drop"]]
     if rates["top_rate"] is not None:

@@ -22,7 +22,7 @@ from keras_selectscale.tuning.state import (
 )
 
 LOCK_SECONDS = 30.0
-# All files that a search writes, by this version or a former one.
+# All files that a search writes, in this version or an older one.
 RUN_FILES = ("config.json", "history.csv", "checkpoint*.keras", "result.json", ".lock")
 OWN_FILES = (
     "search.json",
@@ -50,15 +50,15 @@ OWN_FILES = (
 
 
 class TrialRow(NamedTuple):
-    """A trial as it stands in the folder.
+    """A trial as the folder records it.
 
     Attributes:
         id: Its id.
-        status: `"COMPLETED"`, `"FAILED"` or `"RUNNING"`. A trial that a kill interrupted is running
-            until the search continues.
+        status: `"COMPLETED"`, `"FAILED"` or `"RUNNING"`. A trial that was interrupted by a kill is
+            `"RUNNING"` until the search continues.
         values: Its hyperparameters without the inactive ones.
-        errors: Validation error in percent of each seed that is complete.
-        message: Why it failed.
+        errors: Validation error of each completed seed, in percent.
+        message: Reason for its failure.
     """
 
     id: str
@@ -74,7 +74,7 @@ class TrialRow(NamedTuple):
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation over the seeds, if the trial is completed and has two or more."""
+        """Standard deviation over the seeds, if the trial is completed and has at least two."""
         completed = self.status == "COMPLETED" and len(self.errors) > 1
         return statistics.stdev(self.errors) if completed else None
 
@@ -93,12 +93,12 @@ class SearchFolder:
 
     @property
     def config_path(self) -> pathlib.Path:
-        """What is searched."""
+        """File with the settings of the search."""
         return self.path / "search.json"
 
     @property
     def csv_path(self) -> pathlib.Path:
-        """All trials."""
+        """Table of all trials."""
         return self.path / "trials.csv"
 
     @property
@@ -126,8 +126,8 @@ class SearchFolder:
     ) -> None:
         """Creates the folder for a search, or checks that it holds this search.
 
-        Only the number of trials and the data folder may differ. The data folder of a worker, which
-        may run on another machine, is not recorded.
+        Only the number of trials and the data folder may differ. The data folder of a worker is not
+        recorded, because a worker may run on another machine.
 
         Raises:
             ValueError: If the folder holds another search, or something else.
@@ -135,7 +135,7 @@ class SearchFolder:
         """
         if self.config_path.exists():
             theirs, ours = self.read_search().as_json(), search.as_json()
-            # The search has a seed of its own beside that of the recipe.
+            # The search has its own seed in addition to that of the recipe.
             flat = [
                 {**each["recipe"], "recipe seed": each["recipe"]["seed"], **each, "recipe": None}
                 for each in (theirs, ours)
@@ -178,12 +178,12 @@ class SearchFolder:
         with self.lock(seconds):
             own = [path for pattern in OWN_FILES for path in self.path.glob(pattern)]
             own = [path for path in own if self._is_inside(path) and path.name != ".lock"]
-            # The file by which the folder is known goes last, in case that this is interrupted.
+            # The file that identifies the folder is removed last, in case of an interruption.
             for path in sorted(own, key=lambda path: path == self.config_path):
                 path.unlink()
             folders = {folder for path in own for folder in path.parents} - set(self.path.parents)
             for folder in sorted(folders - {self.path}, reverse=True):
-                with contextlib.suppress(OSError):  # It holds other files.
+                with contextlib.suppress(OSError):  # The folder holds other files.
                     folder.rmdir()
         self._ended = {}
         self._removed = True
@@ -197,7 +197,7 @@ class SearchFolder:
         """Returns the search of `search.json`.
 
         Raises:
-            FileNotFoundError: If the folder is not that of a search.
+            FileNotFoundError: If the folder does not hold a search.
             DamagedFileError: If the file is damaged.
         """
         if not self.config_path.exists():
@@ -235,7 +235,7 @@ class SearchFolder:
         return sorted(rows.values(), key=lambda row: (rank.get(row.id, len(rank)), row.id))
 
     def note_death(self, worker: str) -> None:
-        """Records that a worker died, in the trial that it had."""
+        """Records the death of a worker in its trial."""
         if not (self.path / ORACLE_FILE).exists():
             return
         ongoing = read_oracle(self.path).get("ongoing_trials", {})
@@ -277,7 +277,7 @@ def _read_row(path: pathlib.Path) -> TrialRow:
         id=content["trial_id"],
         status=status if status in ("COMPLETED", "FAILED") else "RUNNING",
         values=content["hyperparameters"]["values"],
-        # A worker's have been through 32-bit numbers.
+        # The values of a worker have been rounded to 32 bits.
         errors=[round(value, 5) for each in metric["observations"] for value in each["value"]],
         message=_message(path.parent, content["message"]) if status == "FAILED" else "",
     )

@@ -1,4 +1,4 @@
-"""Which drops a search draws from."""
+"""The space of drops from which a search draws."""
 
 import dataclasses
 import math
@@ -11,10 +11,10 @@ from keras_selectscale.layers.methods import METHODS, get_method, make_drop
 from keras_selectscale.object_checks import as_choices, as_sequence
 
 DEFAULT_METHODS = ("selectscale", "selectout")
-# A method may draw a share of what its top rate allows. With the lowest top rate, all shares may
-# make the same drop, and this one stands for them. It is then the hyperparameter's default, by
-# which an oracle knows. A condition on the top rate would not do: a worker gets 32 bits of it,
-# which equal no value.
+# A method may draw a share of the range that its top rate allows. With the lowest top rate, all
+# shares may make the same drop, and this share represents them. It is then the default of the
+# hyperparameter, which tells an oracle so. A condition on the top rate would not work, because a
+# worker receives it rounded to 32 bits, which equals no value.
 ONE_SHARE = 1.0
 
 
@@ -22,21 +22,22 @@ ONE_SHARE = 1.0
 class RateSpace:
     """The drops of a search: methods, and for each the rates that can be drawn.
 
-    What a method draws is registered with it (see `layers.methods`). The rates are lists of values,
-    which are drawn as they are. Selectout is drawn by its top rate t and a share u instead, because
-    1 - p <= t must hold:
+    The search space of a method is registered with it (see `layers.methods`). Rates are drawn from
+    lists of values. Selectout is drawn by its top rate t and a share u instead, because 1 - p <= t
+    must hold:
 
         p = highest - u * (highest - max(lowest, 1 - t)),   u in (0, 1]
 
-    With the default range of p, 0.5 to 1, that is p = 1 - u * min(t, 0.5). So a pair that is not
-    feasible is never drawn, and no hyperparameter's range depends on another one. If 1 - t is the
-    highest p already, all shares make the same drop, and the oracles of `DropTuner` try one.
+    With the default range of p, 0.5 to 1, that is p = 1 - u * min(t, 0.5). An infeasible pair is
+    therefore never drawn, and the range of no hyperparameter depends on another one. If 1 - t is
+    already the highest p, all shares make the same drop, and the oracles of `DropTuner` try only
+    one.
 
     Attributes:
         methods: Names of drop methods, as `keras-selectscale list drops` prints them.
         top_rates: Values in (0, 1] for the selecting methods; `None` for the defaults of each.
-        retaining_rates: Values in [0, 1]. Methods that divide by the rate leave 0 out, and
-            Selectout takes the lowest and the highest. `None` for the defaults of each method.
+        retaining_rates: Values in [0, 1]. Methods that divide by the rate ignore 0, and Selectout
+            uses the lowest and the highest value as bounds. `None` for the defaults of each method.
 
     Raises:
         TypeError: If a rate is not a number.
@@ -93,7 +94,8 @@ class RateSpace:
         method = values["drop"]
         drawn = {}
         for name, choices in self.choices(method).items():
-            # The nearest, because a number may lose digits between two processes.
+            # Takes the nearest value, because a number may lose digits on its way between
+            # processes.
             drawn[name] = min(choices, key=lambda choice: abs(choice - values[f"{method}/{name}"]))
         arguments = get_method(method).arguments(drawn, self._given()) if drawn else {}
         return {"drop": method, "top_rate": None, "retaining_rate": None} | arguments
@@ -126,7 +128,7 @@ def with_one_share(values: Mapping[str, Any], space: Sequence[Any]) -> dict[str,
     """Returns a trial's values, with `ONE_SHARE` if all shares make the same drop.
 
     Args:
-        values: By the names of the hyperparameters.
+        values: Values by the names of the hyperparameters.
         space: The `keras_tuner.engine.hyperparameters.HyperParameter`s that were drawn from.
     """
     changed = dict(values)
@@ -150,24 +152,24 @@ def drop_space(
 ) -> FeatureDrop | None:
     """Returns a drop layer drawn from a search space: its method and its rates.
 
-    Call it in the `build` of a `keras_tuner.HyperModel`. It asks `hp` for
+    Call it in the `build` of a `keras_tuner.HyperModel`. It draws these hyperparameters:
 
     - `drop`: the method;
-    - `<method>/top_rate` and `<method>/retaining_rate`, as far as the method has them;
+    - `<method>/top_rate` and `<method>/retaining_rate`, if the method has them;
     - `selectout/share` in place of `selectout/retaining_rate`: see `RateSpace`.
 
-    These names stay as they are, so that a later version can continue a search. The
-    hyperparameters of a method are active only while it is drawn. Called twice, it returns the same
-    drop twice; another one comes out of `with hp.name_scope("late"):`.
+    These names will not change, so that a later version can continue a search. The hyperparameters
+    of a method are active only if it is drawn. A second call returns the same drop; to draw another
+    one, call the function within `with hp.name_scope("late"):`.
 
     Args:
-        hp: The `keras_tuner.HyperParameters` that `build` is given.
-        methods: Names of drop methods: `"selectscale"`, `"selectout"`, `"spatial-scale"`,
-            `"spatial-dropout"`, `"dropout"` or `"none"`.
+        hp: The `keras_tuner.HyperParameters` that `build` receives.
+        methods: Names of drop methods, as `keras-selectscale list drops` prints them.
         top_rates: Values in (0, 1] to draw from; `None` for 0.1, 0.2, … 1.
-        retaining_rates: Values in [0, 1] to draw from, for Selectout the lowest and the highest;
-            `None` for 0, 0.1, … 0.9 (SelectScale and SpatialScale), 0.5, 0.6, … 0.9 (standard and
-            SpatialDropout), from 0.5 to below 1 (Selectout).
+        retaining_rates: Values in [0, 1] to draw from; Selectout uses the lowest and the highest as
+            bounds. `None` for the defaults of each method: 0, 0.1, … 0.9 (SelectScale and
+            SpatialScale), 0.5, 0.6, … 0.9 (standard and SpatialDropout), from 0.5 to below 1
+            (Selectout).
         **kwargs: Further arguments of the layer, such as `seed` or `name`.
 
     Returns:
@@ -198,7 +200,7 @@ def drop_space(
 
 
 def _as_rates(name: str, values: Any) -> tuple[float, ...]:
-    """Returns rates as a rising tuple."""
+    """Returns rates as an ascending tuple."""
     rates = [
         as_number(name, value, 0.0, 1.0, above=name == "top_rates")
         for value in as_sequence(name, values)

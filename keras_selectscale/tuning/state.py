@@ -10,10 +10,10 @@ from keras_selectscale.object_checks import as_file_name
 
 ENDED = ("COMPLETED", "FAILED")
 ORACLE_FILE = "oracle.json"
-# The file by which KerasTuner's tuners know that a folder holds a search; its content is empty.
+# The file that tells KerasTuner's tuners that a folder holds a search. It is empty.
 TUNER_FILE = "tuner0.json"
-# A `DropTuner`'s own files beside a trial's `trial.json`: why it failed, and a line for each time
-# that a worker died in it.
+# Files that a `DropTuner` adds to a trial's folder: the reason for its failure, and a line for each
+# death of a worker.
 FAILURE_FILE = "failure.txt"
 DEATHS_FILE = "deaths.txt"
 
@@ -122,14 +122,14 @@ def ids_in(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def tuner_of(state: Mapping[str, Any]) -> str | None:
-    """Returns which tuner wrote an `oracle.json`, or `None` if it is too early to know."""
+    """Returns which tuner wrote an `oracle.json`, or `None` if its content does not show it yet."""
     if "alpha" in state:
         return "bayesian"
     if "brackets" in state:
         return "hyperband"
     if not state["start_order"] or not state["hyperparameters"]["space"]:
         return None
-    # A grid draws nothing, and every random point moves the seed.
+    # A grid draws no random numbers, and every random point advances the seed.
     return "grid" if state["seed_state"] == state["seed"] else "random"
 
 

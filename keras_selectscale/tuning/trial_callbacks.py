@@ -31,7 +31,7 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
         callbacks.append(TrialLog(path, values, f"{trial.trial_id}/seed{seed}"))
     if tuner.listener is not None or tuner.is_worker:
         callbacks.append(LifeSign(tuner, trial, seed))
-    if "tuner/epochs" in values:  # It is Hyperband's.
+    if "tuner/epochs" in values:  # Set by Hyperband.
         name = f"seed{seed}.weights.h5"
         before = values.get("tuner/trial_id")
         folder = tuner.project_path / f"trial_{before}"
@@ -56,7 +56,7 @@ class FiniteLoss(keras.callbacks.Callback):
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
-        """Notes the epoch."""
+        """Records the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
@@ -69,11 +69,11 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class LifeSign(keras.callbacks.Callback):
-    """Reports the epochs of a trial to the listener, and a worker's life to its chief.
+    """Reports the epochs of a trial to the listener, and to the chief that its worker is alive.
 
     Args:
         tuner: The `DropTuner`.
-        trial: The trial that runs.
+        trial: The running trial.
         seed: Seed of the run.
     """
 
@@ -127,7 +127,7 @@ class TrialLog(keras.callbacks.Callback):
 
         if self._writer is not None:
             self._writer.close()
-        # What a killed run has left is not part of this one.
+        # The files of a killed run do not belong to this one.
         for old in self.path.glob("events.out.*"):
             old.unlink()
         self._writer = tf.summary.create_file_writer(str(self.path))
@@ -171,8 +171,8 @@ class TrialWeights(keras.callbacks.Callback):
 
     Args:
         path: File to write.
-        known: Files of the trial that is continued, of which the first that exists is read; empty
-            if none is continued.
+        known: Files of the trial to continue; the first one that exists is read. Empty for a new
+            trial.
 
     Raises:
         FileNotFoundError: If none of the files exists.
@@ -197,7 +197,7 @@ class TrialWeights(keras.callbacks.Callback):
 
     def on_train_end(self, logs: object = None) -> None:
         """Saves the weights."""
-        # Keras requires the ending.
+        # Keras requires this file ending.
         beside = self.path.with_name(f"part-{self.path.name}")
         self.model.save_weights(beside)
         os.replace(beside, self.path)

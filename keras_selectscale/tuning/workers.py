@@ -1,4 +1,4 @@
-"""KerasTuner's chief and its workers: waits with a limit, and all of them on this machine."""
+"""KerasTuner's chief and its workers, with a limit on waiting, and all of them on this machine."""
 
 import contextlib
 import os
@@ -20,16 +20,16 @@ from keras_selectscale.tuning.kerastuner import (
     add_servicer,
 )
 
-# A trial whose worker dies more often than this has failed.
+# A trial fails if its worker dies more often than this.
 MOST_DEATHS = 5
 QUESTION_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
-# After the last trial, so that all workers can learn that there is none left.
+# Time after the last trial in which all workers can learn that none is left.
 FAREWELL_SECONDS = 5.0
-# Only this machine reaches it.
+# Only this machine can reach this address.
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.5
-# After the search, for workers that have not noticed its end yet.
+# Time after the search for workers that have not noticed its end.
 LEAVE_SECONDS = 15.0
 CHIEF = "chief"
 
@@ -55,14 +55,14 @@ def check_environment() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Holds back what KerasTuner prints of itself on standard output."""
+    """Suppresses what KerasTuner prints to standard output."""
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
 
 
 @contextlib.contextmanager
 def answered(awaited: str, seconds: float) -> Iterator[None]:
-    """Says what a worker waited for where its chief does not answer.
+    """Raises an error that says what a worker waited for if its chief does not answer.
 
     Raises:
         TimeoutError: Instead of an error of gRPC.
@@ -88,9 +88,9 @@ def serve(
 
     Args:
         oracle: The search.
-        wait_seconds: How long to wait for a sign of life, of any worker at first and of each one
-            that has a trial later on. Workers give one every few seconds.
-        refresh: Called every second, to show how far it is.
+        wait_seconds: How long to wait for a sign of life: at first of any worker, later of each
+            worker that has a trial. Workers send one every few seconds.
+        refresh: Called every second, to show the progress.
 
     Raises:
         OSError: If the port cannot be opened.
@@ -105,7 +105,7 @@ def serve(
 
     asked("")
     where = f"{os.environ[ADDRESS_VARIABLE]}:{os.environ[PORT_VARIABLE]}"
-    # Else a second chief could share the port, and half of the questions come to each.
+    # Otherwise a second chief could share the port, and each would receive half of the requests.
     options = [("grpc.so_reuseport", 0)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=options)
     servicer = add_servicer(server, oracle, asked)
@@ -136,7 +136,7 @@ def _is_over(oracle: LastingOracle, asked: float) -> bool:
 
 
 def _check_signs(oracle: LastingOracle, signs: dict[str, float], wait_seconds: float) -> None:
-    """Raises an error if nobody has asked, or a worker with a trial not about it, for too long."""
+    """Raises an error if no worker, or a worker that has a trial, has been silent for too long."""
     now = time.monotonic()
     if now - signs[""] > wait_seconds and not oracle.ongoing_trials:
         raise TimeoutError(
@@ -163,22 +163,22 @@ def run_workers(
 ) -> None:
     """Runs a search with KerasTuner's chief and workers, each a process, until it is over.
 
-    A worker that dies is restarted with its id and continues its trial. If the chief is
-    killed, all are started again, and the trials that were running run again. All end with this
-    process, whatever ends it.
+    A worker that dies is restarted with its id and continues its trial. If the chief is killed, all
+    processes are started again, and the trials that were running run again. All of them end with
+    this process, even if it is killed.
 
     Args:
-        command: What each of them runs; the environment tells it what it is. Its standard input is
-            a pipe that closes where this process ends.
+        command: Command that each process runs. Its environment holds its role, and its standard
+            input is a pipe that closes when this process ends.
         count: Number of workers, at least 1.
-        logs: Folder of their outputs.
-        trials_ended: Called twice a second; returns how many trials have ended.
-        died: Told the id of a worker that died, before it is started again.
-        say: Takes a line for the user.
+        logs: Folder for their outputs.
+        trials_ended: Function that returns how many trials have ended. It is called twice a second.
+        died: Function that receives the id of a worker that died, before it is started again.
+        say: Function that shows a line to the user.
 
     Raises:
-        ChildProcessError: If the chief ends with an error, or a process dies repeatedly;
-            it says why.
+        ChildProcessError: If the chief ends with an error, or a process dies repeatedly, with the
+            reason.
     """
     logs.mkdir(parents=True, exist_ok=True)
     port = _free_port()
@@ -191,7 +191,7 @@ def run_workers(
             ID_VARIABLE: name,
             ADDRESS_VARIABLE: LOOPBACK,
             PORT_VARIABLE: str(port),
-            # gRPC would ask a proxy for it.
+            # Otherwise gRPC would ask a proxy.
             "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), LOOPBACK])),
         }
         with (logs / f"{name}.log").open("ab") as log:
@@ -201,7 +201,7 @@ def run_workers(
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C comes to this process, which ends them.
+                # Only this process receives Ctrl-C, and ends the others.
                 start_new_session=True,
             )
         say(f"{name} is process {processes[name].pid}, its output in {logs / name}.log")
@@ -238,10 +238,10 @@ def run_workers(
                 continue
             for name in set(names) - set(running):
                 code = processes[name].returncode
-                if code == 0:  # It was told that there is nothing left.
+                if code == 0:  # The chief said that no trial is left.
                     continue
                 deaths[name] += 1
-                # By then the trial in which it dies has been given up: see DropTuner.
+                # By then, DropTuner has given up the trial in which the worker dies.
                 if deaths[name] > MOST_DEATHS + 1:
                     raise ChildProcessError(
                         f"{name} ended {deaths[name]} times while no trial was done, the last time "
@@ -265,10 +265,10 @@ def _end(processes: list[subprocess.Popen]) -> None:
 
 
 def end_with_parent() -> None:
-    """Ends this process when its standard input closes, a pipe that a kill of its parent closes."""
+    """Ends this process when its standard input closes, which happens if its parent is killed."""
 
     def watch() -> None:
-        # Past Python's own buffer, of which the interpreter wants the lock when it ends.
+        # Bypasses Python's buffer, whose lock the interpreter needs when it ends.
         while os.read(0, 1):
             pass
         os._exit(1)
@@ -283,7 +283,7 @@ def _free_port() -> int:
 
 
 def _how(code: int, log: pathlib.Path | None = None) -> str:
-    """Says how a process ended, and the last that it said where it ended by itself."""
+    """Describes how a process ended, with its last line of output unless a signal killed it."""
     if code < 0:
         return f"by signal {signal.Signals(-code).name}"
     said = "" if log is None else log.read_text(encoding="utf-8", errors="replace").strip()
