@@ -6,6 +6,7 @@ from keras_selectscale.optimizers import CoupledSGD
 from keras_selectscale.training.checkpoints import load_checkpoint
 from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.model import build_model, evaluate
+from keras_selectscale.training.normalization import fuse_normalization
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run import train
 from keras_selectscale.training.run_folder import RunFolder
@@ -19,6 +20,7 @@ __all__ = [
     "build_model",
     "environment",
     "evaluate",
+    "fuse_normalization",
     "load_checkpoint",
     "train",
 ]

@@ -1,4 +1,4 @@
-"""The tests of this folder on the other backends, each in a process of its own.
+"""The tests of this folder and of the fused normalization on the other backends, each in a process.
 
 A backend is chosen when Keras is imported. What runs here is a part of the folder that says most
 in the least time; `KERAS_BACKEND=jax python -m pytest tests/layers` runs all of it.
@@ -35,6 +35,7 @@ TESTS = {
         "test_a_weight_file_without_random_state_loads",
         "test_a_training_that_was_interrupted_ends_as_one_that_was_not",
     ],
+    "../training/test_normalization.py": [],
 }
 
 

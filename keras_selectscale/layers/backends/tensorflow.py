@@ -45,7 +45,7 @@ def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGen
     it would take another, tens of times slower; named, it gives the same numbers there. Elsewhere
     it is not named, which would take some forty operations more.
     """
-    alg = "philox" if _in_xla() else "auto_select"
+    alg = "philox" if in_xla() else "auto_select"
     # Keras' own way from its int64 state to the int32 that XLA wants.
     state = tf.cast(tf.math.floormod(seed.next(), tf.int32.max - 1), "int32")
     return tf.random.stateless_uniform(
@@ -66,7 +66,7 @@ def top_k_mask(values: Any, count: Any) -> Any:
     if not _on_cpus():
         return ranking.top_k_mask_by_rank(values, count)
     bits = tf.bitcast(values, tf.int32)
-    if _in_xla():
+    if in_xla():
         return ranking.top_k_mask_by_counting(sort_keys(bits), count)
     keys = _magnitude(bits) - (SMALLEST_NORMAL - 1)
     return _mark(tf.where(bits <= HIGHEST_NEGATIVE, -keys, keys), count)
@@ -75,7 +75,7 @@ def top_k_mask(values: Any, count: Any) -> Any:
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     values = tf.cast(_max_score(inputs, channel_axis), tf.float32)
-    if _in_xla() or not _on_cpus():
+    if in_xla() or not _on_cpus():
         return top_k_mask(values, count)
     return _mark(_magnitude(tf.bitcast(values, tf.int32)), count)
 
@@ -85,7 +85,7 @@ def computed_once(factor: Any) -> Any:
 
     See `computed_once` of `backends.jax`.
     """
-    if not _in_xla() or not _on_cpus():
+    if not in_xla() or not _on_cpus():
         return factor
     # The compiler cannot know that there is no NaN.
     is_number = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= factor.dtype.min)
@@ -99,7 +99,7 @@ def apply_factor(factor: Any, inputs: Any) -> Any:
     return tf.math.multiply_no_nan(inputs, factor)
 
 
-def _in_xla() -> bool:
+def in_xla() -> bool:
     """Returns whether XLA compiles what is being traced."""
     if tf.executing_eagerly():
         return False
