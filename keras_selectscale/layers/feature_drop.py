@@ -153,9 +153,10 @@ class FeatureDrop(FeatureMaps):
             store = {str(place): value for place, value in enumerate(values)}
         super().load_own_variables(store)
 
-    def set_weights(self, weights: list[Any]) -> None:
-        """Sets the weights, with or without a count."""
-        super().set_weights(self._fitted(weights, self.weights))
+    @property
+    def weights(self) -> list[Any]:
+        """Weights, without the count of training steps: like a random state, it is a variable."""
+        return [weight for weight in super().weights if weight is not self.training_calls]
 
     def _fitted(self, values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
         """Returns a value for each variable, whether or not a count is among the values."""

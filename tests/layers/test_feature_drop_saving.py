@@ -277,19 +277,20 @@ def test_files_go_between_a_schedule_and_a_constant_rate(network, suffix, tmp_pa
     assert [int(drop.training_calls) for drop in counting(again)] == [0]
 
 
-def test_set_weights_of_a_layer_takes_a_count_or_none():
-    """`model.set_weights` of Keras counts the weights of the whole model."""
-    constant, scheduled = Offset(retaining_rate=0.5), Offset(retaining_rate=linear_curriculum(0, 9))
-    for layer in (constant, scheduled):
-        layer.build(SHAPE)
-    scheduled.set_weights([np.float32(2), np.int32(5), np.ones(2)])
-    constant.set_weights(scheduled.get_weights())
-    assert float(constant.offset) == 2 and list(drawing.as_array(constant.last)) == [1, 1]
-    constant.offset.assign(3.0)
-    scheduled.set_weights(constant.get_weights())
-    assert float(scheduled.offset) == 3 and int(scheduled.training_calls) == 5
-    with pytest.raises(ValueError, match="length 1"):
-        scheduled.set_weights([np.float32(2)])
+@pytest.mark.parametrize("network", TRANSFERS)
+def test_lists_of_weights_hold_no_count(network):
+    """As with random states, `get_weights` and `set_weights` leave it out."""
+    make = TRANSFERS[network]
+    scheduled, constant = make(linear_curriculum(0.5, 9)), make(0.5)
+    scheduled(ops.ones(SHAPE), training=True)
+    for source, target in ((scheduled, constant), (constant, scheduled)):
+        values = [np.full_like(value, 3) for value in source.get_weights()]
+        target.set_weights(values)
+        for one, other in zip(values, target.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert [int(drop.training_calls) for drop in counting(scheduled)] == [1]
+    counts = [drop.training_calls for drop in counting(scheduled)]
+    assert all(any(v is count for v in scheduled.non_trainable_variables) for count in counts)
 
 
 @pytest.mark.parametrize(
