@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "keras_selectscale"
 ROOMS = {
     "layers": set(),
     "models": {"layers"},
-    "optimizers": set(),
+    "optimizers": {"layers"},
     "surgery": {"layers", "models"},
     "data": set(),
     "exporting": {"layers", "surgery"},

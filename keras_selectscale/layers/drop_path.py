@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_selectscale.layers import bernoulli, rates
+from keras_selectscale.layers.backends.inputs import checked_shape
 from keras_selectscale.layers.feature_drop import FeatureDrop
 
 
@@ -55,10 +56,11 @@ class DropPath(FeatureDrop):
 
     def check_shape(self, shape: tuple[int | None, ...]) -> None:
         """Raises a `ValueError` if `shape` has no axis besides the batch."""
+        shape = checked_shape(shape, type(self).__name__)
         if len(shape) < 2:
             raise ValueError(
                 f"{type(self).__name__} expects `inputs` of rank 2 or higher: the batch axis and "
-                f"at least one more. Received: inputs.shape={tuple(shape)} (rank {len(shape)})"
+                f"at least one more. Received: inputs.shape={shape} (rank {len(shape)})"
             )
 
     def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:

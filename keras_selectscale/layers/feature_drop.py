@@ -75,8 +75,7 @@ class FeatureDrop(FeatureMaps):
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns `factor * inputs` in training, and `inputs` itself otherwise."""
-        self.check_inputs(inputs)
-        if not training or self.is_identity:
+        if not self.checked(inputs, training) or self.is_identity:
             return inputs
         factor = self.next_factor(inputs)
         return factors.apply(factor, inputs) if self.may_drop else factor * inputs
@@ -179,11 +178,3 @@ class FeatureDrop(FeatureMaps):
         if self._is_scheduled:
             rate = keras.saving.serialize_keras_object(rate)
         return {**super().get_config(), "retaining_rate": rate, "seed": self.seed}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "FeatureDrop":
-        """Creates the layer from `get_config()`."""
-        rate = config["retaining_rate"]
-        if isinstance(rate, dict):
-            rate = keras.saving.deserialize_keras_object(rate)
-        return super().from_config({**config, "retaining_rate": rate})

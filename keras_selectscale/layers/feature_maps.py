@@ -6,9 +6,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.checks import as_choice, value_error
+from keras_selectscale.checks import as_choice
+from keras_selectscale.layers.backends.configs import check_keras_arguments, create
+from keras_selectscale.layers.backends.inputs import check_dense, checked_shape, is_training
 
 MIN_RANK, MAX_RANK = 3, 5
+FORMATS = ("channels_last", "channels_first")
 
 
 def channel_axis(data_format: str, rank: int) -> int:
@@ -28,10 +31,10 @@ def may_be_equal(shape: Sequence[int | None], other: Sequence[int | None]) -> bo
     )
 
 
-def check_feature_maps(shape: Sequence[int | None], data_format: str, owner: str) -> None:
+def check_feature_maps(shape: Any, data_format: str, owner: str) -> None:
     """Raises a `ValueError` that names the layer `owner` if `shape` does not fit."""
-    shape, rank = tuple(shape), len(shape)
-    expected = ""
+    shape = checked_shape(shape, owner)
+    expected, rank = "", len(shape)
     if not MIN_RANK <= rank <= MAX_RANK:
         expected = (
             f"of rank {MIN_RANK} to {MAX_RANK}: the batch axis, one to three spatial axes and the "
@@ -42,7 +45,7 @@ def check_feature_maps(shape: Sequence[int | None], data_format: str, owner: str
             f"whose channel axis ({axis} for data_format={data_format!r}) has a known size. "
             f"Received: inputs.shape={shape}"
         )
-    elif shape[axis] < 1:  # type: ignore[operator]
+    elif shape[axis] < 1:
         expected = f"of at least one channel on axis {axis}. Received: inputs.shape={shape}"
     elif 0 in shape[1:]:
         expected = f"with no axis of size 0 but the batch. Received: inputs.shape={shape}"
@@ -57,15 +60,12 @@ class FeatureMaps(keras.layers.Layer):
     """
 
     def __init__(self, *, data_format: str | None = None, dtype: Any = None, **kwargs: Any):
+        check_keras_arguments(dtype, **kwargs)
         super().__init__(dtype=dtype, **kwargs)
         self.supports_masking = True
         if data_format is None:
             data_format = keras.config.image_data_format()
-        formats = ("channels_last", "channels_first")
-        self.data_format = as_choice("data_format", data_format, formats)
-        if not keras.backend.is_float_dtype(self.compute_dtype):
-            expected = "a floating-point dtype or a policy that computes in one"
-            raise value_error("dtype", expected, dtype)
+        self.data_format = as_choice("data_format", data_format, FORMATS)
 
     def channel_axis(self, inputs: Any) -> int:
         """Returns the axis of the channels, counted from the front."""
@@ -84,14 +84,23 @@ class FeatureMaps(keras.layers.Layer):
         """Raises a `ValueError` if `shape` is not that of a batch of feature maps."""
         check_feature_maps(shape, self.data_format, type(self).__name__)
 
-    def check_inputs(self, inputs: Any) -> None:
-        """Raises a `ValueError` if a tensor, or its spec, is not a batch of feature maps."""
+    def checked(self, inputs: Any, training: Any) -> bool:
+        """Checks that a tensor, or its spec, is a batch of feature maps; returns `training`."""
+        check_dense(inputs, type(self).__name__)
         self.check_shape(inputs.shape)
         if not keras.backend.is_float_dtype(dtype := self.dtype_of(inputs)):
             raise ValueError(
                 f"{type(self).__name__} expects `inputs` of a floating-point dtype. "
                 f"Received: inputs.dtype={dtype}"
             )
+        return is_training(training)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Checks what Keras would convert or refuse without naming it, and calls the layer."""
+        if args or "inputs" in kwargs:
+            check_dense(args[0] if args else kwargs["inputs"], type(self).__name__)
+        is_training(args[1] if len(args) > 1 else kwargs.get("training"))
+        return super().__call__(*args, **kwargs)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Checks the shape; a layer with state creates it here."""
@@ -108,9 +117,14 @@ class FeatureMaps(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> keras.KerasTensor:
         """Returns the input's spec, without running `call`."""
-        self.check_inputs(inputs)
+        self.checked(inputs, training)
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Returns all arguments of the layer."""
         return {**super().get_config(), "data_format": self.data_format}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FeatureMaps":
+        """Creates the layer from `get_config()`."""
+        return create(cls, config, ("retaining_rate", "score", "drop"))

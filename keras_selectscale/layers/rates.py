@@ -97,4 +97,8 @@ def _values_of(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
         if rates.shape == PROBED_STEPS.shape:
             return PROBED_STEPS, rates
     few = FEW_PROBED_STEPS
-    return few, np.array([float(ops.convert_to_numpy(schedule(int(s)))) for s in few])
+    try:
+        return few, np.array([float(ops.convert_to_numpy(schedule(int(s)))) for s in few])
+    except Exception as error:
+        received = f"{type(schedule).__name__}, which raises {type(error).__name__} when called"
+        raise _error("be a schedule that returns a number for a step", received) from error

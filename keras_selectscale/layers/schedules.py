@@ -12,6 +12,7 @@ from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 
 from keras_selectscale.checks import as_number
+from keras_selectscale.layers.backends.configs import create
 from keras_selectscale.object_checks import as_instance, as_positive_integer
 
 LARGEST_STEPS = 2**31 - 1
@@ -84,6 +85,11 @@ class ExponentialCurriculum(LearningRateSchedule):
         """Returns all arguments."""
         return {"final_rate": self.final_rate, "steps": self.steps, "decay": self.decay}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ExponentialCurriculum":
+        """Creates the schedule from `get_config()`."""
+        return create(cls, config)
+
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")
 class ScaledDropRate(LearningRateSchedule):
@@ -126,7 +132,4 @@ class ScaledDropRate(LearningRateSchedule):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ScaledDropRate":
         """Creates the schedule from `get_config()`."""
-        schedule = config["schedule"]
-        if isinstance(schedule, dict):
-            schedule = keras.saving.deserialize_keras_object(schedule)
-        return cls(**{**config, "schedule": schedule})
+        return create(cls, config, ("schedule",))

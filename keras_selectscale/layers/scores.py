@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers.backends.configs import create
 from keras_selectscale.layers.selection import SCORES, at_least_float32
 from keras_selectscale.object_checks import as_positive_integer
 
@@ -73,7 +74,8 @@ class AveragePoolScore:
         pooled = ops.average_pool(
             magnitude, window, self.strides, padding="valid", data_format="channels_last"
         )
-        return ops.max(pooled, axis=feature_maps.spatial_axes(rank - 1, rank))
+        # Without `initial`, an empty batch has no maximum.
+        return ops.max(pooled, axis=feature_maps.spatial_axes(rank - 1, rank), initial=0)
 
     def _fill_window(self, magnitude: Any) -> Any:
         """Pads axes of unknown size to the window and corrects the averages for the zeros."""
@@ -94,7 +96,7 @@ class AveragePoolScore:
     @classmethod
     def from_config(cls, config: dict[str, int]) -> "AveragePoolScore":
         """Creates the score from `get_config()`."""
-        return cls(**config)
+        return create(cls, config)
 
 
 SCORES["average_pool"] = AveragePoolScore()

@@ -70,7 +70,8 @@ def candidate_mask(inputs: Any, channel_axis: int, top_rate: float, score: Score
     if fast is not None:
         return fast(inputs, channel_axis, count)
     batch, channels = inputs.shape[0], inputs.shape[channel_axis]
-    values = score(inputs, channel_axis)
+    # Some pooling, and the maximum on PyTorch, fail on an empty batch.
+    values = score(inputs, channel_axis) if batch != 0 else ops.zeros((0, channels))
     shape = tuple(getattr(values, "shape", ()))
     if not feature_maps.may_be_equal(shape, (batch, channels)):
         raise ValueError(
@@ -107,11 +108,3 @@ class TopRanked(FeatureMaps):
         if not isinstance(score, str):
             score = keras.saving.serialize_keras_object(score)
         return {**super().get_config(), "top_rate": self.top_rate, "score": score}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "TopRanked":
-        """Creates the layer from `get_config()`."""
-        score = config.get("score", "max")
-        if isinstance(score, dict):
-            score = keras.saving.deserialize_keras_object(score)
-        return super().from_config({**config, "score": score})

@@ -6,8 +6,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_selectscale.checks import as_choice, type_error, value_error
 from keras_selectscale.layers import factors, feature_maps
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.feature_maps import FORMATS
 from keras_selectscale.layers.selection import TopRanked
 
 
@@ -70,24 +72,18 @@ class Selective(TopRanked):
         **kwargs: Any,
     ):
         if not isinstance(drop, keras.layers.Layer):
-            raise TypeError(
-                "Argument `drop` must be a layer, such as SpatialScale(retaining_rate=0.4). "
-                f"Received: drop={drop!r} (of type {type(drop).__name__})"
-            )
+            raise type_error("drop", "a layer, such as SpatialScale(retaining_rate=0.4)", drop)
         if "training" not in inspect.signature(drop.call).parameters:
             raise ValueError(
                 "Argument `drop` must be a drop layer, whose `call` has a `training` argument. "
                 f"Received: drop={drop!r}"
             )
         theirs = getattr(drop, "data_format", None)
-        if data_format is not None and theirs not in (None, data_format):
-            raise ValueError(
-                "Argument `data_format` must be that of `drop`. "
-                f"Received: data_format={data_format!r}, drop.data_format={theirs!r}"
-            )
-        super().__init__(
-            top_rate=top_rate, score=score, data_format=data_format or theirs, **kwargs
-        )
+        if data_format is None:
+            data_format = theirs
+        elif theirs is not None and as_choice("data_format", data_format, FORMATS) != theirs:
+            raise value_error("data_format", f"that of `drop`, which is {theirs!r}", data_format)
+        super().__init__(top_rate=top_rate, score=score, data_format=data_format, **kwargs)
         self.drop = drop
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -98,8 +94,7 @@ class Selective(TopRanked):
 
     def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns the drop's output on the top maps in training, `inputs` itself otherwise."""
-        self.check_inputs(inputs)
-        if not training:
+        if not self.checked(inputs, training):
             return inputs
         selected = self.per_map(inputs, self.candidates(inputs))
         if self._has_factor:
@@ -155,11 +150,3 @@ class Selective(TopRanked):
             **super().get_config(),
             "drop": keras.saving.serialize_keras_object(self.drop),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Selective":
-        """Creates the layer from `get_config()`."""
-        drop = config["drop"]
-        if isinstance(drop, dict):
-            drop = keras.saving.deserialize_keras_object(drop)
-        return super().from_config({**config, "drop": drop})

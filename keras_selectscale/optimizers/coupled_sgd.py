@@ -6,7 +6,10 @@ import keras
 from keras import ops
 
 from keras_selectscale.checks import as_number
+from keras_selectscale.layers.backends.configs import create
 from keras_selectscale.object_checks import as_boolean
+
+LARGEST = 1e38  # It becomes float32.
 
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")
@@ -44,7 +47,7 @@ class CoupledSGD(keras.optimizers.SGD):
         **kwargs: Any,
     ):
         if not callable(learning_rate):
-            learning_rate = as_number("learning_rate", learning_rate, 0)
+            learning_rate = as_number("learning_rate", learning_rate, 0, LARGEST)
         super().__init__(
             learning_rate=learning_rate,
             momentum=as_number("momentum", momentum, 0, 1),
@@ -52,7 +55,7 @@ class CoupledSGD(keras.optimizers.SGD):
             name=name,
             **kwargs,
         )
-        self.l2 = as_number("l2", l2, 0)
+        self.l2 = as_number("l2", l2, 0, LARGEST)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Updates `variable` by its gradient plus λ times the variable."""
@@ -63,3 +66,9 @@ class CoupledSGD(keras.optimizers.SGD):
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""
         return {**super().get_config(), "l2": self.l2}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "CoupledSGD":
+        """Creates the optimizer from `get_config()`."""
+        with keras.saving.custom_object_scope(custom_objects or {}):
+            return create(cls, config, ("learning_rate",))
