@@ -36,8 +36,11 @@ WITH_FORMAT = tuple(
 ) + tuple(getattr(keras.layers, f"Conv{rank}DTranspose") for rank in (1, 2, 3))
 # Behind these operations the channels may be on any axis.
 MOVES_AXES = ("Permute", "Reshape", "Transpose", "Moveaxis", "Swapaxes")
-# What compiling, fitting and saving leave in a model, on any backend.
+# Where `mc_predict` keeps the function that it has traced for a model.
+ACTIVE_FUNCTION = "_keras_selectscale_active_function"
+# What compiling, fitting, predicting and saving leave in a model, on any backend.
 TRAINING_ATTRIBUTES = {
+    ACTIVE_FUNCTION,
     *("compiled", "loss", "optimizer", "history", "steps_per_execution", "jit_compile"),
     *("stop_training", "stop_evaluating", "stop_predicting", "run_eagerly"),
     *("train_function", "test_function", "predict_function", "unrolled_steps_per_execution"),

@@ -1,30 +1,66 @@
-"""Predictions with the drops on, many times over."""
+"""Predictions with the drops on, many times over: Monte-Carlo dropout."""
 
-import inspect
-import numbers
-import warnings
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
 
+from keras_selectscale.checks import as_choice, as_number, type_error, value_error
 from keras_selectscale.layers import factors
-from keras_selectscale.surgery import drop_kinds
+from keras_selectscale.object_checks import as_boolean, as_positive_integer, as_sequence
+from keras_selectscale.surgery import drop_kinds, repeated_calls
 from keras_selectscale.surgery.drop_kinds import Which
-from keras_selectscale.surgery.switching import drops_active, drops_of
+from keras_selectscale.surgery.moments import Moments
+from keras_selectscale.surgery.switching import drops_of
+
+MOST_SAMPLES = 2**31 - 1
+Verbose = Literal["auto", 0, 1]
 
 
-class MonteCarlo(NamedTuple):
-    """What the predictions are on average, and how far they spread.
-
-    Attributes:
-        mean: Mean over the samples, float64, in the structure of the model's outputs.
-        deviation: Standard deviation over the samples, by their number (as `numpy.std` has it).
-    """
-
+class _MeanAndDeviation(NamedTuple):
     mean: Any
     deviation: Any
+
+
+class MonteCarlo(_MeanAndDeviation):
+    """Mean and spread of predictions; unpacks as `mean, deviation`.
+
+    All attributes are NumPy arrays in the structure of the model's outputs.
+
+    Attributes:
+        mean: Mean over the samples, float64.
+        deviation: Standard deviation over the samples, float64, divided by their number as in
+            `numpy.std`.
+        entropy: Entropy of the mean probabilities over the last axis, in nats: the total
+            uncertainty of a classifier. 0 is certain, log(classes) is the most.
+        mutual_information: `entropy` minus the mean entropy of the samples, in nats: the part that
+            comes from the model, on which the draws disagree (BALD; Gal, Islam and Ghahramani,
+            ICML 2017). Like `entropy`, it raises a `ValueError` if the outputs are not
+            probabilities.
+        quantiles: The quantiles asked for, float64 of shape (quantiles, inputs, ...), or `None`.
+        samples: All predictions, of shape (samples, inputs, ...), if asked for, or `None`.
+    """
+
+    quantiles: Any = None
+    samples: Any = None
+    _entropies: Any = None
+
+    @property
+    def entropy(self) -> Any:
+        return self._of_classes(0)
+
+    @property
+    def mutual_information(self) -> Any:
+        return self._of_classes(1)
+
+    def _of_classes(self, which: int) -> Any:
+        if self._entropies is None:
+            raise ValueError(
+                "Entropies need outputs that are probabilities: not negative, with sums of 1 over "
+                "the last axis. Call `mc_predict(…, from_logits=True)` if they are logits."
+            )
+        return self._entropies[which]
 
 
 def mc_predict(
@@ -35,94 +71,117 @@ def mc_predict(
     batch_size: int | None = None,
     seed: int | None = None,
     which: Which = "all",
+    from_logits: bool = False,
+    quantiles: Sequence[float] = (),
+    return_samples: bool = False,
+    verbose: Verbose = "auto",
 ) -> MonteCarlo:
-    """Predicts with the drops on, and returns mean and deviation over the draws.
+    """Predicts many times with the drops on, and returns the mean and the spread over the draws.
 
-    The spread says how much the model depends on what is dropped: Monte-Carlo dropout (Gal and
-    Ghahramani, ICML 2016). BatchNormalization stays in inference, weights and counts of steps as
-    they are (`drops_active`). The samples are summed up while they come, in float64: the memory is
-    that of three predictions, however many samples there are.
+    The spread shows how much the model depends on what is dropped: Monte-Carlo dropout (Gal and
+    Ghahramani, ICML 2016). BatchNormalization stays in inference mode, and weights and counts of
+    steps do not change (`drops_active`). Several samples are computed in one call of the model if
+    all drops draw for each row of a batch (all drops of this package and of Keras do, except for a
+    `Dropout` whose `noise_shape` covers the batch); the traced function is kept for the next call.
+    Moments are accumulated in float64, so that the memory does not grow with `samples`.
 
     Args:
         model: A model with drop layers; the layers may be nested.
-        x: Inputs, as `model.predict` takes them: arrays or tensors or a structure of them, or a
-            dataset that gives the same batches in the same order each time.
+        x: Inputs as for `model.predict`: arrays or tensors, a structure of them, or a dataset,
+            which is read once.
         samples: Number of predictions, at least 1.
-        batch_size: As in `model.predict`.
-        seed: Integer in [0, 2**31) for draws that repeat; the drops' own random states come back
-            after. `None` draws on from their states.
-        which: `"all"` for the drops of this package and of Keras, `"selectscale"` for this
-            package's alone.
+        batch_size: Number of rows in one call of the model. By default 32 for large inputs, and up
+            to 256 for small ones. A dataset has its own batches, and more rows only if they fit.
+        seed: Integer in [0, 2**31) for draws that can be repeated; the random states of the drops
+            are then restored. `None` continues from their states.
+        which: `"all"` for the drops of this package and of Keras, `"selectscale"` for those of this
+            package only.
+        from_logits: Whether the outputs are logits, of which entropies take the softmax. Mean,
+            deviation, quantiles and samples remain those of the outputs.
+        quantiles: Numbers in [0, 1]. They need all samples in memory.
+        return_samples: Whether to return all predictions.
+        verbose: 1 shows a progress bar, 0 nothing; `"auto"` shows it in a terminal.
 
     Returns:
-        `(mean, deviation)`, NumPy arrays of float64 in the structure of the model's outputs.
+        A `MonteCarlo`, which unpacks as `mean, deviation`: NumPy arrays of float64 in the structure
+        of the model's outputs.
 
     Raises:
-        TypeError: If an argument has the wrong type, or `x` can be read only once.
-        ValueError: If `samples` or `seed` is out of range, or the model has no drop.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, or the model has no drop.
 
     Example:
 
     ```python
     mean, deviation = mc_predict(model, images, samples=100)
+    uncertain = mc_predict(model, images, samples=100).mutual_information.argsort()[-10:]
     ```
     """
     drop_kinds.check_which(which)
     drops = drops_of(model, which)
-    if isinstance(samples, bool) or not isinstance(samples, numbers.Integral):
-        raise TypeError(
-            "Argument `samples` must be an integer. "
-            f"Received: samples={samples!r} (of type {type(samples).__name__})"
-        )
-    if samples < 1:
-        raise ValueError(f"Argument `samples` must be at least 1. Received: samples={samples!r}")
-    if inspect.isgenerator(x) or isinstance(x, Iterator):
-        raise TypeError(
-            "Argument `x` must be inputs that can be read several times: arrays, or a dataset. "
-            f"Received: x={x!r} (of type {type(x).__name__})"
-        )
-    before = [(g, np.array(keras.ops.convert_to_numpy(g.state.value))) for g in _generators(drops)]
+    samples = _as_samples(samples)
+    as_boolean("from_logits", from_logits)
+    as_boolean("return_samples", return_samples)
+    levels = [as_number("quantiles", level) for level in as_sequence("quantiles", quantiles)]
+    if any(not 0 <= level <= 1 for level in levels):
+        raise value_error("quantiles", "numbers in [0, 1]", quantiles)
+    if verbose not in (0, 1):
+        as_choice("verbose", verbose, ("auto",))
+    if batch_size is not None:
+        batch_size = as_positive_integer("batch_size", batch_size, MOST_SAMPLES)
+    generators = _generators(drops)
+    states = [np.array(keras.ops.convert_to_numpy(g.state.value)) for g in generators]
     number = factors.as_seed(seed)
+    done: list[Moments] = []
     try:
         if number is not None:
-            _seed(before, number)
-        with drops_active(model, which=which):
-            drawn = (
-                model.predict(x, batch_size=batch_size, verbose=0) for _ in range(int(samples))
-            )
-            result = _mean_and_deviation(drawn)
+            _seed(generators, states, number)
+        for drawn in repeated_calls.predictions(
+            model, x, samples, drops, batch_size=batch_size, which=which, verbose=verbose
+        ):
+            moments = Moments(from_logits=from_logits, keep=return_samples or bool(levels))
+            for chunk in drawn:
+                moments.add(chunk)
+            done.append(moments)
     finally:
         if number is not None:
-            for generator, state in before:
+            for generator, state in zip(generators, states, strict=True):
                 generator.state.assign(state)
+    if not done:
+        raise value_error("x", "at least one input", x)
+    result = _joined(done, levels, return_samples)
     if samples > 1 and not any(np.any(d) for d in keras.tree.flatten(result.deviation)):
-        warnings.warn(
-            f"All {samples} predictions are equal: the drops of {model.name!r} change nothing, as "
-            "at a retaining rate of 1 or at the start of a curriculum, or nothing that shows.",
-            stacklevel=2,
-        )
+        repeated_calls.warn_that_nothing_changes(model, samples)
     return result
 
 
-def _mean_and_deviation(drawn: Iterator[Any]) -> MonteCarlo:
-    """Sums up as Welford does: a sum of squares would lose what two near samples differ in."""
-    count, means, squares, structure = 0, [], [], None
-    for prediction in drawn:
-        structure = prediction
-        values = [np.asarray(value, "float64") for value in keras.tree.flatten(prediction)]
-        count += 1
-        if count == 1:
-            means, squares = values, [np.zeros_like(value) for value in values]
-            continue
-        for value, mean, square in zip(values, means, squares, strict=True):
-            away = value - mean
-            mean += away / count
-            square += away * (value - mean)
-    deviations = [np.sqrt(square / count) for square in squares]
-    return MonteCarlo(
-        keras.tree.pack_sequence_as(structure, means),
-        keras.tree.pack_sequence_as(structure, deviations),
+def _as_samples(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise type_error("samples", "an integer", value)
+    if value < 1:
+        raise value_error("samples", "at least 1", value)
+    return int(value)
+
+
+def _joined(done: list[Moments], levels: list[float], return_samples: bool) -> MonteCarlo:
+    """Joins the inputs of all batches."""
+
+    def joined(parts: list[Any], axis: int = 0) -> Any:
+        return keras.tree.map_structure(lambda *values: np.concatenate(values, axis), *parts)
+
+    result = MonteCarlo(
+        joined([moments.mean for moments in done]), joined([moments.deviation for moments in done])
     )
+    if all(moments.are_probabilities for moments in done):
+        result._entropies = tuple(
+            joined([getattr(moments, name) for moments in done])
+            for name in ("entropy", "mutual_information")
+        )
+    if levels:
+        result.quantiles = joined([moments.quantiles(levels) for moments in done], 1)
+    if return_samples:
+        result.samples = joined([moments.samples for moments in done], 1)
+    return result
 
 
 def _generators(drops: list[keras.Layer]) -> list[keras.random.SeedGenerator]:
@@ -136,9 +195,11 @@ def _generators(drops: list[keras.Layer]) -> list[keras.random.SeedGenerator]:
     return list({id(generator): generator for generator in found}.values())
 
 
-def _seed(generators: list[tuple[keras.random.SeedGenerator, np.ndarray]], seed: int) -> None:
-    # One seed of its own for each, in the order of the layers; 31 bits fit every backend's state.
+def _seed(
+    generators: list[keras.random.SeedGenerator], states: list[np.ndarray], seed: int
+) -> None:
+    # A different seed for each, in the order of the layers; 31 bits fit every backend's state.
     children = np.random.SeedSequence(seed).spawn(len(generators))
-    for (generator, state), child in zip(generators, children, strict=True):
+    for generator, state, child in zip(generators, states, children, strict=True):
         first = int(child.generate_state(1)[0] >> 1)
         generator.state.assign(np.array([first, 0], state.dtype))
