@@ -44,6 +44,7 @@ GROUND = {
     "environment",
     "files",
     "registration",
+    "stopping",
     "streams",
     "version",
 }

@@ -7,6 +7,8 @@ import tempfile
 
 import click
 
+from keras_selectscale import stopping
+
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -27,15 +29,8 @@ def start_keras() -> None:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import keras
-
-            if keras.backend.backend() not in BACKENDS:
-                raise ValueError(f"it trains no networks here; take one of {', '.join(BACKENDS)}")
-            beside = keras.backend.backend() != "tensorflow"
-            if beside and importlib.util.find_spec("tensorflow") is not None:
-                import tensorflow as tf
-
-                tf.config.set_visible_devices([], "GPU")
+            with stopping.ending_at_once(kept):
+                _import_keras()
         except (ImportError, ValueError) as error:
             name = os.environ.get("KERAS_BACKEND", "tensorflow")
             raise click.UsageError(
@@ -50,3 +45,15 @@ def start_keras() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _import_keras() -> None:
+    import keras
+
+    if keras.backend.backend() not in BACKENDS:
+        raise ValueError(f"it trains no networks here; take one of {', '.join(BACKENDS)}")
+    beside = keras.backend.backend() != "tensorflow"
+    if beside and importlib.util.find_spec("tensorflow") is not None:
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")

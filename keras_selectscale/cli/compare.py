@@ -28,6 +28,7 @@ from keras_selectscale.cli.value_list import ValueList
 @options.precision_option(default="float32")
 @options.jit_option
 @click.option("--run", "run_name", help="Name of the folder; by default made of the above.")
+@options.stop_option
 @options.runs_dir_option
 def command(
     dataset: str,

@@ -3,17 +3,43 @@
 import contextlib
 import importlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
+from keras_selectscale import stopping
 from keras_selectscale.streams import safe_streams
 from keras_selectscale.version import __version__
 
 COMMANDS = ("compare", "train", "evaluate", "export", "tune", "reproduce", "bench", "list")
+# Where a command that continues says how, in the context's `meta`.
+CONTINUE = f"{__name__}.continue"
+
+
+class Ended(BaseException):
+    """The end of a command that was told to stop, which Click would answer with an empty line.
+
+    Attributes:
+        status: Exit status.
+    """
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
 
 
 class CommandGroup(click.Group):
     """A group that imports a command when it is called, or its help is wanted."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, stopping.Stopped) as error:
+            how = ctx.meta.get(CONTINUE, "run the same command again")
+            interrupted = isinstance(error, KeyboardInterrupt)
+            status = stopping.INTERRUPTED if interrupted else stopping.STOPPED
+            raise Ended(f"{str(error) or 'interrupted'}; {how}", status) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the names, the main job first."""
@@ -45,7 +71,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     Whatever becomes of the output, the work is done. If standard output fails for another reason
     than that its reader has left, the status is 1.
     """
-    with safe_streams() as output:
+    with stopping.signals(stopping.LINES), safe_streams() as output:
         status = _run(group, arguments)
         output.flush()
         if output.error is None or isinstance(output.error, BrokenPipeError):
@@ -58,6 +84,13 @@ def _run(group: click.Group, arguments: Sequence[str] | None) -> int:
     try:
         status = group.main(arguments, prog_name="keras-selectscale", standalone_mode=False)
         return status if isinstance(status, int) else 0
+    except Ended as error:
+        stopping.ignore()
+        _say(f"keras-selectscale: {error}")
+        return error.status
+    except (click.Abort, KeyboardInterrupt):
+        _say(stopping.LINES[stopping.INTERRUPT])
+        return stopping.INTERRUPTED
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "keras-selectscale"
@@ -72,9 +105,12 @@ def _run(group: click.Group, arguments: Sequence[str] | None) -> int:
     except (FloatingPointError, OSError) as error:
         _say(f"keras-selectscale: {error}")
         return 1
-    except (click.Abort, KeyboardInterrupt):
-        _say("keras-selectscale: interrupted; the same command goes on from here")
-        return 130
+    except Exception:
+        if (why := stopping.received()) is None:
+            raise
+        # A library has turned the exception of a signal into one of its own.
+        _say(stopping.LINES[why])
+        return stopping.STATUSES[why]
 
 
 @contextlib.contextmanager

@@ -1,11 +1,17 @@
 """Options that several commands share, and what becomes of them."""
 
 import dataclasses
+import functools
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import click
+
+from keras_selectscale import stopping
+from keras_selectscale.checks import shown
+from keras_selectscale.cli.group import CONTINUE
 
 
 def dataset_options(command: Callable) -> Callable:
@@ -142,10 +148,45 @@ def checkpoint_option(command: Callable) -> Callable:
     return click.option(
         "--checkpoint-seconds",
         type=click.FloatRange(min=0),
-        default=5.0,
-        show_default=True,
-        help="Seconds from one checkpoint to the next, what a kill can lose; 0 for every step.",
+        help="Seconds from one checkpoint to the next, which is what a kill can lose; 0 writes one "
+        "after every step. By default 5, or longer if writing would take over 5% of the time.",
     )(command)
+
+
+class Duration(click.ParamType):
+    """A positive time with its unit, such as 90s, 9m or 1.5h; its value is in seconds."""
+
+    name = "time"
+    units: ClassVar = {"s": 1, "m": 60, "h": 3600}
+    # Some 30 years.
+    longest = 1e9
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Returns the seconds of a text."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", value)
+        seconds = float(found[1]) * self.units[found[2]] if found else 0.0
+        if not 0 < seconds <= self.longest:
+            self.fail(f"{shown(value)} is not a time such as 90s, 9m or 1.5h.", param, ctx)
+        return seconds
+
+
+def stop_option(command: Callable) -> Callable:
+    """Adds `--stop-after`, and limits the time of a command that can be continued."""
+
+    @functools.wraps(command)
+    def limited(*args: Any, stop_after: float | None, **values: Any) -> Any:
+        click.get_current_context().meta[CONTINUE] = "run the same command again to continue"
+        with stopping.time_limit(stop_after, of_command=True):
+            return command(*args, **values)
+
+    return click.option(
+        "--stop-after",
+        type=Duration(),
+        help="Stop after this time, such as 90s, 9m or 1.5h, with a checkpoint and exit status 75, "
+        "as on SIGTERM; the same command continues.",
+    )(limited)
 
 
 def runs_dir_option(command: Callable) -> Callable:

@@ -19,6 +19,7 @@ from keras_selectscale.cli.group import input_errors
 @options.jit_option
 @options.device_options
 @options.data_dir_option
+@options.stop_option
 @options.runs_dir_option
 def command(
     name: str,

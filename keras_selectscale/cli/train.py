@@ -29,19 +29,20 @@ from keras_selectscale.cli.group import input_errors
 @options.device_options
 @options.process_options
 @options.checkpoint_option
+@options.stop_option
 @click.option("--run", "run_name", required=True, help="Name of the run's folder.")
 @options.runs_dir_option
 def command(
     run_name: str,
     runs_dir: pathlib.Path,
     data_dir: str | None,
-    checkpoint_seconds: float,
+    checkpoint_seconds: float | None,
     precision: str,
     **values: Any,
 ) -> None:
     """Train one network in a folder of its own.
 
-    The same command goes on with a run that was interrupted, and reports one that is done.
+    The same command continues a run that was interrupted, and reports one that is done.
     """
     from keras_selectscale.console import Console
 

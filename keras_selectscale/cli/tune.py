@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
-from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.group import CONTINUE, input_errors
 from keras_selectscale.cli.value_list import ValueList
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ MAIN = (
     type=click.Path(file_okay=False, path_type=pathlib.Path),
     help="Folder of the search; by default made of the above, under runs/.",
 )
+@options.stop_option
 @click.pass_context
 def command(context: click.Context, **values: Any) -> None:
     """Search for the best drop of a network: its method, top rate and retaining rate.
@@ -108,7 +110,8 @@ def report(path: pathlib.Path) -> None:
 @command.command("work", hidden=True)
 @click.argument("path", type=click.Path(file_okay=False, path_type=pathlib.Path))
 @click.option("--wait", type=float, required=True)
-def work(path: pathlib.Path, wait: float) -> None:
+@click.option("--data-dir")
+def work(path: pathlib.Path, wait: float, data_dir: str | None) -> None:
     """Be the chief or a worker of another process, and end with it."""
     from keras_selectscale.tuning.workers import end_with_parent
 
@@ -119,7 +122,7 @@ def work(path: pathlib.Path, wait: float) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     folder = SearchFolder(path)
     search = folder.read_search()
-    run_search(search, folder, load_for_search(search, folder.read_data_dir()), wait_seconds=wait)
+    run_search(search, folder, load_for_search(search, data_dir), wait_seconds=wait)
 
 
 def _tune(
@@ -190,7 +193,8 @@ def _tune(
         images = load_for_search(search, data_dir)
         if not resume and not is_worker():
             folder.remove()
-        folder.open(search, environment.describe(), data_dir, for_worker=is_worker())
+            click.get_current_context().meta[CONTINUE] = "run it without --no-resume to continue"
+        folder.open(search, environment.describe(), for_worker=is_worker())
     # It warns of retracing: each trial traces a network of its own.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if is_worker():
@@ -201,32 +205,27 @@ def _tune(
         _warn(search)
         with SearchDisplay(folder, search) as display:
             if workers and not is_chief():
-                _run_workers(folder, workers, wait, display)
+                _run_workers(folder, workers, wait, data_dir, display)
             else:
                 run_search(search, folder, images, listener=display, wait_seconds=wait)
         del images
         _train_winner(search, folder, data_dir)
-        _report(folder)
+        _report(folder, data_dir)
 
 
-def _run_workers(folder: "SearchFolder", workers: int, wait: float, display: Any) -> None:
+def _run_workers(
+    folder: "SearchFolder", workers: int, wait: float, data_dir: str | None, display: Any
+) -> None:
     from keras_selectscale.tuning import run_workers
 
     def trials_ended() -> int:
         display.refresh()
         return sum(trial.status != "RUNNING" for trial in folder.read_trials())
 
+    command = [sys.executable, "-c", MAIN, "tune", "work", os.path.abspath(folder.path)]
+    command += ["--wait", str(wait), *(() if data_dir is None else ("--data-dir", data_dir))]
     run_workers(
-        [
-            sys.executable,
-            "-c",
-            MAIN,
-            "tune",
-            "work",
-            os.path.abspath(folder.path),
-            "--wait",
-            str(wait),
-        ],
+        command,
         workers,
         folder.path / "workers",
         trials_ended=trials_ended,
@@ -261,7 +260,7 @@ def _warn(search: "Search") -> None:
         )
 
 
-def _report(folder: "SearchFolder") -> None:
+def _report(folder: "SearchFolder", data_dir: str | None = None) -> None:
     from rich.table import Table
 
     from keras_selectscale.console import Console
@@ -295,6 +294,7 @@ def _report(folder: "SearchFolder") -> None:
     say(found["note"])
     if winner is not None:
         say(f"Winner on the test images: error {winner['test_error']:.2f}%.")
-    if found["command"]:
-        say(f"To train it: {found['command']}")
+    if found["command"]:  # The report, which may be published, does not record the data folder.
+        where = "" if data_dir is None else f" --data-dir {shlex.quote(data_dir)}"
+        say(f"To train it: {found['command']}{where}")
     say(f"Written: {folder.csv_path}, {folder.figure_path} and {folder.report_path}")

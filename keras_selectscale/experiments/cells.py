@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from rich.progress import Progress
 
-from keras_selectscale import environment
+from keras_selectscale import environment, stopping
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.model import released_models
@@ -53,6 +53,8 @@ def run_cells(
     images: Mapping[tuple[str, int], Dataset],
     progress: Progress,
     devices: Devices | None = None,
+    *,
+    checkpoint_seconds: float | None = None,
 ) -> list[dict[str, Any]]:
     """Trains the runs that are not finished, and returns the results of all in their order.
 
@@ -61,12 +63,22 @@ def run_cells(
         images: Dataset of each run, by its name and the seed of the run.
         progress: Display, already started.
         devices: Where to train, already started; `None` for one device.
+        checkpoint_seconds: As `train` takes it.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C was pressed, within a run or between two.
+        Stopped: If SIGTERM arrived or the time limit has passed.
     """
     task = progress.add_task("runs", total=len(cells))
-    results = []
+    results: list[dict[str, Any]] = []
+    trained = 0
     for number, cell in enumerate(cells, start=1):
         result = cell.run.read_result()
         if result is None:
+            # A call within a time limit trains something, however short the limit.
+            if trained:
+                stopping.check(f"after {number - 1} of {len(cells)} runs")
+            trained += 1
             with released_models():
                 result = train(
                     cell.recipe,
@@ -77,6 +89,7 @@ def run_cells(
                     label=cell.title,
                     epoch_lines=False,
                     tensorboard=False,
+                    checkpoint_seconds=checkpoint_seconds,
                 )
             if progress.disable:
                 progress.console.print(

@@ -120,6 +120,8 @@ def run_reproduction(
     images: Mapping[tuple[str, int], Dataset],
     progress: Progress,
     devices: Devices | None = None,
+    *,
+    checkpoint_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Trains the runs that are missing.
 
@@ -129,12 +131,15 @@ def run_reproduction(
         images: Dataset of each run, by its name and the seed of the run.
         progress: Display, already started.
         devices: Where to train, already started.
+        checkpoint_seconds: As `train` takes it.
 
     Returns:
         `rows`, one per cell with the paper's numbers, ours, and what differs from the recipe; and
         `environment`. Errors are in percent.
     """
-    results = iter(run_cells(cells, images, progress, devices))
+    results = iter(
+        run_cells(cells, images, progress, devices, checkpoint_seconds=checkpoint_seconds)
+    )
     rows = []
     for cell in reproduction.published:
         done = [next(results) for _ in reproduction.recipes(cell)]

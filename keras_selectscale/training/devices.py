@@ -101,11 +101,16 @@ class Devices:
         if hasattr(jax.config, "jax_enable_recoverability"):
             # Without it JAX ends a process that has lost another one, and prints a page.
             jax.config.update("jax_enable_recoverability", True)
+        if hasattr(jax.config, "jax_enable_preemption_service"):
+            # It would take SIGTERM away from `stopping`.
+            jax.config.update("jax_enable_preemption_service", False)
         try:
             jax.distributed.initialize(
                 self.coordinator,
                 self.processes,
                 self.process,
+                # By default process 0 listens on all interfaces.
+                coordinator_bind_address=self.coordinator,
                 initialization_timeout=CONNECT_SECONDS,
                 heartbeat_timeout_seconds=SILENCE_SECONDS,
             )

@@ -6,9 +6,11 @@ import keras
 import numpy as np
 
 from keras_selectscale import data as datasets
+from keras_selectscale import stopping
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import device_loop
 from keras_selectscale.training.devices import Devices
+from keras_selectscale.training.stop_check import StopCheck, StopRaise
 
 History = dict[str, list[float]]
 
@@ -23,6 +25,7 @@ def fit(
     first_step: int = 0,
     validate: bool = False,
     devices: Devices | None = None,
+    stop_check: StopCheck | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> History:
     """Trains a compiled model on a dataset, from the start or from any step.
@@ -41,6 +44,7 @@ def fit(
         validate: Whether to evaluate the model on the evaluation split of `images` after each
             epoch. The logs then contain `val_loss` and so on.
         devices: Where to train, already started and with its scope entered; `None` for one device.
+        stop_check: Callback that stops the training when told; `None` for one that saves nothing.
         callbacks: Keras callbacks. On JAX, `on_train_batch_end` may be called once for several
             steps, with the number of the last one.
 
@@ -49,48 +53,56 @@ def fit(
         epoch, the first entry describes the rest of that epoch.
 
     Raises:
+        KeyboardInterrupt: If Ctrl-C was pressed, after the step that was running.
         OSError: If an image cannot be read.
+        Stopped: If SIGTERM arrived or the time limit has passed, after the step that was running.
     """
     devices = devices or Devices()
     steps = datasets.steps_per_epoch(images, batch_size)
     build_metrics(model, images)
-    if keras.backend.backend() == "jax" and images.in_memory:
-        return device_loop.fit(
-            model,
-            images,
-            batch_size=batch_size,
-            epochs=epochs,
-            seed=seed,
-            first_step=first_step,
-            validate=validate,
-            devices=devices,
-            callbacks=callbacks,
-        )
-    history: History = {}
-    with datasets.image_errors():
-        for first_epoch, last_epoch, done in _parts(first_step, steps, epochs):
-            logs = model.fit(
-                datasets.training_batches(
-                    images,
-                    batch_size=batch_size,
-                    seed=seed,
-                    first_step=first_epoch * steps + done,
-                ),
-                validation_data=(
-                    datasets.evaluation_batches(images, batch_size=batch_size) if validate else None
-                ),
-                steps_per_epoch=steps - done,
-                initial_epoch=first_epoch,
-                epochs=last_epoch,
-                callbacks=list(callbacks),
-                shuffle=False,  # The batches are shuffled already.
-                verbose=0,
-            ).history
-            for name, values in logs.items():
-                history.setdefault(name, []).extend(values)
-            if model.stop_training:
-                break
-    return history
+    if stop_check is None:
+        stop_check = StopCheck(epochs=epochs, steps_per_epoch=steps, first_step=first_step)
+    chosen = [stop_check, *callbacks, StopRaise(stop_check)]
+    with stopping.deferred():
+        if keras.backend.backend() == "jax" and images.in_memory:
+            return device_loop.fit(
+                model,
+                images,
+                batch_size=batch_size,
+                epochs=epochs,
+                seed=seed,
+                first_step=first_step,
+                validate=validate,
+                devices=devices,
+                callbacks=chosen,
+            )
+        history: History = {}
+        with datasets.image_errors():
+            for first_epoch, last_epoch, done in _parts(first_step, steps, epochs):
+                logs = model.fit(
+                    datasets.training_batches(
+                        images,
+                        batch_size=batch_size,
+                        seed=seed,
+                        first_step=first_epoch * steps + done,
+                    ),
+                    validation_data=(
+                        datasets.evaluation_batches(images, batch_size=batch_size)
+                        if validate
+                        else None
+                    ),
+                    steps_per_epoch=steps - done,
+                    initial_epoch=first_epoch,
+                    epochs=last_epoch,
+                    callbacks=chosen,
+                    shuffle=False,  # The batches are shuffled already.
+                    verbose=0,
+                ).history
+                for name, values in logs.items():
+                    history.setdefault(name, []).extend(values)
+                if model.stop_training:
+                    break
+        return history
 
 
 def build_metrics(model: keras.Model, images: Dataset) -> None:

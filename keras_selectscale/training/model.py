@@ -1,7 +1,7 @@
 """The model of a recipe: building, evaluating, and releasing what it leaves behind."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -57,7 +57,12 @@ def build_model(
     return model
 
 
-def evaluate(model: keras.Model, images: Dataset, split: str | None = None) -> dict[str, float]:
+def evaluate(
+    model: keras.Model,
+    images: Dataset,
+    split: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, float]:
     """Evaluates a model, without drops.
 
     Args:
@@ -65,6 +70,7 @@ def evaluate(model: keras.Model, images: Dataset, split: str | None = None) -> d
         images: Dataset.
         split: `"train"`, or the name of the evaluation split, `"test"` or `"validation"`; `None` is
             the evaluation split.
+        callbacks: Keras callbacks.
 
     Returns:
         `loss`, and `error` in percent; also `top5_error` for 1,000 classes or more.
@@ -83,7 +89,7 @@ def evaluate(model: keras.Model, images: Dataset, split: str | None = None) -> d
     else:
         batches = datasets.evaluation_batches(images, batch_size=batch_size, split=split)
     with datasets.image_errors():
-        values = model.evaluate(batches, verbose=0, return_dict=True)
+        values = model.evaluate(batches, verbose=0, return_dict=True, callbacks=list(callbacks))
     errors = {
         name.replace("accuracy", "error"): 100 * (1 - float(value))
         for name, value in values.items()

@@ -20,9 +20,13 @@ def is_several() -> bool:
     return jax.process_count() > 1
 
 
-def agree(value: bool) -> bool:
-    """Returns the main process's value."""
-    return bool(share(np.asarray(value)))
+def agree(value: int) -> int:
+    """Returns the highest of the processes' values."""
+    if not is_several():
+        return value
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.process_allgather(np.asarray(value, np.int32)).max())
 
 
 def share(value: np.ndarray) -> np.ndarray:

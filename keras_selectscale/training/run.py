@@ -1,33 +1,33 @@
 """A training run: trains a recipe in its folder, from the start or from where it stopped."""
 
 import contextlib
-import importlib.util
 import math
 import pathlib
-import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from rich.progress import Progress
 
 from keras_selectscale import data as datasets
+from keras_selectscale import stopping
 from keras_selectscale.checks import as_number, shown
 from keras_selectscale.data import Dataset
-from keras_selectscale.files import DamagedFileError, cannot_be_written
+from keras_selectscale.files import DamagedFileError
 from keras_selectscale.object_checks import as_instance, as_sequence
-from keras_selectscale.training import checkpoints, process_group
+from keras_selectscale.training import checkpoints, logs, process_group
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.devices import Devices
-from keras_selectscale.training.epoch_progress import EpochProgress
+from keras_selectscale.training.epoch_progress import EpochProgress, make_progress
 from keras_selectscale.training.fit import build_metrics, fit
 from keras_selectscale.training.model import build_model, evaluate
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
 from keras_selectscale.training.run_folder import RunFolder
+from keras_selectscale.training.stop_check import EvaluationStop, position
 
 
 def train(
@@ -36,11 +36,12 @@ def train(
     images: Dataset,
     *,
     devices: Devices | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Literal["auto"] | None = "auto",
     label: str = "",
     epoch_lines: bool = True,
     tensorboard: bool = True,
-    checkpoint_seconds: float = 5.0,
+    checkpoint_seconds: float | None = None,
+    stop_after: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Trains a recipe in a run's folder: from the start, from where it stopped, or not at all.
@@ -48,18 +49,25 @@ def train(
     A run that was killed continues from its last checkpoint, within an epoch too, and ends as if it
     had not been interrupted: on one machine and backend with the same weights to the bit.
 
+    The first Ctrl-C or SIGTERM lets the running step finish and writes a checkpoint; a second one
+    ends at once. In the main thread, unless somebody else handles these signals.
+
     Args:
         recipe: What to train.
         run: Folder of the run, opened with this recipe. If several processes train together, only
             the main one needs it.
         images: The recipe's dataset, as `data.load` returns it.
         devices: Where to train, already started; `None` for one device.
-        progress: Display for the progress, already started; `None` shows none.
+        progress: Display for the progress, already started; `"auto"` for a new one on standard
+            error, `None` for none.
         label: Text before the number of the epoch in the display.
         epoch_lines: Whether to print a line per epoch if `progress` is not on a terminal.
-        tensorboard: Whether to write logs for TensorBoard, if TensorFlow is installed.
-        checkpoint_seconds: Least time between two checkpoints; a last one is written at the end. 0
-            writes one after each step.
+        tensorboard: Whether to write logs for TensorBoard, if it is installed.
+        checkpoint_seconds: Time between two checkpoints, which is what a kill can lose; a last one
+            is written at the end. 0 writes one after each step. `None` is 5 seconds, or longer if
+            writing checkpoints would take more than a twentieth of the time.
+        stop_after: Time in seconds after which the training stops with a checkpoint; `None` for no
+            limit. At least one step is taken.
         callbacks: Further Keras callbacks.
 
     Returns:
@@ -72,31 +80,41 @@ def train(
         BlockingIOError: If another process writes the run.
         DamagedFileError: If a file of the run cannot be read or does not fit the others.
         FloatingPointError: If the loss is NaN or infinite.
+        KeyboardInterrupt: If Ctrl-C was pressed.
         OSError: If an image cannot be read, or the folder cannot be written.
+        Stopped: If SIGTERM arrived or `stop_after` has passed.
         TypeError: If an argument has the wrong type.
         ValueError: If the devices cannot share the batches evenly, or `devices.jit` differs from
             the value with which the run began.
     """
     as_instance("recipe", recipe, Recipe, "a Recipe")
     as_instance("run", run, RunFolder, "a RunFolder")
-    as_number("checkpoint_seconds", checkpoint_seconds, 0)
+    if checkpoint_seconds is not None:
+        as_number("checkpoint_seconds", checkpoint_seconds, 0)
+    if stop_after is not None:
+        as_number("stop_after", stop_after, 0, above=True)
     devices = as_instance("devices", devices or Devices(), Devices, "a Devices")
     if devices.is_main and (result := run.read_result()) is not None and not devices.is_several:
         return result
     devices.check_batches(recipe.batch_size, images.train_count)
     with contextlib.ExitStack() as held:
+        held.enter_context(stopping.signals())
+        held.enter_context(stopping.time_limit(stop_after))
+        began = devices.is_main and run.has_begun()
         if devices.is_main:
             held.enter_context(run.lock())
             # Another process may have finished the run since.
             if (result := run.read_result()) is not None and not devices.is_several:
                 return result
-        with devices.scope(), process_group.lost_processes(), _log_errors(run):
+        display = held.enter_context(make_progress()) if progress == "auto" else progress
+        with devices.scope(), process_group.lost_processes():
             state = _train(
                 recipe,
                 run,
                 images,
                 devices,
-                progress=progress,
+                began=began,
+                progress=display if devices.is_main else None,
                 label=label,
                 epoch_lines=epoch_lines,
                 tensorboard=tensorboard,
@@ -119,26 +137,33 @@ def _train(
     images: Dataset,
     devices: Devices,
     *,
+    began: bool,
     progress: Progress | None,
     label: str,
     epoch_lines: bool,
     tensorboard: bool,
-    checkpoint_seconds: float,
+    checkpoint_seconds: float | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> RunState:
     """Takes the steps that are left, and returns the state at the end."""
     steps = datasets.steps_per_epoch(images, recipe.batch_size)
+    say = _say(progress, label)
+    warn = say if progress is not None else warnings.warn
     # As recorded: a loaded model would be compiled as on the backend that wrote it.
-    began = run.read_jit() if devices.is_main else None
-    restored = _restore(recipe, run, devices, _say(progress))
+    jit = run.read_jit() if devices.is_main else None
+    restored = _restore(recipe, run, devices, warn)
     if restored is None:
         state = RunState()
-        model = build_model(recipe, images, steps, jit=devices.decide_jit(began))
+        model = build_model(recipe, images, steps, jit=devices.decide_jit(jit))
+        if began:
+            say("starting again at epoch 1: the run stopped before its first checkpoint")
     else:
         model, state = restored
         build_metrics(model, images)
         _check_state(run, model, state, recipe.epochs, steps)
-        model.jit_compile = devices.decide_jit(model.jit_compile if began is None else began)
+        model.jit_compile = devices.decide_jit(model.jit_compile if jit is None else jit)
+        if devices.is_main and state.step < recipe.epochs * steps:
+            say(f"resuming at {position(state.step, steps, recipe.epochs)}")
     devices.prepare(model)
     checkpoint = RunCheckpoint(
         state,
@@ -148,25 +173,28 @@ def _train(
         every_seconds=checkpoint_seconds,
         agree=process_group.agree,
     )
-    chosen: list[keras.callbacks.Callback] = [checkpoint, *callbacks]
-    if devices.is_main:
-        if tensorboard and all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
-            chosen.append(keras.callbacks.TensorBoard(str(run.log_path), write_graph=False))
-        if progress is not None:
-            chosen.append(
-                EpochProgress(progress, recipe.epochs, steps, state.step, label, epoch_lines)
-            )
+    chosen = [*callbacks]
+    if devices.is_main and tensorboard and logs.can_log():
+        chosen.append(logs.EpochLog(run.log_path))
+    if progress is not None:
+        chosen.append(EpochProgress(progress, recipe.epochs, steps, state.step, label, epoch_lines))
     if state.step < recipe.epochs * steps:
-        fit(
-            model,
-            images,
-            batch_size=recipe.batch_size,
-            epochs=recipe.epochs,
-            seed=recipe.seed,
-            first_step=state.step,
-            devices=devices,
-            callbacks=chosen,
-        )
+        try:
+            fit(
+                model,
+                images,
+                batch_size=recipe.batch_size,
+                epochs=recipe.epochs,
+                seed=recipe.seed,
+                first_step=state.step,
+                devices=devices,
+                stop_check=checkpoint,
+                callbacks=chosen,
+            )
+        except (KeyboardInterrupt, stopping.Stopped):
+            if checkpoint.stopped:  # As have all processes, together.
+                process_group.part()
+            raise
     if state.step < recipe.epochs * steps:  # A callback has stopped the training.
         checkpoint.write()
     return state
@@ -224,24 +252,14 @@ def _check_state(
         check("metrics", fits, f"lists of {sizes} numbers per replica", given)
 
 
-def _say(progress: Progress | None) -> Callable[[str], Any]:
-    """Returns the function that shows a line next to the progress, or as a warning."""
+def _say(progress: Progress | None, label: str) -> Callable[[str], Any]:
+    """Returns the function that shows a line next to the progress, if any."""
     if progress is None:
-        return lambda line: warnings.warn(line, stacklevel=2)
-    return lambda line: progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def _log_errors(run: RunFolder) -> Iterator[None]:
-    """Turns TensorFlow's error about a log that cannot be written into an `OSError`."""
-    try:
-        yield
-    except Exception as error:
-        found = re.search(r"tfevents[^;\n]*; ([^\n\[{]*)", str(error))
-        if found is None:
-            raise
-        reason = OSError(found[1].strip())
-        raise cannot_be_written(run.log_path, reason) from None
+        return lambda line: None
+    prefix = f"{label}  " if label else ""
+    return lambda line: progress.console.print(
+        f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def _writer(
@@ -265,7 +283,8 @@ def _writer(
 
 
 def _result(recipe: Recipe, images: Dataset, model: keras.Model, state: RunState) -> dict[str, Any]:
-    test = evaluate(model, images)
+    with stopping.deferred():
+        test = evaluate(model, images, callbacks=[EvaluationStop()])
     if not math.isfinite(test["loss"]):
         raise FloatingPointError(
             f"the test loss is {test['loss']} after the last epoch: a lower learning rate may help"

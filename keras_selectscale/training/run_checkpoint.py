@@ -11,22 +11,25 @@ from keras import ops
 
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.run_folder import HistoryRow
+from keras_selectscale.training.stop_check import CONTINUE, SAVE, StopCheck
 
-# Largest share of the time that may be spent on writing checkpoints.
+# Time between two checkpoints if none is given, and the largest share of it for writing them.
+EVERY_SECONDS = 5.0
 LARGEST_SHARE = 0.05
 
 
-class RunCheckpoint(keras.callbacks.Callback):
-    """Keeps the state of a run up to date, and writes a checkpoint when it is time.
+class RunCheckpoint(StopCheck):
+    """Keeps the state of a run up to date, and writes a checkpoint when it is time or it must stop.
 
     Args:
         state: How far the run has come; updated in place.
         write: Function that writes a checkpoint, called with the model and the state.
         epochs: Epochs of the whole run.
         steps_per_epoch: Steps per epoch.
-        every_seconds: Time between two checkpoints, which is what a kill can lose. It is longer if
-            writing one takes more than a twentieth of it. 0 writes a checkpoint after each step.
-        agree: Function that turns "it is time" into one answer for all processes of a run.
+        every_seconds: Time between two checkpoints, which is what a kill can lose; 0 writes one
+            after each step. `None` is 5 seconds, or longer if writing checkpoints would take more
+            than a twentieth of the time.
+        agree: As in `StopCheck`.
 
     Raises:
         FloatingPointError: If the loss or a weight is NaN or infinite. The last checkpoint, which
@@ -40,46 +43,43 @@ class RunCheckpoint(keras.callbacks.Callback):
         *,
         epochs: int,
         steps_per_epoch: int,
-        every_seconds: float = 0.0,
-        agree: Callable[[bool], bool] = bool,
+        every_seconds: float | None = 0.0,
+        agree: Callable[[int], int] = int,
     ):
-        super().__init__()
+        super().__init__(
+            epochs=epochs, steps_per_epoch=steps_per_epoch, first_step=state.step, agree=agree
+        )
         self.state = state
-        self.epochs = epochs
-        self.steps_per_epoch = steps_per_epoch
         self.every_seconds = every_seconds
         self._write = write
-        self._agree = agree
-        self._first_step = state.step
         self._seconds_before = state.seconds
         self._started: float | None = None
         self._next = 0.0
+        self._writing: float | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the clock, once: the rest of an epoch is a training of its own for Keras."""
         if self._started is None:
             self._started = time.monotonic()
-            self._next = self._started + self.every_seconds
+            self._next = self._started + self._wait()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Restores the metrics of a run that continues within an epoch."""
-        self._first_step = self.state.step
+        super().on_epoch_begin(epoch, logs)
         if self.state.metrics:
             assign_values(self.model.metrics_variables, self.state.metrics)
             self.state.metrics = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step, and writes a checkpoint if it is time."""
-        self.state.step = self._first_step + batch + 1
+        self.state.step = self._begun + batch + 1
         loss = float((logs or {})["loss"])
         if not math.isfinite(loss):
             raise FloatingPointError(self.describe(f"the loss is {loss}", self.state.step))
-        # At the end of an epoch the checkpoint waits for the row of the history.
-        if self.state.step % self.steps_per_epoch and self._is_time():
-            self.write_within_epoch()
+        super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Adds a row to the history, and writes a checkpoint if it is time."""
+        """Adds a row to the history, and writes a checkpoint if it is time or the run is done."""
         logs = logs or {}
         self.state.rows.append(
             HistoryRow(
@@ -89,15 +89,25 @@ class RunCheckpoint(keras.callbacks.Callback):
                 learning_rate=float(ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             )
         )
-        if epoch + 1 == self.epochs or self._is_time():
+        if epoch + 1 == self.epochs:
             self.write()
+        super().on_epoch_end(epoch, logs)
 
-    def write_within_epoch(self) -> None:
-        """Writes a checkpoint with the values of the metrics so far."""
-        self._sync()
-        self.state.metrics = values_of(self.model.metrics_variables)
-        self.write()
-        self.state.metrics = []
+    def wanted(self) -> int:
+        """Returns whether to continue, to write a checkpoint, or to stop after writing one."""
+        is_time = SAVE if time.monotonic() >= self._next else CONTINUE
+        return max(super().wanted(), is_time)
+
+    def act(self, agreed: int) -> None:
+        """Writes a checkpoint or none, and stops or continues."""
+        if agreed != CONTINUE:
+            self._sync()
+            # At the end of an epoch its row has the values of the metrics.
+            if len(self.state.rows) * self.steps_per_epoch < self.state.step:
+                self.state.metrics = values_of(self.model.metrics_variables)
+            self.write()
+            self.state.metrics = []
+        super().act(agreed)
 
     def write(self) -> None:
         """Writes a checkpoint, unless a weight is not finite."""
@@ -113,8 +123,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.state.seconds = round(self._seconds_before + started - (self._started or started), 3)
         self._write(self.model, self.state)
         ended = time.monotonic()
-        wait = (ended - started) / LARGEST_SHARE if self.every_seconds else 0.0
-        self._next = ended + max(self.every_seconds, wait)
+        # The first one imports what it needs, and does not tell how long the next ones take.
+        self._writing = 0.0 if self._writing is None else ended - started
+        self._next = ended + self._wait()
 
     def describe(self, what: str, step: int) -> str:
         """Returns a line about a training that diverged at a step."""
@@ -124,8 +135,11 @@ class RunCheckpoint(keras.callbacks.Callback):
             "may help; the last checkpoint before it is kept"
         )
 
-    def _is_time(self) -> bool:
-        return self._agree(time.monotonic() >= self._next)
+    def _wait(self) -> float:
+        """Returns the time until the next checkpoint."""
+        if self.every_seconds is not None:
+            return self.every_seconds
+        return max(EVERY_SECONDS, (self._writing or 0.0) / LARGEST_SHARE)
 
     def _sync(self) -> None:
         """Updates the variables on JAX, where a training keeps its state outside of the model."""

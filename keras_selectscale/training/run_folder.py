@@ -176,6 +176,10 @@ class RunFolder:
                 with contextlib.suppress(OSError):
                     (self.path / ".lock").unlink()
 
+    def has_begun(self) -> bool:
+        """Returns whether a training has begun in this folder before, and has not finished."""
+        return (self.path / ".lock").exists() and not self.result_path.exists()
+
     def read_config(self) -> dict[str, Any]:
         """Returns the content of `config.json`.
 

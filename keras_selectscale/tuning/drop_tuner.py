@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import keras_tuner
 
+from keras_selectscale import stopping
 from keras_selectscale.checks import type_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_text
@@ -141,7 +142,12 @@ class DropTuner(LastingTuner):
             **fit_kwargs: Keyword arguments of `hypermodel.fit`, such as `validation_data`, `epochs`
                 and `callbacks`.
 
+        The first Ctrl-C or SIGTERM stops a trial after the step that is running. Called again, the
+        search continues with this trial and seed.
+
         Raises:
+            KeyboardInterrupt: If Ctrl-C was pressed.
+            Stopped: If SIGTERM arrived or the time limit has passed (see `stopping`).
             TimeoutError: If a chief or a worker waited for the other for too long.
         """
         if is_chief():
@@ -220,6 +226,7 @@ class DropTuner(LastingTuner):
     def _search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         first = True
         while True:
+            stopping.check("" if self.is_worker else f"after {len(self.oracle.end_order)} trials")
             with self._limited("a trial"):
                 trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == "STOPPED":

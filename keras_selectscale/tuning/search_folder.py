@@ -126,8 +126,15 @@ class SearchFolder:
     ) -> None:
         """Creates the folder for a search, or checks that it holds this search.
 
-        Only the number of trials and the data folder may differ. The data folder of a worker is not
-        recorded, because a worker may run on another machine.
+        Only the number of trials and the data folder may differ.
+
+        Args:
+            search: The search.
+            environment: What is recorded of versions, devices and so on.
+            data_dir: Folder of the prepared datasets to record for `training_command`; `None`
+                records none. The command line records none: search folders are published.
+            for_worker: Whether this is a worker, which may run on another machine and records
+                nothing in an existing folder.
 
         Raises:
             ValueError: If the folder holds another search, or something else.

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_selectscale import stopping
 from keras_selectscale.tuning.objective import ObjectiveStopping
 
 SIGN_SECONDS = 5.0
@@ -23,7 +24,8 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
         seed: Seed of the run.
     """
     values = trial.hyperparameters.values
-    callbacks: list[keras.callbacks.Callback] = [FiniteLoss()]
+    where = f"in trial {trial.trial_id}, seed {seed}"
+    callbacks: list[keras.callbacks.Callback] = [FiniteLoss(), TrialStop(where)]
     if tuner.early_stopping is not None:
         callbacks.append(ObjectiveStopping(tuner.oracle.objective, tuner.early_stopping))
     if tuner.tensorboard:
@@ -66,6 +68,30 @@ class FiniteLoss(keras.callbacks.Callback):
             raise FloatingPointError(
                 f"the loss is {loss} in epoch {self._epoch + 1}: a lower learning rate may help"
             )
+
+
+class TrialStop(keras.callbacks.Callback):
+    """Stops a trial when told, after the step that is running.
+
+    Args:
+        where: Name of the trial for the message.
+
+    Raises:
+        KeyboardInterrupt: If Ctrl-C was pressed.
+        Stopped: If SIGTERM arrived or the time limit has passed.
+    """
+
+    def __init__(self, where: str):
+        super().__init__()
+        self.where = where
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        """Stops the trial."""
+        stopping.check(self.where)
+
+    def on_test_batch_end(self, batch: int, logs: object = None) -> None:
+        """Stops the trial."""
+        stopping.check(self.where)
 
 
 class LifeSign(keras.callbacks.Callback):

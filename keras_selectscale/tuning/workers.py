@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 
+from keras_selectscale import stopping
 from keras_selectscale.tuning.kerastuner import (
     ADDRESS_VARIABLE,
     ID_VARIABLE,
@@ -32,6 +33,7 @@ POLL_SECONDS = 0.5
 # Time after the search for workers that have not noticed its end.
 LEAVE_SECONDS = 15.0
 CHIEF = "chief"
+AGAIN = "run the same command again to continue"
 
 
 def check_environment() -> None:
@@ -93,7 +95,9 @@ def serve(
         refresh: Called every second, to show the progress.
 
     Raises:
+        KeyboardInterrupt: If Ctrl-C was pressed.
         OSError: If the port cannot be opened.
+        Stopped: If SIGTERM arrived or the time limit has passed.
         TimeoutError: If a worker does not answer; the message names the trial.
     """
     import grpc
@@ -120,6 +124,7 @@ def serve(
         try:
             shown = 0.0
             while not (servicer.stop_triggered and _is_over(oracle, signs[""])):
+                stopping.check()
                 _check_signs(oracle, signs, wait_seconds)
                 if refresh is not None and time.monotonic() - shown > REFRESH_SECONDS:
                     refresh()
@@ -165,7 +170,7 @@ def run_workers(
 
     A worker that dies is restarted with its id and continues its trial. If the chief is killed, all
     processes are started again, and the trials that were running run again. All of them end with
-    this process, even if it is killed.
+    this process, even if it is killed; if it is told to stop, it ends them.
 
     Args:
         command: Command that each process runs. Its environment holds its role, and its standard
@@ -179,6 +184,8 @@ def run_workers(
     Raises:
         ChildProcessError: If the chief ends with an error, or a process dies repeatedly, with the
             reason.
+        KeyboardInterrupt: If Ctrl-C was pressed.
+        Stopped: If SIGTERM arrived, here or in the chief, or the time limit has passed.
     """
     logs.mkdir(parents=True, exist_ok=True)
     port = _free_port()
@@ -213,17 +220,18 @@ def run_workers(
             start(name)
         while True:
             time.sleep(POLL_SECONDS)
+            stopping.check(f"after {ended} trials")
             if (now_ended := trials_ended()) > ended:
                 ended = now_ended
                 deaths.clear()
             code = processes[CHIEF].poll()
+            if code == stopping.STOPPED:
+                raise stopping.stop(stopping.TERMINATE, f"after {ended} trials")
             if code:
                 deaths[CHIEF] += 1
                 if code > 0 or deaths[CHIEF] > MOST_DEATHS:
-                    raise ChildProcessError(
-                        f"the chief ended {_how(code, logs / f'{CHIEF}.log')}; "
-                        "the same command goes on from here"
-                    )
+                    how = _how(code, logs / f"{CHIEF}.log")
+                    raise ChildProcessError(f"the chief ended {how}; {AGAIN}")
                 say(f"the chief ended {_how(code)}: it and its workers are started again")
                 _end(list(processes.values()))
                 port = _free_port()
@@ -240,15 +248,17 @@ def run_workers(
                 code = processes[name].returncode
                 if code == 0:  # The chief said that no trial is left.
                     continue
-                deaths[name] += 1
+                told = code == stopping.STOPPED  # Then its trial is not to blame.
+                deaths[name] += not told
                 # By then, DropTuner has given up the trial in which the worker dies.
                 if deaths[name] > MOST_DEATHS + 1:
                     raise ChildProcessError(
                         f"{name} ended {deaths[name]} times while no trial was done, the last time "
-                        f"{_how(code, logs / f'{name}.log')}; the same command goes on from here"
+                        f"{_how(code, logs / f'{name}.log')}; {AGAIN}"
                     )
                 say(f"{name} ended {_how(code)}: it is started again under its id")
-                died(name)
+                if not told:
+                    died(name)
                 start(name)
     finally:
         _end(list(processes.values()))

@@ -125,7 +125,7 @@ def test_an_interruption_keeps_what_is_done_and_promises_nothing(command, tmp_pa
     monkeypatch.setattr(bench, "_backends", lambda names, active: ("jax", "torch"))
     monkeypatch.setattr(bench, "_measure_in_process", measure)
     status, _, err = command("bench", "layers", "--quick", "--out-dir", "out")
-    assert status == 130 and "interrupted" in err and "goes on" not in err
+    assert status == 130 and "interrupted" in err and "to continue" not in err
     assert "jax" in json.loads((tmp_path / "out" / "bench.json").read_text())["backends"]
 
 

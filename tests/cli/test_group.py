@@ -1,7 +1,12 @@
+import signal
+from contextlib import nullcontext
+
 import click
 import pytest
 
-from keras_selectscale.cli.group import cli, input_errors, run
+from keras_selectscale import stopping
+from keras_selectscale.cli.group import CommandGroup, cli, input_errors, run
+from keras_selectscale.cli.options import stop_option
 
 
 def failing(error):
@@ -67,9 +72,73 @@ def test_work_that_fails_is_one_line_and_status_1(error, capsys):
     assert capsys.readouterr().err == "keras-selectscale: the loss is nan\n"
 
 
-def test_ctrl_c_is_status_130(capsys):
-    assert run(failing(KeyboardInterrupt()), ["work"]) == 130
-    assert "goes on" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (stopping.stop(stopping.INTERRUPT, "at epoch 2"), 130, "interrupted at epoch 2"),
+        (stopping.stop(stopping.TERMINATE), 75, "stopped by SIGTERM"),
+        (stopping.stop(stopping.TIME_LIMIT, "at a"), 75, "stopped by the time limit at a"),
+    ],
+)
+def test_work_that_is_told_to_stop_says_how_to_continue(error, status, said, capsys):
+    group = CommandGroup("group")
+
+    @group.command("train")
+    @stop_option
+    def work():
+        raise error
+
+    @group.command("evaluate")
+    def other():
+        raise error
+
+    group.get_command = lambda ctx, name: {"train": work, "evaluate": other}.get(name)
+    for name, how in (("train", " to continue"), ("evaluate", "")):
+        assert run(group, [name]) == status
+        line = f"keras-selectscale: {said}; run the same command again{how}\n"
+        assert capsys.readouterr() == ("", line)
+
+
+def test_an_error_into_which_a_library_turns_an_interrupt_is_an_interrupt(capsys):
+    group = CommandGroup("group")
+
+    @group.command("train")
+    def work():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("in a library") from None
+
+    group.get_command = lambda ctx, name: work
+    assert run(group, ["train"]) == 130
+    line = f"{stopping.LINES[stopping.INTERRUPT]}\n"
+    assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize(
+    "value", ["9", "0m", "-1s", "1.5", "9 m", "9d", "٣m", "1e3h", "9" * 500 + "h", ""]
+)
+def test_a_time_needs_a_number_and_a_unit(value, capsys):
+    assert run(cli, ["reproduce", "x", "--stop-after", value]) == 2
+    err = capsys.readouterr().err
+    assert "'--stop-after'" in err and "such as 90s, 9m or 1.5h" in err
+    assert err.count("\n") == 1 and len(err) < 400
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("90s", 90), ("9m", 540), ("1.5h", 5400)])
+def test_a_time_limits_the_command(value, seconds, monkeypatch):
+    limits = []
+    monkeypatch.setattr(stopping, "time_limit", lambda s, **_: limits.append(s) or nullcontext())
+
+    @click.command()
+    @stop_option
+    def work():
+        pass
+
+    group = CommandGroup("group")
+    group.get_command = lambda ctx, name: work
+    assert run(group, ["train", "--stop-after", value]) == 0 and limits == [seconds]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

@@ -7,6 +7,7 @@ import pytest
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.run_checkpoint import RunCheckpoint, assign_values, values_of
 from keras_selectscale.training.run_folder import HistoryRow
+from keras_selectscale.training.stop_check import CONTINUE, SAVE
 
 LOGS = {"loss": 2.0, "accuracy": 0.5}
 
@@ -61,7 +62,7 @@ def test_where_time_must_pass_the_last_epoch_alone_has_one(model):
 
 
 def test_all_processes_write_where_the_main_one_says_so(model):
-    answers = iter([False, True, False, True, False, False])
+    answers = iter([CONTINUE, SAVE, CONTINUE, SAVE, CONTINUE, CONTINUE])
     callback, written = checkpoint(model, epochs=9, agree=lambda own: next(answers))
     run_epoch(callback, 0)
     callback.on_epoch_begin(1)
