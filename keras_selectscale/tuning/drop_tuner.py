@@ -61,7 +61,8 @@ class DropTuner(LastingTuner):
         figure4: Whether to restrict a grid to the two curves of the paper's Figure 4.
         seed: Determines the random points, at least 1.
         wait_seconds: How long a chief and its workers wait for each other.
-        tensorboard: Whether to write logs with HParams to `directory/tensorboard`.
+        tensorboard: Whether to write logs with HParams to `directory/tensorboard`, if TensorBoard
+            is installed.
         listener: Object that is notified of progress, such as a `SearchDisplay`, with the methods
             `on_trial_begin(trial)`, `on_epoch_end(trial, seed, epoch)` and `on_trial_end(trial)`,
             and for a chief `refresh()`. `None` notifies nothing.

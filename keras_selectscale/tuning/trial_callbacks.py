@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_selectscale import stopping
+from keras_selectscale.training.logs import EventFile, can_log
 from keras_selectscale.tuning.objective import ObjectiveStopping
 
 SIGN_SECONDS = 5.0
@@ -28,7 +29,7 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
     callbacks: list[keras.callbacks.Callback] = [FiniteLoss(), TrialStop(where)]
     if tuner.early_stopping is not None:
         callbacks.append(ObjectiveStopping(tuner.oracle.objective, tuner.early_stopping))
-    if tuner.tensorboard:
+    if tuner.tensorboard and can_log():
         path = tuner.project_path / "tensorboard" / trial.trial_id / f"seed{seed}"
         callbacks.append(TrialLog(path, values, f"{trial.trial_id}/seed{seed}"))
     if tuner.listener is not None or tuner.is_worker:
@@ -144,32 +145,29 @@ class TrialLog(keras.callbacks.Callback):
         self.path = path
         self.values = dict(values)
         self.name = name
-        self._writer: Any = None
+        self._file: EventFile | None = None
 
     def on_train_begin(self, logs: object = None) -> None:
         """Opens the log."""
-        import tensorflow as tf
-        from tensorboard.plugins.hparams import api
+        # The package's public `hparams.api` imports TensorFlow.
+        from tensorboard.plugins.hparams import summary_v2
 
-        if self._writer is not None:
-            self._writer.close()
+        if self._file is not None:
+            self._file.close()
         # The files of a killed run do not belong to this one.
         for old in self.path.glob("events.out.*"):
             old.unlink()
-        self._writer = tf.summary.create_file_writer(str(self.path))
-        with self._writer.as_default():
-            api.hparams(self.values, trial_id=self.name)
+        self._file = EventFile(self.path)
+        self._file.summary(summary_v2.hparams_pb(self.values, trial_id=self.name))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Logs an epoch."""
-        import tensorflow as tf
-
-        with self._writer.as_default():
-            for name, value in (logs or {}).items():
-                tf.summary.scalar(name, value, step=epoch + 1)
-            accuracy = (logs or {}).get("val_accuracy", math.nan)
-            if math.isfinite(accuracy):
-                tf.summary.scalar("validation_error", 100 * (1 - accuracy), step=epoch + 1)
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        accuracy = values.get("val_accuracy", math.nan)
+        if math.isfinite(accuracy):
+            values["validation_error"] = 100 * (1 - accuracy)
+        if self._file is not None:
+            self._file.scalars(values, epoch + 1)
 
     def finish(self, *, failed: bool) -> None:
         """Logs how the run ended, and closes the log. Without that, its status is unknown.
@@ -177,17 +175,22 @@ class TrialLog(keras.callbacks.Callback):
         Args:
             failed: Whether the trial failed, which may be known only after the training.
         """
-        if self._writer is None:
+        if self._file is None:
             return
-        import tensorflow as tf
-        from tensorboard.plugins.hparams import api_pb2, summary
+        from tensorboard.compat.proto import summary_pb2
+        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
         status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
-        with self._writer.as_default():
-            end = summary.session_end_pb(status).SerializeToString()
-            tf.summary.experimental.write_raw_pb(end, step=0)
-        self._writer.close()
-        self._writer = None
+        info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+        content = plugin_data_pb2.HParamsPluginData(session_end_info=info)
+        value = summary_pb2.Summary.Value(
+            tag=metadata.SESSION_END_INFO_TAG,
+            tensor=metadata.NULL_TENSOR,
+            metadata=metadata.create_summary_metadata(content),
+        )
+        self._file.summary(summary_pb2.Summary(value=[value]))
+        self._file.close()
+        self._file = None
 
 
 class TrialWeights(keras.callbacks.Callback):

@@ -1,10 +1,14 @@
 import dataclasses
+import io
+import signal
 
 import keras
 import numpy as np
 import pytest
+from rich.progress import Progress
 
-from keras_selectscale import FeatureDrop, data
+from keras_selectscale import FeatureDrop, data, stopping
+from keras_selectscale.console import Console
 from keras_selectscale.training import (
     DamagedRunError,
     Recipe,
@@ -123,12 +127,47 @@ class Kill(keras.callbacks.Callback):
             raise Killed
 
 
-def test_an_interrupted_run_goes_on_to_the_same_end(whole, tmp_path, images):
-    with pytest.raises(Killed):
-        run(RECIPE, tmp_path / "run", images, checkpoint_seconds=0.0, callbacks=[Kill()])
-    folder = RunFolder(tmp_path / "run")
-    assert len(folder.read_history()) == 1 and folder.read_result() is None
-    run(RECIPE, tmp_path / "run", images)
+class Signal(keras.callbacks.Callback):
+    """Sends a signal in a step of the second epoch; the other callbacks see its end."""
+
+    def __init__(self, number, at):
+        super().__init__()
+        self.number, self.at, self.seen = number, at, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == (1, self.at):
+            signal.raise_signal(self.number)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((self.epoch, batch))
+
+
+def test_a_run_that_is_told_to_stop_goes_on_to_the_same_end(whole, tmp_path, images):
+    """On a clock within an epoch, on SIGTERM within one and on Ctrl-C at the end of one."""
+    path, said = tmp_path / "run", io.StringIO()
+    progress = Progress(console=Console(file=said), disable=True)
+    options = {"progress": progress, "label": "a", "checkpoint_seconds": 1e9}
+    where = "the time limit at epoch 1 of 3, step 1 of 4"
+    with pytest.raises(stopping.Stopped, match=where):
+        run(RECIPE, path, images, stop_after=1e-9, **options)
+    late = Signal(signal.SIGTERM, 1)
+    with pytest.raises(stopping.Stopped, match="SIGTERM at epoch 2 of 3, step 2 of 4"):
+        run(RECIPE, path, images, callbacks=[late], **options)
+    assert late.seen[-1] == (1, 1)
+    # The rest of an epoch is a training of its own for Keras, whose batches begin at 0.
+    with pytest.raises(KeyboardInterrupt, match="interrupted at epoch 3 of 3, step 0 of 4"):
+        run(RECIPE, path, images, callbacks=[Signal(signal.SIGINT, 1)], **options)
+    folder = RunFolder(path)
+    assert len(folder.read_history()) == 2 and folder.read_result() is None
+    run(RECIPE, path, images, **options)
+    assert [line for line in said.getvalue().splitlines() if "resuming" in line] == [
+        "a  resuming at epoch 1 of 3, step 1 of 4",
+        "a  resuming at epoch 2 of 3, step 2 of 4",
+        "a  resuming at epoch 3 of 3, step 0 of 4",
+    ]
     assert folder.read_history() == whole[0].read_history()
     for ours, theirs in zip(
         states(folder.checkpoint_path), states(whole[0].checkpoint_path), strict=True
@@ -140,7 +179,10 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(whole, tmp_path, 
     with pytest.raises(Killed):
         run(RECIPE, tmp_path / "run", images, checkpoint_seconds=1e9, callbacks=[Kill()])
     assert not (tmp_path / "run" / "checkpoint.keras").exists()
-    folder, _ = run(RECIPE, tmp_path / "run", images)
+    said = io.StringIO()
+    progress = Progress(console=Console(file=said), disable=True)
+    folder, _ = run(RECIPE, tmp_path / "run", images, progress=progress)
+    assert "starting again at epoch 1: the run stopped before its first" in said.getvalue()
     assert folder.read_history() == whole[0].read_history()
 
 
