@@ -28,6 +28,9 @@ NOISE = 1e-2
 # other one, and the process predicts its prior everywhere. With a bound of 1e-5, a third of the
 # fits ended there.
 LENGTH_SCALES = (0.05, 20.0)
+# A fit takes time with the third power of its trials. Up to MOST_TRIALS all are fitted; of more,
+# the BEST_TRIALS best and of the others as many as are left, evenly from the first to the last.
+MOST_TRIALS, BEST_TRIALS = 300, 100
 
 
 class BayesianOracle(LastingOracle):
@@ -37,7 +40,8 @@ class BayesianOracle(LastingOracle):
     seconds per trial, and then rounds the optimum to a point of the space, often one that it has
     already tried. This oracle compares many random points that no trial has had, and then
     neighbours of the best ones, so that it also converges in continuous spaces. Inactive
-    hyperparameters have their defaults.
+    hyperparameters have their defaults. Beyond 300 trials it fits the 100 best and 200 of the
+    others, spread evenly over the search, so that the time of a trial stays bounded.
 
     Args:
         num_initial_points: Random points before the first fit; `None` for three per hyperparameter,
@@ -115,9 +119,13 @@ class BayesianOracle(LastingOracle):
         self, done: Sequence[Any]
     ) -> tuple[gaussian_process.GaussianProcessRegressor, np.ndarray]:
         """Returns the process that was fitted to the scores, and the trials' vectors."""
-        points = np.array([self._vector(trial.hyperparameters) for trial in done])
         sign = -1.0 if self.objective.direction == "max" else 1.0
         scores = sign * np.array([trial.score for trial in done], dtype="float64")
+        chosen = fitted_trials(scores)
+        points, scores = (
+            np.array([self._vector(done[place].hyperparameters) for place in chosen]),
+            scores[chosen],
+        )
         process = self._process().fit(points, scores)
         running = [self._vector(trial.hyperparameters) for trial in self.ongoing_trials.values()]
         if not running:
@@ -174,3 +182,13 @@ class BayesianOracle(LastingOracle):
             alpha=self.alpha,
             random_state=self.seed,
         )
+
+
+def fitted_trials(scores: np.ndarray) -> np.ndarray:
+    """Returns the places of the trials to fit, in their order; the lowest score is the best."""
+    if len(scores) <= MOST_TRIALS:
+        return np.arange(len(scores))
+    order = np.argsort(scores, kind="stable")
+    others = np.sort(order[BEST_TRIALS:])
+    spread = np.linspace(0, len(others) - 1, MOST_TRIALS - BEST_TRIALS).round().astype(int)
+    return np.sort(np.concatenate([order[:BEST_TRIALS], others[spread]]))

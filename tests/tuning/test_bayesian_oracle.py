@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 
-from keras_selectscale.tuning import RateSpace
+from keras_selectscale.tuning import RateSpace, bayesian_oracle
+from keras_selectscale.tuning.bayesian_oracle import fitted_trials
 from keras_selectscale.tuning.oracles import make_oracle
 
 SPACE = RateSpace(("selectscale", "selectout", "none"))
@@ -60,6 +61,28 @@ def test_it_looks_where_the_error_is_low(tmp_path):
         first += errors[:15]
         later += errors[15:]
     assert statistics.fmean(later) < 0.6 * statistics.fmean(first)
+
+
+def test_a_long_search_fits_the_best_and_a_spread_of_the_others():
+    np.testing.assert_array_equal(fitted_trials(np.arange(300.0)), np.arange(300))
+    scores = np.random.default_rng(1).permutation(5000).astype(float)
+    chosen = fitted_trials(scores)
+    assert len(set(chosen)) == 300 and (np.diff(chosen) > 0).all()
+    assert set(range(100)) <= set(scores[chosen])
+    others = chosen[scores[chosen] >= 100]
+    assert others[0] < 10 and others[-1] > 4990 and np.diff(others).max() < 30
+
+
+def test_the_time_of_a_trial_is_bounded(tmp_path, monkeypatch):
+    fitted = []
+    fit = GaussianProcessRegressor.fit
+    monkeypatch.setattr(bayesian_oracle, "MOST_TRIALS", 20)
+    monkeypatch.setattr(bayesian_oracle, "BEST_TRIALS", 8)
+    monkeypatch.setattr(
+        GaussianProcessRegressor, "fit", lambda self, x, y: fitted.append(len(x)) or fit(self, x, y)
+    )
+    errors = [distance(values) for values in searched(tmp_path, 40, distance)]
+    assert max(fitted) == 20 and min(errors) <= 1.01
 
 
 def test_it_tries_nothing_twice_and_inactive_values_are_left_out(tmp_path):
