@@ -30,7 +30,7 @@ NOISE = 1e-2
 LENGTH_SCALES = (0.05, 20.0)
 # A fit takes time with the third power of its trials. Up to MOST_TRIALS all are fitted; of more,
 # the BEST_TRIALS best and of the others as many as are left, evenly from the first to the last.
-MOST_TRIALS, BEST_TRIALS = 300, 100
+MOST_TRIALS, BEST_TRIALS = 200, 80
 
 
 class BayesianOracle(LastingOracle):
@@ -40,7 +40,7 @@ class BayesianOracle(LastingOracle):
     seconds per trial, and then rounds the optimum to a point of the space, often one that it has
     already tried. This oracle compares many random points that no trial has had, and then
     neighbours of the best ones, so that it also converges in continuous spaces. Inactive
-    hyperparameters have their defaults. Beyond 300 trials it fits the 100 best and 200 of the
+    hyperparameters have their defaults. Beyond 200 trials it fits the 80 best and 120 of the
     others, spread evenly over the search, so that the time of a trial stays bounded.
 
     Args:
