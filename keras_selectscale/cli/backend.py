@@ -1,4 +1,4 @@
-"""Starting Keras without its backend's lines on the terminal."""
+"""Starts Keras without the log lines of its backend."""
 
 import importlib.util
 import os
@@ -13,16 +13,16 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def start_keras() -> None:
-    """Imports Keras and holds back what its backend writes to standard error meanwhile.
+    """Imports Keras and suppresses what its backend writes to standard error during the import.
 
-    TensorFlow reports CPU instructions and missing GPU libraries whatever its log level is,
-    and would hide a message of one line. Beside another backend it reads data and writes logs, and
-    leaves the GPUs alone, of which it would take all memory.
+    TensorFlow reports CPU instructions and missing GPU libraries at any log level, which would hide
+    a one-line message. If another backend trains, TensorFlow only reads data and writes logs, and
+    sees no GPU, because it would take all of its memory.
 
     Raises:
-        click.UsageError: If there is no such backend.
+        click.UsageError: If the backend does not exist or does not start.
     """
-    # Before the import; it silences later lines of the same kind.
+    # Set before the import; it silences later lines of the same kind.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)

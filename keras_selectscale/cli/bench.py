@@ -17,17 +17,17 @@ from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
 
 WHAT = ("layers", "steps", "growth", "all")
-# Starts the command line in a process of its own, however this one was started.
+# Starts the command line in a new process, no matter how this one was started.
 START = (
     "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
 )
 NAMES = ValueList(str)
-# A load average of this share of the cores, from before the start, is somebody else's work.
+# If the load average before the start is above this share of the cores, other processes are busy.
 BUSY_SHARE = 0.3
 
 
 class Shapes(click.ParamType):
-    """Shapes between commas, such as `128x32x32x16,32x7x7x2048`."""
+    """Shapes separated by commas, such as `128x32x32x16,32x7x7x2048`."""
 
     name = "SHAPES"
 
@@ -49,7 +49,9 @@ class Shapes(click.ParamType):
 @click.argument("what", type=click.Choice(WHAT), default="all")
 @click.option("--methods", type=NAMES, help="Layers, such as selectscale; by default all.")
 @click.option(
-    "--backends", type=NAMES, help="tensorflow, jax, torch, between commas; by default the active."
+    "--backends",
+    type=NAMES,
+    help="tensorflow, jax, torch, comma-separated; by default the active one.",
 )
 @click.option("--modes", type=NAMES, help="graph and xla on TensorFlow; by default both.")
 @click.option("--shapes", type=Shapes(), help="Inputs of the layers, such as 128x32x32x16.")
@@ -58,19 +60,21 @@ class Shapes(click.ParamType):
 @click.option("--step-methods", type=NAMES, help="Drops of the networks; by default selectscale.")
 @click.option("--batch-size", type=int, help="Images of a training step; by default 128.")
 @click.option("--rounds", type=int, help="Measurements of each side; by default 15.")
-@click.option("--seconds", type=float, help="Time of a measurement, at least; by default 0.02.")
+@click.option("--seconds", type=float, help="Minimum time of a measurement; by default 0.02.")
 @click.option("--memory/--no-memory", default=None, help="Measure the peak memory of the steps.")
-@click.option("--seed", type=int, help="Decides data, weights and drops.")
+@click.option("--seed", type=int, help="Seed of data, weights and drops.")
 @click.option("--quick", is_flag=True, help="Measure less: two minutes on two cores.")
 @click.option(
     "--out-dir",
     type=click.Path(file_okay=False, path_type=pathlib.Path),
     default="bench",
     show_default=True,
-    help="Folder of bench.json, bench.md and growth.png.",
+    help="Folder for bench.json, bench.md and growth.png.",
 )
-@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Another place for it.")
-@click.option("--figure", "figure_path", type=click.Path(dir_okay=False), help="Likewise.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Path of bench.json.")
+@click.option(
+    "--figure", "figure_path", type=click.Path(dir_okay=False), help="Path of growth.png."
+)
 @click.option("--part", type=click.Path(dir_okay=False), hidden=True)
 def command(
     what: str,
@@ -82,11 +86,11 @@ def command(
     part: str | None,
     **values: Any,
 ) -> int:
-    """Measure the drops against Keras' own and against none, on this machine.
+    """Measure the drops against Keras' own drops and against no drop, on this machine.
 
-    Layers forward and backward, whole training steps, how the cost grows, and the share of the
-    bandwidth of a copy, the sides in turns. Prints the means; every shape stands in bench.md, every
-    raw time in bench.json.
+    Measures layers forward and backward, whole training steps, how the cost grows, and the share of
+    the bandwidth of a copy. The sides are measured in turns. Prints the means; bench.md holds every
+    shape, bench.json every raw time.
     """
     from keras_selectscale.console import Console
 
@@ -111,7 +115,7 @@ def command(
     with input_errors():
         for path in (json_file, out_dir / "bench.md", figure_file):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # What cannot be written is said before the minutes of measuring.
+            # Fails on unwritable paths before measuring.
             tempfile.TemporaryFile(dir=path.parent).close()
     content: dict[str, Any] = {"options": wanted.as_json(), "load_average_before": busy}
     results: dict[str, Any] = {}
@@ -122,7 +126,7 @@ def command(
                 results[backend] = _measure(wanted)
             else:
                 status, found = _measure_in_process(backend)
-                if status == 2:  # It has said why.
+                if status == 2:  # The process has printed the reason.
                     return status
                 if status:
                     broken.append(f"{backend}: its process ended with status {status}")
@@ -159,7 +163,7 @@ def command(
 
 
 def _backends(names: tuple[str, ...] | None, active: str) -> tuple[str, ...]:
-    """Returns the backends that are wanted, or raises naming the option."""
+    """Returns the requested backends, or raises an error that names the option."""
     for name in names or ():
         if name not in BACKENDS:
             raise ValueError(
@@ -182,7 +186,7 @@ def _measure(wanted: Any) -> dict[str, Any]:
 
 
 def _measure_in_process(backend: str) -> tuple[int, dict[str, Any]]:
-    """Runs this command line on another backend; returns the status and what came out."""
+    """Runs this command line on another backend, and returns the status and the results."""
     arguments = click.get_current_context().params
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "part.json"
@@ -196,7 +200,7 @@ def _measure_in_process(backend: str) -> tuple[int, dict[str, Any]]:
 
 
 def _as_arguments(params: dict[str, Any]) -> list[str]:
-    """Returns the arguments that give these parameters again, for one backend."""
+    """Returns the command line arguments for these parameters, for one backend."""
     arguments = [params["what"]]
     for name, value in params.items():
         option = "--" + name.replace("_", "-")

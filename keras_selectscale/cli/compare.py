@@ -19,7 +19,7 @@ from keras_selectscale.cli.value_list import ValueList
 @click.option(
     "--methods",
     type=ValueList(str),
-    help="Drop methods between commas; by default those of the paper. See `list drops`.",
+    help="Drop methods separated by commas; by default those of the paper. See `list drops`.",
 )
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
 @click.option("--epochs", type=int, help="By default those of the dataset.")
@@ -27,7 +27,7 @@ from keras_selectscale.cli.value_list import ValueList
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
 @options.precision_option(default="float32")
 @options.jit_option
-@click.option("--run", "run_name", help="Name of the folder; by default made of the above.")
+@click.option("--run", "run_name", help="Name of the folder; by default derived from the options.")
 @options.stop_option
 @options.runs_dir_option
 def command(
@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Train a network with no drop and with each drop method, over several seeds.
 
-    Prints the table of test errors, draws it, and exports the best run as a SavedModel, proved to
-    hold no trace of a drop. Started again, it goes on with the runs that are missing.
+    Prints and draws the test errors, and exports the best run as a SavedModel that is verified to
+    contain no trace of a drop. If started again, it continues with the missing runs.
     """
     start_keras()
     from keras_selectscale import models
@@ -95,7 +95,7 @@ def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
         f"{recipe['precision']}.\n"
         f"Test error (%), mean ± standard deviation of {seeds} run{'s' if seeds > 1 else ''}:"
     )
-    # Titles are broken between words, so that six columns fit a terminal of 80.
+    # Titles are broken between words, so that six columns fit into a terminal of 80 characters.
     table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for method in summary["methods"].values():
         longest = max(len(word) for word in (*method["title"].split(), _cell(method)))

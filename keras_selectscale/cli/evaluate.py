@@ -35,7 +35,7 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
                 f"for images of {made_for[0]} in {made_for[1]} classes, images of "
                 f"{tuple(images.input_shape)} in {images.classes}"
             )
-        # The history may be damaged; the checkpoint knows the number.
+        # The history may be damaged; the checkpoint also holds the number.
         epochs = epochs_done(folder)
     found = evaluate(model, images)
     top5 = f", top-5 {found['top5_error']:.2f}%" if "top5_error" in found else ""

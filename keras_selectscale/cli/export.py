@@ -45,15 +45,15 @@ def command(
 ) -> None:
     """Export the checkpoint of RUN, a run's name or folder, without a trace of its drops.
 
-    Before the file takes its place, its own consumer loads it, and it is compared with the model:
-    node by node, weight by weight and on random inputs.
+    Before the file is moved to its place, its own consumer loads it and it is compared with the
+    model: node by node, weight by weight and on random inputs.
     """
     start_keras()
     from keras_selectscale.exporting import ExportError, export
     from keras_selectscale.exporting.formats import get_format
     from keras_selectscale.training import RunFolder, load_checkpoint
 
-    # A full disk or a folder without permission is not bad input.
+    # A full disk or a missing permission is not bad input.
     of_input = (ValueError, TypeError, ImportError, FileExistsError, FileNotFoundError)
     with input_errors(*of_input):
         default_name = get_format(format_name).default_name
@@ -78,7 +78,7 @@ def command(
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Silences standard error, to which the converters write pages."""
+    """Silences standard error, because the converters write pages to it."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

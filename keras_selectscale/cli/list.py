@@ -17,7 +17,7 @@ KINDS = ("networks", "drops", "datasets", "recipes", "formats")
 @click.command()
 @click.argument("what", type=click.Choice(KINDS), required=False)
 def command(what: str | None) -> None:
-    """List what other commands take by name: networks, drops, datasets, recipes and formats."""
+    """List the names that other commands accept: networks, drops, datasets, recipes, formats."""
     from keras_selectscale.console import Console
 
     start_keras()

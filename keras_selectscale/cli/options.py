@@ -1,4 +1,4 @@
-"""Options that several commands share, and what becomes of them."""
+"""Options that several commands share, and functions that use their values."""
 
 import dataclasses
 import functools
@@ -17,14 +17,14 @@ from keras_selectscale.cli.group import CONTINUE
 def dataset_options(command: Callable) -> Callable:
     """Adds `--dataset`, `--data-dir`, `--train-size` and `--image-size`."""
     for option in (
-        click.option("--image-size", type=int, help="Edge to which the images are brought."),
+        click.option("--image-size", type=int, help="Height and width of the resized images."),
         click.option("--train-size", type=int, help="Train on a stratified subset of N images."),
         data_dir_option,
         click.option(
             "--dataset",
             default="digits",
             show_default=True,
-            help="Images to train on: digits, cifar10, tfds:NAME, folder:PATH, …; see `list`.",
+            help="Dataset: digits, cifar10, tfds:NAME, folder:PATH, …; see `list datasets`.",
         ),
     ):
         command = option(command)
@@ -36,7 +36,7 @@ def data_dir_option(command: Callable) -> Callable:
     return click.option(
         "--data-dir",
         type=click.Path(file_okay=False),
-        help="Folder of the prepared TensorFlow Datasets; by default TFDS_DATA_DIR, or TFDS's own.",
+        help="Folder of the prepared TensorFlow Datasets; by default TFDS_DATA_DIR or TFDS's own.",
     )(command)
 
 
@@ -46,10 +46,10 @@ def device_options(command: Callable) -> Callable:
         click.option(
             "--steps-per-dispatch",
             type=int,
-            help="Steps that JAX takes at a time; by default 1 on a CPU, 50 elsewhere.",
+            help="Steps per dispatch on JAX; by default 1 on a CPU, 50 elsewhere.",
         ),
         click.option(
-            "--cpu-devices", type=int, help="Split the CPU into so many devices, to rehearse."
+            "--cpu-devices", type=int, help="Split the CPU into N devices, to test a setup."
         ),
         click.option(
             "--distribute",
@@ -67,7 +67,7 @@ def process_options(command: Callable) -> Callable:
     """Adds the options of `training.Devices` for several processes."""
     for option in (
         click.option("--process", type=int, help="Number of this process, from 0."),
-        click.option("--processes", type=int, help="How many processes train together, on JAX."),
+        click.option("--processes", type=int, help="Number of processes training together on JAX."),
         click.option("--coordinator", help="HOST:PORT of process 0, for several processes."),
     ):
         command = option(command)
@@ -75,11 +75,11 @@ def process_options(command: Callable) -> Callable:
 
 
 def start_devices(values: dict[str, Any]) -> Any:
-    """Takes the options of devices and processes out of `values` and starts these devices.
+    """Removes the options of devices and processes from `values` and starts these devices.
 
     Raises:
         TypeError: If a number is not an integer.
-        ValueError: If an option is invalid or does not go with the others.
+        ValueError: If an option is invalid or contradicts another one.
     """
     from keras_selectscale.training import Devices
 
@@ -92,10 +92,10 @@ def start_devices(values: dict[str, Any]) -> Any:
 
 
 def precision_option(default: str | None = "auto") -> Callable:
-    """Returns what adds `--precision`.
+    """Returns a decorator that adds `--precision`.
 
     Args:
-        default: `"auto"`, `"float32"`, or `None` for that of published recipes, which know no auto.
+        default: `"auto"`, `"float32"`, or `None` for the precision of a published recipe.
     """
     choices = ["float32", "mixed_bfloat16"]
     return click.option(
@@ -112,8 +112,8 @@ def decide_precision(precision: str, recipe: dict[str, Any] | None) -> str:
     """Returns the precision of a run, the same in all of its processes.
 
     Args:
-        precision: As of the option.
-        recipe: That of the run as JSON, if it has started; only on the main process.
+        precision: Value of the option.
+        recipe: Recipe of the run as JSON if the run has started; only on the main process.
     """
     from keras_selectscale.training import process_group
     from keras_selectscale.training.speed import PRECISIONS, fastest_precision
@@ -139,7 +139,7 @@ def jit_option(command: Callable) -> Callable:
 
 
 def as_jit(value: str) -> bool | None:
-    """Returns the library's argument of a value of `--jit`."""
+    """Returns the value of the argument `jit` for a value of `--jit`."""
     return {"on": True, "off": False}.get(value)
 
 
@@ -148,8 +148,8 @@ def checkpoint_option(command: Callable) -> Callable:
     return click.option(
         "--checkpoint-seconds",
         type=click.FloatRange(min=0),
-        help="Seconds from one checkpoint to the next, which is what a kill can lose; 0 writes one "
-        "after every step. By default 5, or longer if writing would take over 5% of the time.",
+        help="Seconds between checkpoints, which a kill can lose; 0 saves after every step. By default "
+        "5, or longer if writing would take over 5% of the time.",
     )(command)
 
 
@@ -196,12 +196,12 @@ def runs_dir_option(command: Callable) -> Callable:
         type=click.Path(file_okay=False, path_type=pathlib.Path),
         default="runs",
         show_default=True,
-        help="Folder of the run folders.",
+        help="Folder that holds the run folders.",
     )(command)
 
 
 def run_path(runs_dir: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns the folder of a run's name, which must be a plain one."""
+    """Returns the folder of a run, whose name must be plain."""
     plain = pathlib.PurePath(name).name == name and name not in ("", ".", "..")
     if not plain or name.startswith("-") or not name.isprintable():
         raise ValueError(
@@ -216,7 +216,7 @@ def load_images(
     train_size: int | None,
     image_size: int | None = None,
 ) -> Mapping[tuple[str, int], Any]:
-    """Returns the images by dataset and seed; each dataset is read once, a subset is by seed."""
+    """Returns the images by dataset and seed. Each dataset is read once; a seed picks a subset."""
     from keras_selectscale import data
 
     pairs = sorted(set(wanted))
@@ -226,14 +226,14 @@ def load_images(
     }
     if train_size is None:
         return {pair: whole[pair[0]] for pair in pairs}
-    # Wrong sizes are reported now, but a subset is made when its run starts.
+    # Reports wrong sizes now, although a subset is made only when its run starts.
     for name, seed in {name: (name, seed) for name, seed in pairs}.values():
         data.training_subset(whole[name], train_size=train_size, seed=seed)
     return Subsets(whole, pairs, train_size)
 
 
 class Subsets(Mapping[tuple[str, int], Any]):
-    """Training subsets by dataset and seed, each made when it is used."""
+    """Training subsets by dataset and seed, each made at its first use."""
 
     def __init__(self, whole: dict[str, Any], pairs: list[tuple[str, int]], train_size: int):
         self.whole, self.pairs, self.train_size = whole, pairs, train_size

@@ -12,7 +12,7 @@ from keras_selectscale.cli.group import input_errors
 
 @click.command()
 @click.argument("name")
-@click.option("--runs", type=int, help="Runs of each cell; by default as many as the paper's.")
+@click.option("--runs", type=int, help="Runs of each cell; by default as many as in the paper.")
 @click.option("--epochs", type=int, help="Epochs instead of the recipe's.")
 @click.option("--train-size", type=int, help="Train on a stratified subset of N images.")
 @options.precision_option(default=None)
@@ -31,10 +31,10 @@ def command(
     runs_dir: pathlib.Path,
     **device_values: Any,
 ) -> None:
-    """Train a cell of the paper's tables, or a whole table, and print ours beside the paper's.
+    """Train a cell or a whole table of the paper, and print the results next to the paper's.
 
     NAME is a cell such as table1/wrn-20-4/selectscale (see `list recipes`), a network of a table
-    such as table1/wrn-20-4, or a table. Started again, it goes on with the runs that are missing.
+    such as table1/wrn-20-4, or a table. If started again, it continues with the missing runs.
     """
     from keras_selectscale.console import Console
 

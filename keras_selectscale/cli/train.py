@@ -13,11 +13,11 @@ from keras_selectscale.cli.group import input_errors
 @click.command()
 @click.option("--network", required=True, help="resnet-20, resnet-110, wrn-20-4, …")
 @options.dataset_options
-@click.option("--drop", default="none", show_default=True, help="Drop method; see `list`.")
+@click.option("--drop", default="none", show_default=True, help="Drop method; see `list drops`.")
 @click.option("--top-rate", type=float, help="Share of the feature maps that are candidates.")
 @click.option("--retaining-rate", type=float, help="1 is no drop, lower is stronger.")
 @click.option("--score", help="Score of a selecting drop: max, average_pool, global_average.")
-@click.option("--curriculum", help="Let the retaining rate fall from 1: linear, exponential.")
+@click.option("--curriculum", help="How the retaining rate falls from 1: linear, exponential.")
 @click.option("--epochs", type=int, default=200, show_default=True)
 @click.option("--batch-size", type=int, default=128, show_default=True)
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
@@ -40,9 +40,9 @@ def command(
     precision: str,
     **values: Any,
 ) -> None:
-    """Train one network in a folder of its own.
+    """Train one network, in its own folder.
 
-    The same command continues a run that was interrupted, and reports one that is done.
+    The same command continues an interrupted run and reports a finished one.
     """
     from keras_selectscale.console import Console
 
@@ -60,7 +60,7 @@ def command(
         jit = devices.decide_jit(run.read_jit() if there else None)
         precision = options.decide_precision(precision, run.read_recipe() if there else None)
         recipe = Recipe(**options.given(**values), precision=precision)
-        models.build(recipe.network)  # A wrong name is said before the data is read.
+        models.build(recipe.network)  # Reports a wrong name before reading the data.
         images = data.load(
             recipe.dataset,
             data_dir=data_dir,

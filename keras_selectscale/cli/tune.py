@@ -19,7 +19,7 @@ from keras_selectscale.cli.value_list import ValueList
 if TYPE_CHECKING:
     from keras_selectscale.tuning import Search, SearchFolder
 
-# Fields of the recipe of which several values may be given, and are searched then.
+# Fields of the recipe that are searched if several values are given.
 SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
 MAIN = (
     "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
@@ -42,18 +42,18 @@ MAIN = (
     "--tuner", default="random", show_default=True, help="random, bayesian, hyperband, grid."
 )
 @click.option("--trials", type=int, help="By default 30, or all points of a grid.")
-@click.option("--figure4", is_flag=True, help="Of a grid, only the two curves of Figure 4.")
+@click.option("--figure4", is_flag=True, help="Restrict a grid to the two curves of Figure 4.")
 @click.option("--epochs", type=int, default=20, show_default=True)
 @click.option("--seeds", type=int, default=1, show_default=True, help="Runs of each trial.")
 @click.option("--early-stopping", type=int, help="End a run N epochs after its best one.")
 @click.option(
-    "--validation-share", type=float, default=0.2, show_default=True, help="Of the images."
+    "--validation-share", type=float, default=0.2, show_default=True, help="Share of the images."
 )
 @click.option("--batch-size", type=ValueList(int), help="By default that of the dataset.")
 @click.option("--learning-rate", type=ValueList(float), default="0.1", show_default=True)
 @click.option("--schedule", type=ValueList(str), default="step", show_default=True)
 @click.option("--weight-decay", type=ValueList(float), default="5e-4", show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Decides what is drawn.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the draws.")
 @options.precision_option()
 @options.jit_option
 @click.option(
@@ -61,14 +61,14 @@ MAIN = (
     type=int,
     default=0,
     show_default=True,
-    help="Processes on this machine that share the trials; 0 is this one alone.",
+    help="Processes on this machine that share the trials; 0 for this process alone.",
 )
 @click.option(
     "--wait",
     type=float,
     default=600.0,
     show_default=True,
-    help="Seconds that a chief and its workers wait for each other, at most.",
+    help="Maximum time in seconds that a chief and its workers wait for each other.",
 )
 @click.option(
     "--resume/--no-resume",
@@ -80,17 +80,17 @@ MAIN = (
     "--dir",
     "path",
     type=click.Path(file_okay=False, path_type=pathlib.Path),
-    help="Folder of the search; by default made of the above, under runs/.",
+    help="Folder of the search; by default under runs/, named after the options above.",
 )
 @options.stop_option
 @click.pass_context
 def command(context: click.Context, **values: Any) -> None:
     """Search for the best drop of a network: its method, top rate and retaining rate.
 
-    Trials are scored on images held out of the training images, never on test images; the best one
-    is trained again on all of them and tested once. Started again, it goes on; with more --trials,
-    it goes further. Of --learning-rate, --weight-decay, --batch-size and --schedule, several values
-    between commas are searched as well.
+    Trials are scored on images held out of the training images, never on test images. The best one
+    is trained again on all training images and tested once. If started again, the search continues;
+    with more --trials, it adds trials. Several values of --learning-rate, --weight-decay,
+    --batch-size or --schedule, separated by commas, are searched as well.
     """
     if context.invoked_subcommand is None:
         _tune(**values)
@@ -112,7 +112,7 @@ def report(path: pathlib.Path) -> None:
 @click.option("--wait", type=float, required=True)
 @click.option("--data-dir")
 def work(path: pathlib.Path, wait: float, data_dir: str | None) -> None:
-    """Be the chief or a worker of another process, and end with it."""
+    """Run as the chief or a worker of another process, and end with it."""
     from keras_selectscale.tuning.workers import end_with_parent
 
     end_with_parent()
@@ -183,19 +183,19 @@ def _tune(
         began = folder.read_search() if resume and folder.config_path.exists() else None
         precision = options.decide_precision(precision, began.recipe.as_json() if began else None)
         recipe = dataclasses.replace(recipe, precision=precision)
-        # A search from before it was recorded has none, and keeps it so.
+        # A search from a version that did not record it continues without.
         values["jit"] = options.as_jit(jit)
         if jit == "auto":
             values["jit"] = began.jit if began else decide_jit(None)
         tune = {field: given for field, given in searched.items() if len(given) > 1}
         search = Search(recipe, tune=tune, **values)
-        models.build(network)  # A wrong name is said before the data is read.
+        models.build(network)  # Reports a wrong name before reading the data.
         images = load_for_search(search, data_dir)
         if not resume and not is_worker():
             folder.remove()
             click.get_current_context().meta[CONTINUE] = "run it without --no-resume to continue"
         folder.open(search, environment.describe(), for_worker=is_worker())
-    # It warns of retracing: each trial traces a network of its own.
+    # TensorFlow warns of retracing, because each trial traces a new network.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if is_worker():
         with input_errors(DamagedRunError):

@@ -6,10 +6,10 @@ import click
 
 
 class ValueList(click.ParamType):
-    """Values between commas, such as `0.1,0.2,0.4`.
+    """Values separated by commas, such as `0.1,0.2,0.4`.
 
     Args:
-        kind: What each of them becomes: `float`, `int` or `str`.
+        kind: Type of each value: `float`, `int` or `str`.
     """
 
     def __init__(self, kind: type):
@@ -23,4 +23,6 @@ class ValueList(click.ParamType):
         try:
             return tuple(self.kind(part.strip()) for part in value.split(",") if part.strip())
         except ValueError:
-            self.fail(f"{value!r} is not a list of {self.name.lower()} between commas.", param, ctx)
+            self.fail(
+                f"{value!r} is not a list of {self.name.lower()}, separated by commas.", param, ctx
+            )

@@ -1,6 +1,6 @@
-"""Exports without drops, and the proof on the written file that it holds nothing else.
+"""Exports without drops, and the verification of the written file.
 
-The import of a format's file registers it.
+Importing the file of a format registers the format.
 """
 
 from keras_selectscale.exporting import keras_file as keras_file

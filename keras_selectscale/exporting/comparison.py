@@ -1,4 +1,4 @@
-"""The outputs of a file compared with those of the model."""
+"""Compares the outputs of a file with those of the model."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from keras_selectscale.surgery.random_inputs import random_inputs
 
 Arrays = Mapping[str, np.ndarray]
 
-# Several and one, since the batch size is to be free.
+# Two batch sizes, because the batch size must be free.
 BATCH_SIZES = (3, 1)
-# Share of a float32 number by which rounding changes it at most.
+# Largest relative change of a float32 number by rounding.
 ROUNDING = 2.0**-24
 # Two correct computations may differ by more than the noise of a few draws.
 NOISE_FACTOR = 4.0
-# Beyond this the outputs would prove nothing.
+# With a larger tolerance, the comparison would prove nothing.
 LARGEST_TOLERANCE = 1e-3
 
 
@@ -58,7 +58,8 @@ def largest_difference(
 def difference(found: Any, expected: Any) -> float:
     """Returns the largest |found − expected| over max(1, largest |expected|).
 
-    NaN equals NaN, and infinity itself. Arrays of different shapes differ infinitely.
+    NaN equals NaN, and infinity equals infinity. The difference of arrays of different shapes is
+    infinite.
     """
     found, expected = np.asarray(found), np.asarray(expected)
     if found.shape != expected.shape:
@@ -84,17 +85,17 @@ def tolerance_of(
 ) -> float:
     """Returns the largest difference that two correct computations in float32 may have.
 
-    The depth of a model, the lengths of its sums and its weights decide how far rounding errors
-    grow. They act like an error in the weights: a sum of n products changes as if each weight were
-    off by about √n roundings. So the outputs are computed again with every weight changed at random
-    by that much.
+    The depth of a model, the lengths of its sums and its weights determine how far rounding errors
+    grow. Rounding acts like an error in the weights: a sum of n products changes as if each weight
+    were off by about √n roundings. The outputs are therefore computed again with every weight
+    changed at random by that much.
 
     Args:
         inference: The graph of the model's inference.
-        model: The model. Its weights change for a moment.
+        model: The model. Its weights are changed temporarily.
         batches: Inputs.
         expected: Its outputs.
-        smallest: Tolerance if the noise is below it.
+        smallest: Tolerance if the noise is smaller.
     """
     lookups = {
         id(weight.value)
@@ -123,14 +124,15 @@ def tolerance_of(
 
 
 def _match(what: str, theirs: list[str], ours: list[list[str]]) -> dict[str, int]:
-    """Returns the number of the model's input or output for each name in the file."""
+    """Returns the index of the model's input or output for each name in the file."""
     for names in ours:
         if sorted(names) == sorted(theirs):
             return {name: names.index(name) for name in theirs}
     first = ours[0]
     if len(theirs) == len(first) == 1:
         return {theirs[0]: 0}
-    # Unnamed ones are numbered: output_0, output_1 by Keras, Identity:0, Identity_1:0 in ONNX.
+    # Names of unnamed outputs end in numbers: output_0 and output_1 in Keras, Identity:0 and
+    # Identity_1:0 in ONNX.
     parts = [re.fullmatch(r"(.*?)(?:_(\d+))?(?::0)?", name) for name in theirs]
     numbers = [int(part[2] or 0) for part in parts if part]
     alike = len({part[1] for part in parts if part}) == 1

@@ -17,7 +17,7 @@ from keras_selectscale.exporting.signature import Signature
 
 
 class Consumer(NamedTuple):
-    """A file loaded into what runs it.
+    """A file, loaded into the runtime that executes it.
 
     Attributes:
         inputs: Names of the inputs, in the order of the file.
@@ -33,11 +33,12 @@ class ExportedFile:
     """A file that was read back.
 
     Attributes:
-        nodes: Type of every node, of all functions and subgraphs, or of every layer if the file
-            holds layers.
+        nodes: Type of every node, including those in functions and subgraphs, or of every layer if
+            the file holds layers.
         weights: The variables by their name in the file, or `None` if the format folds and
             transposes them.
-        load: Loads the file into what runs it. A file that does not load can still be inspected.
+        load: Function that loads the file into its runtime. A file that does not load can still be
+            inspected.
         drops: Classes of the drop layers in a file that holds layers, `None` if it holds a graph.
         reasons: What is wrong with the file beyond its graph, one sentence each.
     """
@@ -58,21 +59,21 @@ class Format:
     """An export format.
 
     Attributes:
-        name: By which users ask for it.
-        title: What it is, in a few words.
+        name: Name that users pass.
+        title: Short description.
         suffix: How its paths end; empty for a folder.
         default_name: File name if the user gives none.
-        packages: Modules that it needs besides TensorFlow, with the names that pip knows.
+        packages: Modules that it needs besides TensorFlow, with their names on PyPI.
         on_tensorflow: Whether only the TensorFlow backend can write it.
         in_float32: Whether it holds only models that compute in float32.
-        tolerance: Largest difference of its outputs from the model's, if float32 noise does not
-            exceed it; 0 if they must be equal to the bit.
+        tolerance: Largest allowed difference of its outputs from the model's, unless float32 noise
+            exceeds it; 0 if they must be equal to the bit.
         write: Function of the model, its signature and the path.
         read: Function of the path and `safe_mode`.
-        refusal: Function of the model that returns why the format cannot hold it if that can be
-            seen without converting it, else `None`.
-        explanation: Function of a model whose file did not pass that returns more about the reason,
-            or `None`.
+        refusal: Function of the model that returns why the format cannot hold it, or `None` if only
+            the conversion can show that.
+        explanation: Function that returns more about the reason if the file of a model did not
+            pass, or `None`.
     """
 
     name: str
@@ -134,7 +135,7 @@ def _imports(module: str) -> bool:
 
 
 def check_suffix(path: pathlib.Path, format: Format) -> None:
-    """Raises a `ValueError` if a path does not end as those of the format do."""
+    """Raises a `ValueError` if a path does not have the ending of the format."""
     of_files = {known.suffix for known in FORMATS.values() if known.suffix}
     if format.suffix and path.suffix != format.suffix:
         expected = f"end with {format.suffix} for the format {format.name!r}"

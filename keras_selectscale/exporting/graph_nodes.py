@@ -1,4 +1,4 @@
-"""Which nodes of a graph a drop would leave there, by their type's name in any format."""
+"""Recognizes the nodes that a drop would leave in a graph, by their type's name in any format."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _RANDOM = re.compile(
 )
 # The layers take the n-th highest integer in TensorFlow graphs.
 _SELECTING = re.compile(r"topk|nthelement|(?<!un)(?<!ten)sort|rightshift|bitshift")
-# They run code that is not in the graph, or not as nodes.
+# These run code that is not in the graph, or not as nodes.
 _OPAQUE = re.compile(r"pyfunc|xlacallmodule")
 
 
@@ -33,8 +33,8 @@ def forbidden(nodes: Iterable[str], of_the_model: Iterable[str]) -> tuple[str, .
 
     Args:
         nodes: Types of the nodes of the file.
-        of_the_model: Types of the nodes of the model without its drops. A model may rank by
-            itself, to give its five best classes, say; it may not draw.
+        of_the_model: Types of the nodes of the model without its drops. A model itself may rank,
+            for example to return its five best classes, but not draw.
     """
     may_select = any(map(is_selecting, of_the_model))
     return tuple(sorted({n for n in nodes if is_random(n) or (is_selecting(n) and not may_select)}))

@@ -1,4 +1,4 @@
-"""The inference of a model: without its drops, by name, and as a graph of TensorFlow."""
+"""The inference of a model without its drops: its outputs by name, and its TensorFlow graph."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from keras_selectscale.surgery.switching import drops_off
 def run_model(
     model: keras.Model, signature: Signature, inputs: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Returns the outputs of a model in inference by name, on any backend."""
+    """Returns the outputs of a model's inference by name, on any backend."""
     tensors = [keras.ops.convert_to_tensor(inputs[name]) for name in signature.names]
     outputs = model(*signature.pack(tensors), training=False)
     flat = keras.tree.flatten(outputs)
@@ -29,7 +29,7 @@ def output_names(model: keras.Model, outputs: Any) -> tuple[str, ...]:
 
     Args:
         model: The model.
-        outputs: What it returns, as a structure.
+        outputs: Structure of its outputs.
     """
     flat = keras.tree.flatten(outputs)
     if isinstance(outputs, dict):
@@ -47,7 +47,7 @@ class Inference:
     """The graph of a model's inference, without its drops.
 
     Attributes:
-        serve: `tf.function` that takes and returns what the model does.
+        serve: `tf.function` with the inputs and outputs of the model.
         by_name: `tf.function` that takes the inputs flat, by name, and returns a dict of outputs.
         concrete: The traced `by_name`.
     """
@@ -57,13 +57,13 @@ class Inference:
     concrete: Any
 
     def variables(self, model: keras.Model) -> list[Any]:
-        """Returns the weights that inference reads: no seed state, no counter, no metric."""
+        """Returns the weights that inference reads: no seed states, counters or metrics."""
         kept = {id(weight.value) for weight in model.weights}
         others = {id(variable.value) for variable in model.variables} - kept
         return [v for v in self.concrete.variables if id(v) not in others]
 
     def nodes(self) -> list[str]:
-        """Returns the type of every node, all functions included."""
+        """Returns the type of every node, including those in functions."""
         return graph_nodes(self.concrete.graph.as_graph_def())
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -77,7 +77,7 @@ def trace_inference(model: keras.Model, signature: Signature) -> Inference:
 
     Args:
         model: The model.
-        signature: What it takes.
+        signature: Signature of the model.
     """
     import tensorflow as tf
 
@@ -110,13 +110,13 @@ def trace_inference(model: keras.Model, signature: Signature) -> Inference:
 
 
 def as_tensors(inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns arrays as tensors of TensorFlow."""
+    """Returns arrays as TensorFlow tensors."""
     import tensorflow as tf
 
     return {name: tf.constant(value) for name, value in inputs.items()}
 
 
 def graph_nodes(graph: Any) -> list[str]:
-    """Returns the type of every node of a `GraphDef`, its library of functions included."""
+    """Returns the type of every node of a `GraphDef`, including its library of functions."""
     nodes = [node.op for node in graph.node]
     return nodes + [node.op for inner in graph.library.function for node in inner.node_def]

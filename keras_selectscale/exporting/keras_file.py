@@ -22,10 +22,10 @@ PACKAGE = "keras_selectscale"
 
 
 def write_keras(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
-    """Writes a model without its drops and without what belongs to its training.
+    """Writes a model without its drops and without its training state.
 
-    A subclassed model that holds no drop is written as it is. Keras merges the updates of LoRA into
-    the weights that it saves, so the file needs no LoRA.
+    A subclassed model that holds no drop is written as it is. Keras merges LoRA updates into the
+    weights that it saves, so the file needs no LoRA.
     """
     if _acting_drops(model) or graph.is_model(model):
         model = without_drops(model)
@@ -66,7 +66,7 @@ def _without_lora(get_config: Callable[[], dict[str, Any]]) -> Callable[[], dict
 
 
 def read_keras(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:
-    """Loads a Keras file, and searches its configuration for what needs this package.
+    """Loads a Keras file, and searches its configuration for objects that need this package.
 
     Raises:
         ValueError: If it holds Python code and `safe_mode` is true.
@@ -105,7 +105,7 @@ def saved_weights(model: keras.Model) -> dict[str, np.ndarray]:
     elsewhere = {id(weight) for drop in find_drops(model) for weight in drop.weights}
     for number, layer in enumerate(_with_lora(model)):
         store: dict[str, Any] = {}
-        layer.save_own_variables(store)  # The update is merged here.
+        layer.save_own_variables(store)  # This merges the update.
         elsewhere |= {id(weight) for weight in layer.weights}
         found |= {f"{layer.name} {number}/{key}": value for key, value in store.items()}
     # Two weights inside two nested models may have the same path.
@@ -129,7 +129,7 @@ def _refusal(model: keras.Model) -> str | None:
 
 
 def _explanation(model: keras.Model) -> str | None:
-    """Returns which layer does not survive being saved and loaded."""
+    """Returns which layer changes when it is saved and loaded."""
     return failing_layer(without_drops(model)) if graph.is_model(model) else None
 
 

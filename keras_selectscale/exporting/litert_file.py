@@ -18,11 +18,11 @@ from keras_selectscale.surgery.drop_kinds import all_layers
 
 
 def write_litert(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
-    """Writes a model's inference as a LiteRT file of LiteRT's own operations.
+    """Writes a model's inference as a LiteRT file with LiteRT's own operations only.
 
-    Operations of TensorFlow ("Flex") are refused: the interpreters that pip installs do not run
-    them, so nothing could be proved. Recurrent layers become loops over lists of tensors, which are
-    such operations; they are unrolled if the number of steps is known.
+    TensorFlow operations ("Flex") are refused, because the interpreters on PyPI do not run them, so
+    the file could not be verified. Recurrent layers would become loops over lists of tensors, which
+    are such operations. They are unrolled if the number of steps is known.
 
     Raises:
         ExportError: If the model needs an operation that LiteRT does not have.
@@ -30,14 +30,14 @@ def write_litert(model: keras.Model, signature: Signature, path: pathlib.Path) -
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, composed(model):
         try:
             content = _convert(model, signature, pathlib.Path(folder) / "loops")
-        except Exception as error:  # Whatever the converter raises, it is about this model.
+        except Exception as error:  # Any error of the converter is about this model.
             recurrent = [x for x in all_layers(model) if isinstance(x, keras.layers.RNN)]
             if not recurrent:
                 raise _unconverted(error) from error
             try:
                 with _unrolled(recurrent):
                     content = _convert(model, signature, pathlib.Path(folder) / "unrolled")
-            except Exception:  # The number of steps is not known.
+            except Exception:  # The number of steps is unknown.
                 raise _unconverted(error) from error
     path.write_bytes(content)
 
@@ -72,7 +72,7 @@ def _unconverted(error: Exception) -> ExportError:
 
 
 def read_litert(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:
-    """Reads a LiteRT file, every subgraph of it."""
+    """Reads a LiteRT file with all of its subgraphs."""
     content = path.read_bytes()
     return ExportedFile(_nodes(content), weights=None, load=lambda: _load(content))
 
@@ -94,7 +94,7 @@ def _load(content: bytes) -> Consumer:
 
 
 def _nodes(content: bytes) -> list[str]:
-    """Returns the name of every operation of every subgraph; custom ones have their own."""
+    """Returns the name of every operation of every subgraph, including custom operations."""
     from ai_edge_litert import schema_py_generated as schema
 
     builtin = {

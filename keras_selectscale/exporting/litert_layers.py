@@ -1,7 +1,7 @@
-"""Layers computed with operations that LiteRT has, if Keras' own computation needs others.
+"""Computes layers with operations that LiteRT has if Keras' own computation needs others.
 
 LiteRT has no grouped or dilated 3-D convolution, no dilated transposed convolution and no 3-D
-pooling. All are equal to compositions of what it has.
+pooling. All of these can be composed of operations that it has.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ layers = keras.layers
 
 @contextlib.contextmanager
 def composed(model: keras.Layer) -> Iterator[None]:
-    """Replaces the computation of such layers while the context lasts."""
+    """Replaces the computation of such layers within the context."""
     changes: list[tuple[keras.Layer, str, Callable]] = []
     for layer in all_layers(model):
         if getattr(layer, "data_format", None) != "channels_last":
@@ -45,7 +45,7 @@ def _is_dilated_transpose(layer: keras.Layer) -> bool:
 
 
 def _convolution(layer: keras.layers.Conv3D) -> Callable:
-    """One convolution per group, with holes in its kernel if it is dilated."""
+    """Returns a computation with one convolution per group, with holes in a dilated kernel."""
 
     def convolution_op(inputs: Any, kernel: Any) -> Any:
         kernel = _with_holes(kernel, layer.dilation_rate)
@@ -63,11 +63,11 @@ def _convolution(layer: keras.layers.Conv3D) -> Callable:
 
 
 def _transposed_convolution(layer: Any) -> Callable:
-    """The computation of the layer, with holes in its kernel instead of a dilation."""
+    """Returns a computation with holes in the kernel instead of a dilation."""
 
     def call(inputs: Any) -> Any:
         kernel = _with_holes(ops.convert_to_tensor(layer.kernel), layer.dilation_rate)
-        # `copy.copy` of a layer saves and loads it.
+        # `copy.copy` would save the layer and load it.
         twin = object.__new__(type(layer))
         vars(twin).update(vars(layer), kernel=kernel, dilation_rate=(1,) * layer.rank)
         return type(layer).call(twin, inputs)
@@ -90,7 +90,7 @@ def _with_holes(kernel: Any, dilation_rate: tuple[int, ...]) -> Any:
 
 
 def _pooling(layer: Any) -> Callable:
-    """Pools height and width first, and depth after it."""
+    """Returns a computation that pools height and width first, and then depth."""
     pool = ops.max_pool if isinstance(layer, layers.MaxPooling3D) else ops.average_pool
 
     def call(inputs: Any) -> Any:

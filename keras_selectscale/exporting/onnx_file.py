@@ -15,9 +15,9 @@ from keras_selectscale.exporting.onnx_operations import HANDLERS, pad_the_output
 from keras_selectscale.exporting.report import ExportError
 from keras_selectscale.exporting.signature import Signature
 
-# tf2onnx's own choice, and the newest that it knows, in which a few more operations exist.
+# The default of tf2onnx, and the newest that it supports, which has a few more operations.
 OPSETS = (15, 18)
-# Because of these attributes TensorFlow compiles a function with XLA instead of inlining it.
+# With these attributes, TensorFlow compiles a function with XLA instead of inlining it.
 COMPILED = ("_XlaMustCompile", "_noinline")
 
 
@@ -35,7 +35,7 @@ def write_onnx(model: keras.Model, signature: Signature, path: pathlib.Path) -> 
         try:
             graph = _frozen_graph(concrete)
             content = _convert(graph, concrete, opset)
-        except Exception as error:  # Whatever the converter raises, it is about this model.
+        except Exception as error:  # Any error of the converter is about this model.
             raise ExportError(f"tf2onnx does not convert this model: {error}") from error
         missing = sorted({op for op in _nodes(content.graph.node) if not _exists(op, opset)})
         if not missing:
@@ -49,11 +49,11 @@ def write_onnx(model: keras.Model, signature: Signature, path: pathlib.Path) -> 
 
 
 def _frozen_graph(concrete: Any) -> Any:
-    """Returns the `GraphDef` of a function in which all that it captures is constant.
+    """Returns the `GraphDef` of a function with everything that it captures as constants.
 
-    Keras compiles grouped convolutions with XLA on TensorFlow, and tf2onnx does not look into
-    compiled functions: here they become ordinary ones. It would make inputs of the tensors that a
-    layer keeps, such as the mean and variance of a Normalization.
+    On TensorFlow, Keras compiles grouped convolutions with XLA, and tf2onnx does not look into
+    compiled functions, so they become ordinary functions here. tf2onnx would turn tensors that a
+    layer keeps, such as the mean and variance of a Normalization, into inputs.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
@@ -68,7 +68,7 @@ def _frozen_graph(concrete: Any) -> Any:
     except ValueError as error:
         if "expected resource" not in str(error):
             raise
-        # A recurrent layer that keeps its state assigns to a variable.
+        # A stateful recurrent layer assigns to a variable.
         graph = tf_loader.convert_variables_to_constants_large_model(concrete)
         graph = tf_loader.fix_freezing_errors(graph)
     graph = tf_loader.fix_freezing_errors_part2(graph)
@@ -92,7 +92,7 @@ def _frozen_graph(concrete: Any) -> Any:
 
 
 def _convert(graph: Any, concrete: Any, opset: int) -> Any:
-    """Returns the ONNX model of a graph, in which inputs and outputs have the function's names."""
+    """Returns the ONNX model of a graph, with the names of the function's inputs and outputs."""
     import tf2onnx
 
     captured = {inside.name for _, inside in concrete.graph.captures}
@@ -130,7 +130,7 @@ def _exists(operation: str, opset: int) -> bool:
 
 
 def read_onnx(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:
-    """Reads an ONNX file, every subgraph and function of it."""
+    """Reads an ONNX file with all of its subgraphs and functions."""
     import onnx
 
     content = onnx.load(str(path))
@@ -155,7 +155,7 @@ def _load(path: pathlib.Path) -> Consumer:
 
 
 def _nodes(nodes: Any) -> Iterator[str]:
-    """Yields the type of each node and of those in the subgraphs that it holds."""
+    """Yields the type of each node, including those in its subgraphs."""
     for node in nodes:
         yield node.op_type
         for attribute in node.attribute:

@@ -1,7 +1,7 @@
-"""Operations of TensorFlow that tf2onnx 1.17 does not convert, or converts to something else.
+"""Handlers for TensorFlow operations that tf2onnx 1.17 does not convert or converts wrongly.
 
-A handler has the form that tf2onnx asks for: it gets its graph, a node, the node's name and a list
-that is empty here, and replaces the node by nodes of ONNX.
+A handler has the form that tf2onnx requires: it receives the graph, a node, the node's name and a
+list that is empty here, and replaces the node by ONNX nodes.
 """
 
 from collections.abc import Callable
@@ -32,9 +32,9 @@ def _log1p(ctx: Any, node: Any, name: str, args: list) -> None:
 
 
 def _bitcast(ctx: Any, node: Any, name: str, args: list) -> None:
-    """Replaces the test of the sign bit by which Keras' argmax tells -0.0 from 0.0.
+    """Replaces the test of the sign bit with which Keras' argmax distinguishes -0.0 from 0.0.
 
-    ONNX cannot read the bits of a float. Any other use of them stays, and is refused as an
+    ONNX cannot read the bits of a float. Any other use of them remains and is refused as an
     operation that ONNX does not have.
     """
     readers = ctx.find_output_consumers(node.output[0])
@@ -66,7 +66,7 @@ def _reads_sign_bit(reader: Any) -> bool:
 def _bicubic(ctx: Any, node: Any, name: str, args: list) -> None:
     """Replaces a bicubic resize between known sizes by the matrices of TensorFlow's weights.
 
-    TensorFlow takes the weights from a table, which ONNX's differ from by up to 1e-4.
+    TensorFlow takes the weights from a table. Those of ONNX differ from it by up to 1e-4.
     """
     sizes = ctx.get_shape(node.input[0])[1:3]
     if -1 in sizes or not node.inputs[1].is_const():
@@ -88,7 +88,7 @@ def _bicubic_weights(node: Any, size: int, target: int) -> np.ndarray:
     """Returns the matrix of one axis: the operation applied to the unit vectors of that axis."""
     import tensorflow as tf
 
-    # tf2onnx works within a graph, where nothing is computed.
+    # tf2onnx runs within a graph, in which nothing is computed eagerly.
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         resized = tf.raw_ops.ResizeBicubic(
             images=np.eye(size, dtype="float32").reshape(1, size, 1, size),
@@ -100,7 +100,7 @@ def _bicubic_weights(node: Any, size: int, target: int) -> np.ndarray:
 
 
 def _grouped_conv3d(ctx: Any, node: Any, name: str, args: list) -> None:
-    """Sets the number of groups, which tf2onnx does for 1-D and 2-D alone."""
+    """Sets the number of groups, which tf2onnx does only in 1-D and 2-D."""
     axis = 1 if node.get_attr_value("data_format") == b"NCDHW" else -1
     channels, inside = ctx.get_shape(node.input[0])[axis], ctx.get_shape(node.input[1])[-2]
     _convert_as_tf2onnx(ctx, node)
@@ -108,7 +108,7 @@ def _grouped_conv3d(ctx: Any, node: Any, name: str, args: list) -> None:
 
 
 def _convert_as_tf2onnx(ctx: Any, node: Any) -> None:
-    """Applies the converter that a handler of this name hides."""
+    """Applies tf2onnx's converter, which a handler of this name hides."""
     from tf2onnx import handler
 
     function, kwargs = handler.tf_op.create_mapping(ctx.opset, ctx.extra_opset)[node.type]
@@ -116,9 +116,9 @@ def _convert_as_tf2onnx(ctx: Any, node: Any) -> None:
 
 
 def pad_the_outputs(content: Any) -> None:
-    """Gives transposed convolutions whose stride exceeds the kernel the rows that are missing.
+    """Adds the missing rows to transposed convolutions whose stride exceeds the kernel.
 
-    tf2onnx writes them as negative padding, which ONNX does not allow. In TensorFlow they stand at
+    tf2onnx writes them as negative padding, which ONNX does not allow. In TensorFlow they are at
     the end.
     """
     for node in content.graph.node:
@@ -147,7 +147,7 @@ def _constant(ctx: Any, value: float, like: str) -> str:
 
 
 def _replace(ctx: Any, node: Any, operation: str, inputs: list[str]) -> None:
-    """Puts a node of ONNX in the place of a node, with its outputs."""
+    """Replaces a node by an ONNX node with the same outputs."""
     shapes, dtypes = node.output_shapes, node.output_dtypes
     ctx.remove_node(node.name)
     ctx.make_node(

@@ -1,4 +1,4 @@
-"""What the proof of an exported file found, and the error that is raised if it fails."""
+"""The report about an exported file, and the error that is raised if the file does not pass."""
 
 import dataclasses
 from typing import Any
@@ -6,25 +6,26 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """What the proof of an exported file found.
+    """The result of verifying an exported file.
 
     Attributes:
         path: The file or folder.
         format: Name of its format.
         bytes: Its size.
         weights_bytes: Size of the weights that the model reads in inference.
-        nodes: Number of nodes of its graph, all functions and subgraphs included. For a `.keras`
-            file, the number of its layers.
-        random_nodes: Types of the nodes that draw, select or hide what they do, and that the model
+        nodes: Number of nodes of its graph, including those in functions and subgraphs. For a
+            `.keras` file, the number of its layers.
+        random_nodes: Types of nodes that draw, select or hide what they do, and that the model
             without its drops does not have. Empty if the export has no drops.
-        variables: Number of variables in it. An ONNX or LiteRT file has constants instead, so 0.
-        largest_difference: Largest |output − output of the model|, divided by the largest
-            |output of the model| of that name if this is above 1. Infinite if no outputs could be
+        variables: Number of variables in the file; 0 for ONNX and LiteRT files, which have
+            constants instead.
+        largest_difference: Largest |output − output of the model|, divided by the largest |output
+            of the model| of that name if the latter is above 1. Infinite if no outputs could be
             compared.
         tolerance: Largest difference that passes.
         reasons: Why the file did not pass, one sentence each. Empty if it passed.
-        notices: What the file does not have in common with the model although it passed, such as
-            the precision, one sentence each.
+        notices: Differences from the model that are no failure, such as the precision, one sentence
+            each.
     """
 
     path: str
@@ -50,7 +51,7 @@ class ExportReport:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
 
     def __str__(self) -> str:
-        """Returns a few lines."""
+        """Returns a summary of a few lines."""
         allowed = f"at most {self.tolerance:g}" if self.tolerance else "to the bit"
         return (
             f"{self.path} ({self.format}): {'passed' if self.passed else 'FAILED'}\n"
@@ -63,11 +64,11 @@ class ExportReport:
 
 
 class ExportError(RuntimeError):
-    """An export cannot be made, or did not pass its proof. Nothing was written.
+    """Raised if an export cannot be made or did not pass verification. Nothing was written.
 
     Args:
         message: One line.
-        report: What the proof found, or `None` if the file could not be made.
+        report: The report, or `None` if the file could not be made.
     """
 
     def __init__(self, message: str, report: ExportReport | None = None):

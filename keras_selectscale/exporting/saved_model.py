@@ -21,9 +21,9 @@ SIGNATURE = "serving_default"
 def write_saved_model(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
     """Writes a model's inference as a SavedModel.
 
-    It holds exactly the variables that inference reads: no seed state, no counter of a schedule,
-    no optimizer slots, and each weight once. The signature `serving_default` takes and returns
-    tensors by name; the endpoint `serve` takes and returns what the model does.
+    It holds exactly the variables that inference reads: no seed states, counters of schedules or
+    optimizer slots, and each weight once. The signature `serving_default` takes and returns tensors
+    by name. The endpoint `serve` has the inputs and outputs of the model.
     """
     import tensorflow as tf
 
@@ -49,7 +49,7 @@ def _tables(model: keras.Model, inference: Inference) -> list:
 
 
 def read_saved_model(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:
-    """Reads a SavedModel, every function of its graph and every variable."""
+    """Reads a SavedModel with every function of its graph and every variable."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     content = saved_model_pb2.SavedModel()
@@ -74,7 +74,7 @@ def _load(path: pathlib.Path) -> Consumer:
 
 
 def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns every variable in the file, whether its signature reads it or not."""
+    """Returns every variable in the file, including those that its signature does not read."""
     import tensorflow as tf
 
     prefix = path / "variables" / "variables"

@@ -1,4 +1,4 @@
-"""What a model takes: the structure, shapes, dtypes and names of its inputs."""
+"""The signature of a model: the structure, shapes, dtypes and names of its inputs."""
 
 import dataclasses
 import inspect
@@ -12,20 +12,20 @@ import keras
 from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.drop_kinds import all_layers
 
-# Names that Keras makes up, with a number that depends on what was made before in the process.
+# Names that Keras generates, with a number that depends on the models made before.
 _MADE_UP = re.compile(r"(keras_tensor|input_layer)(_\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """What a model takes.
+    """The inputs of a model.
 
     Attributes:
         arguments: The positional arguments of the model's call, structures of `keras.InputSpec`
-            with a free batch size, but where a recurrent layer keeps its state.
+            with a free batch size, unless a recurrent layer is stateful.
         names: Names of the inputs, in the order of `keras.tree.flatten(arguments)`.
-        other_names: Names by which Keras calls them.
-        batch_size: The batch size that the model was made for, or `None` where it is free.
+        other_names: Names that Keras gives them.
+        batch_size: The batch size that the model requires, or `None` if it is free.
     """
 
     arguments: tuple[Any, ...]
@@ -39,12 +39,12 @@ class Signature:
         return keras.tree.flatten(self.arguments)
 
     def pack(self, inputs: Sequence[Any]) -> tuple[Any, ...]:
-        """Returns the arguments of the model's call made of a flat sequence of inputs."""
+        """Returns the arguments of the model's call for a flat sequence of inputs."""
         return tuple(keras.tree.pack_sequence_as(self.arguments, list(inputs)))
 
 
 def signature_of(model: keras.Model) -> Signature:
-    """Returns what a built model takes.
+    """Returns the signature of a built model.
 
     Raises:
         TypeError: If it is not a Keras model.
@@ -61,7 +61,7 @@ def signature_of(model: keras.Model) -> Signature:
             f"Received: model={model!r}"
         )
     structure = None
-    if getattr(model, "inputs", None):  # Those of a Sequential model stand in its graph.
+    if getattr(model, "inputs", None):  # Those of a Sequential model are in its graph.
         structure = graph.functional(model).input if graph.is_model(model) else model.input
     if structure is not None:
         if isinstance(structure, list | tuple) and len(structure) == 1:
@@ -72,7 +72,7 @@ def signature_of(model: keras.Model) -> Signature:
     flat = keras.tree.flatten(arguments)
     names = _names(arguments, flat)
     sizes = {tensor.shape[0] for tensor in flat} - {None} if structure is not None else set()
-    # The state of a recurrent layer that keeps it has the batch size that it was made for.
+    # The state of a stateful recurrent layer has a fixed batch size.
     keeps_state = any(getattr(layer, "stateful", False) for layer in all_layers(model))
     if any(len(tensor.shape) == 0 for tensor in flat):
         raise ValueError(f"Argument `model` must take batches. Received: model={model!r}")
@@ -126,7 +126,7 @@ def _tensors(shape: Any, dtype: str, name: str) -> Any:
 
 
 def _check_arguments(model: keras.Model, known: list[str]) -> None:
-    """Raises where the call needs more arguments than those whose shapes are known."""
+    """Raises an error if the call needs arguments whose shapes are unknown."""
     needed = [
         parameter.name
         for parameter in inspect.signature(model.call).parameters.values()
@@ -158,7 +158,7 @@ def _names(arguments: tuple[Any, ...], flat: list[Any]) -> tuple[str, ...]:
 
 
 def unique(names: Iterable[str]) -> tuple[str, ...]:
-    """Returns the names as different Python identifiers, which every format can hold."""
+    """Returns the names as distinct Python identifiers, which every format can hold."""
     found: list[str] = []
     for name in names:
         plain = re.sub(r"[^0-9A-Za-z_]", "_", name)

@@ -1,4 +1,4 @@
-"""The proof of an export, on the written file."""
+"""Verifies a written export."""
 
 import contextlib
 import os
@@ -35,22 +35,23 @@ def verify_export(
 
     It inspects every node of the graph, including functions, subgraphs and loop bodies, and every
     variable in the file, and computes the outputs on random inputs as the file's users do: with
-    `tf.saved_model.load`, onnxruntime, LiteRT or Keras. The model stands for its inference without
-    drops: a drop that it calls with `training=True` should be gone too. Unlike `export`, it accepts
-    a file that holds a weight more than once, as `model.export` of Keras writes it;
-    `report.variables` and `report.bytes` show it. An ONNX or LiteRT file, which computes in
-    float32, is compared with the model in float32.
+    `tf.saved_model.load`, onnxruntime, LiteRT or Keras. It compares with the inference of the model
+    without drops: a drop that the model calls with `training=True` must be gone too. Unlike
+    `export`, it accepts a file that holds a weight more than once, such as Keras' `model.export`
+    writes; `report.variables` and `report.bytes` show that. An ONNX or LiteRT file, which computes
+    in float32, is compared with the model in float32.
 
     Args:
-        path: The file, or the folder of a SavedModel, written by this package or in another way.
+        path: The file, or the folder of a SavedModel, written by this package or by other means.
         model: The model, built.
-        format: `"tf_saved_model"`, `"onnx"`, `"litert"` or `"keras"`; by default what the path is.
+        format: `"tf_saved_model"`, `"onnx"`, `"litert"` or `"keras"`; by default inferred from the
+            path.
         safe_mode: Whether to refuse a `.keras` file that holds Python code, such as the lambda of
             a `Lambda` layer. Loading it runs that code, so pass `False` only if you trust the file.
 
     Returns:
-        What was found. `report.passed` says whether the file is the inference of the model without
-        a trace of a drop, and `report.reasons` why it is not. A bad file raises no error.
+        An `ExportReport`. `report.passed` says whether the file holds the inference of the model
+        without a trace of a drop, and `report.reasons` says why not. A bad file raises no error.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -85,8 +86,8 @@ def as_held(model: keras.Model, kind: Format) -> tuple[keras.Model, tuple[str, .
 
     Raises:
         TypeError: If `model` is not a Keras model.
-        ValueError: If it is not built, or computes in another precision than float32, has no graph
-            to copy, and the format only holds models in float32.
+        ValueError: If it is not built; or if the format holds only float32 models, and the model
+            computes in another precision and has no graph to copy.
     """
     signature_of(model)  # Refuses a model that is not built.
     if not kind.in_float32:
@@ -117,16 +118,16 @@ def prove(
     safe_mode: bool = True,
     notices: Sequence[str] = (),
 ) -> ExportReport:
-    """Returns what `verify_export` does; the arguments have been checked.
+    """Returns the report of `verify_export`; the arguments have been checked.
 
     Args:
         path: The file or folder.
         model: The model as the format holds it.
-        signature: What the model takes.
+        signature: Signature of the model.
         kind: The format.
         once: Whether each weight must be in the file only once.
         safe_mode: Whether to refuse Python code in the file.
-        notices: Added to the report.
+        notices: Notices to add to the report.
     """
     reasons: list[str] = []
     random_nodes: tuple[str, ...] = ()
@@ -137,7 +138,7 @@ def prove(
             inference, batches, expected, weights = _reference(model, signature, kind)
         try:
             file = kind.read(path, safe_mode)
-        except Exception as error:  # Whatever is wrong with it.
+        except Exception as error:  # Anything may be wrong with the file.
             reasons.append(f"It cannot be read: {_line(error)}")
         if file is not None:
             reasons += file.reasons
@@ -212,7 +213,7 @@ def _reference(
 def _other_weights(
     theirs: Mapping[str, np.ndarray], ours: list[np.ndarray], *, once: bool
 ) -> list[str]:
-    """Returns what is wrong with the variables of a file, one sentence each."""
+    """Returns the faults of the variables of a file, one sentence each."""
     wanted = Counter(map(_content, ours))
     twice: list[str] = []
     others: list[str] = []
@@ -267,7 +268,7 @@ def _unchanged(model: keras.Model) -> Iterator[None]:
 
 
 def _on_cpu() -> contextlib.AbstractContextManager:
-    """Keeps both sides on the CPU, where equal graphs give equal bits."""
+    """Keeps both sides on the CPU, where equal graphs return equal bits."""
     if keras.backend.backend() != "tensorflow":
         return contextlib.nullcontext()
     import tensorflow as tf

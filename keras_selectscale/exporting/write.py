@@ -1,4 +1,4 @@
-"""Exports of models, proved on the written file."""
+"""Exports models and verifies the written files."""
 
 import dataclasses
 import os
@@ -14,7 +14,7 @@ from keras_selectscale.exporting.signature import signature_of
 from keras_selectscale.exporting.verify import as_held, prove
 from keras_selectscale.object_checks import as_boolean, as_path
 
-# What TensorFlow writes into the folder of a SavedModel.
+# The files that TensorFlow writes into the folder of a SavedModel.
 OF_SAVED_MODELS = {
     "saved_model.pb",
     "fingerprint.pb",
@@ -33,13 +33,12 @@ def export(
     overwrite: bool = False,
     safe_mode: bool = True,
 ) -> ExportReport:
-    """Writes a model for inference, without a trace of its drops, and proves it on the file.
+    """Writes a model for inference, without a trace of its drops, and verifies the file.
 
-    The drops of this package and of Keras are gone, also those that the model calls with
-    `training=True`, and with them their seed states and counters. The optimizer's slots are gone,
-    and each weight is in the file once. The batch size is free, and inputs and outputs have names:
-    the keys of dicts, the names of `keras.Input` and of output layers, or `inputs`, `input_0`,
-    `output_0`, ….
+    The file contains no drops of this package or of Keras, not even those that the model calls with
+    `training=True`, and none of their seed states and counters. It contains no optimizer slots, and
+    each weight once. The batch size is free, and inputs and outputs have names: the keys of dicts,
+    the names of `keras.Input` and of output layers, or `inputs`, `input_0`, `output_0`, ….
 
     | format | path | takes | outputs |
     | --- | --- | --- | --- |
@@ -49,12 +48,12 @@ def export(
     | `"keras"` | `*.keras` | Functional and Sequential models, and others without drops, on every
     backend | equal to the bit |
 
-    ONNX and LiteRT files compute in float32. A Functional or Sequential model of a mixed policy or
-    of float64 is exported and proved in float32, with a notice in the report and a warning; a
+    ONNX and LiteRT files compute in float32. A Functional or Sequential model with a mixed policy
+    or in float64 is exported and verified in float32, with a notice in the report and a warning. A
     subclassed one is refused.
 
-    The file is written beside its final place, loaded by its own consumer, compared with the model
-    (see `verify_export`) and only then renamed. A failure leaves everything as it was.
+    The file is written under a temporary name, loaded by its own consumer, compared with the model
+    (see `verify_export`) and only then renamed. A failure changes nothing.
 
     Args:
         model: A built model: Functional, Sequential, nested, or subclassed and called once.
@@ -66,17 +65,17 @@ def export(
             pass `False` if the model is yours or you trust its source.
 
     Returns:
-        What the proof found.
+        An `ExportReport`.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If the model is not built, an argument has a value that is not allowed, the path
-            does not end as the format requires, or the format cannot hold such a model or is not
-            available on this backend.
+        ValueError: If the model is not built, a value is invalid, the path does not have the ending
+            of the format, or the format cannot hold such a model or is not available on this
+            backend.
         ImportError: If a package is missing that the format needs.
         FileExistsError: If the path exists.
         FileNotFoundError: If its folder does not exist.
-        ExportError: If the format cannot hold the model, or the file did not pass the proof.
+        ExportError: If the format cannot hold the model, or the file did not pass verification.
 
     Example:
 
@@ -96,7 +95,7 @@ def export(
         raise ExportError(f"the format {format!r} cannot hold this model: {refusal}")
     signature = signature_of(model)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        # Under its final name, because Keras and the converters look at the ending.
+        # The file has its final name, because Keras and the converters use the ending.
         beside = pathlib.Path(folder) / "new" / path.name
         beside.parent.mkdir()
         kind.write(model, signature, beside)
@@ -122,7 +121,7 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
-    # A mistyped path must not cost a folder of other things.
+    # A mistyped path must not delete a folder of other files.
     if not (path.is_file() if kind.suffix else path.is_dir()):
         raise FileExistsError(
             f"{path} exists and is no {'file' if kind.suffix else 'SavedModel'}: it is not replaced"
@@ -136,7 +135,7 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
 
 
 def _put(new: pathlib.Path, path: pathlib.Path, old: pathlib.Path) -> None:
-    """Moves what was written to its place, and restores what was there if that fails."""
+    """Moves the new file to its place, and restores the old one if that fails."""
     if not path.is_dir():
         os.replace(new, path)
         return
