@@ -1,4 +1,4 @@
-"""Drops in existing models: inserting and stripping them, and keeping them active in inference."""
+"""Inserts drops into existing models, strips them, and keeps them active in inference."""
 
 from keras_selectscale.surgery.insert import find_drop_sites, insert_drops
 from keras_selectscale.surgery.monte_carlo import MonteCarlo, mc_predict

@@ -33,7 +33,7 @@ class NotCarriedError(ValueError):
 
 
 def class_of(model: keras.Model) -> Any:
-    """Returns the class of a model; of a rebuilt model, the class that it stands for."""
+    """Returns the class of a model; for a rebuilt model, the class of the original."""
     return getattr(type(model), "_rebuilt_class", type(model))
 
 
@@ -46,8 +46,8 @@ def lost_methods(model: keras.Model) -> list[str]:
 def rebuilt(model: keras.Model, *arguments: Any) -> keras.Model:
     """Returns a new model of the class of `model`, without calling the constructor of the class.
 
-    A custom constructor takes its own arguments and would build its own network. Only Keras' part
-    of the new model is initialized here; `carry_attributes` brings the rest.
+    A custom constructor takes its own arguments and would build its own network. This function
+    initializes only Keras' part of the new model; `carry_attributes` copies the rest.
 
     Args:
         model: The original.
@@ -79,7 +79,7 @@ def carry_attributes(model: keras.Model, twin: keras.Model, counterpart: Callabl
     Args:
         model: The original.
         twin: The model that `rebuilt` made.
-        counterpart: Returns what stands for a value in the new model.
+        counterpart: Function that returns the counterpart of a value in the new model.
     """
     if type(twin) is graph.keras_class(model):
         return
@@ -133,7 +133,7 @@ def _is_saved_as_graph(model: keras.Model) -> bool:
 
 
 def _constructor_takes(kind: Any, plain: Any, arguments: tuple, name: str) -> bool:
-    """Returns whether the constructor makes the model that it is told to make."""
+    """Returns whether the constructor makes the model that its arguments describe."""
     if kind.__init__ is plain.__init__:
         return True
     try:
@@ -145,19 +145,19 @@ def _constructor_takes(kind: Any, plain: Any, arguments: tuple, name: str) -> bo
             len(own) == len(others) and all(x is y for x, y in zip(own, others, strict=True))
             for own, others in zip((probe.inputs, probe.outputs), given, strict=True)
         )
-    except Exception:  # It takes other arguments.
+    except Exception:  # The constructor takes other arguments.
         return False
 
 
 def _saved_as_plain(kind: Any, plain: Any) -> type:
-    """Returns a subclass of a class, of whose models Keras writes the graph.
+    """Returns a subclass of a class whose models Keras saves as graphs.
 
-    The class itself would write the arguments of its constructor, which say nothing of drops put in
-    or taken out. A file of the new model loads as a plain Functional or Sequential model.
+    The class itself would save the arguments of its constructor, which do not contain inserted or
+    removed drops. A file of the new model loads as a plain Functional or Sequential model.
     """
 
     def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        if args or kwargs:  # `clone_model` wants a model like the one that a file would give.
+        if args or kwargs:  # `clone_model` expects a model like the one that a file would load as.
             return plain(*args, **kwargs)
         return kind.__new__(cls)
 
@@ -183,7 +183,7 @@ def _saved_as_plain(kind: Any, plain: Any) -> type:
         return getattr(plain, function.__name__), arguments
 
     return types.new_class(
-        # By this name and module Keras finds the class of what it loads.
+        # Keras finds the class to load by this name and module.
         plain.__name__,
         (kind,),
         exec_body=lambda namespace: namespace.update(
@@ -201,10 +201,10 @@ def _saved_as_plain(kind: Any, plain: Any) -> type:
 
 
 class Counterparts:
-    """What stands for the values of a model's attributes in the rebuilt model.
+    """Maps the values of a model's attributes to those of the rebuilt model.
 
     Args:
-        copy: Returns the copy of a layer, model or variable.
+        copy: Function that returns the copy of a layer, model or variable.
         tensors: The tensors of the new graphs by the ids of those in the old ones.
     """
 

@@ -1,4 +1,4 @@
-"""Compiling a model in the same way as another one."""
+"""Compiles a model in the same way as another one."""
 
 import warnings
 from typing import Any
@@ -45,12 +45,12 @@ def copy_compilation(model: keras.Model, twin: keras.Model, *, foreign_only: boo
             model, f"an object in it cannot be copied ({type(error).__name__}: {reason})"
         )
         return False
-    # Otherwise an optimizer that was told not to scale would be wrapped.
+    # Otherwise an optimizer without loss scaling would be wrapped.
     config["auto_scale_loss"] = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    # These may have changed since.
+    # These may have changed since `compile`.
     for key in ("run_eagerly", "jit_compile", "steps_per_execution"):
         config[key] = getattr(model, key)
-    # A custom `compile` has passed these on and left the rest in attributes, which `twin` has.
+    # A custom `compile` has passed these on and stored the rest in attributes, which `twin` has.
     keras.Model.compile(twin, **config)
     return True
 
@@ -82,7 +82,7 @@ def goes_by_output_names(model: keras.Model) -> bool:
 
 
 def copy_object(value: Any) -> Any:
-    """Returns a new optimizer or metric of the config of another one, and anything else itself."""
+    """Returns a new optimizer or metric with the same config, and anything else unchanged."""
     if not isinstance(value, (keras.optimizers.Optimizer, keras.metrics.Metric)):
         return value  # A name, a function or None.
     objects = {type(value).__name__: type(value)}

@@ -9,7 +9,7 @@ Keras has no public interface to an existing graph. These private names are used
 - `Sequential._functional` is the graph of a built Sequential model. `keras.Model(model.inputs,
   model.outputs)` would be another model with other nodes.
 - `Function._nodes_by_depth` and `KerasTensor._keras_history` are the calls and their operations.
-  `Function.operations` leaves out how often and on what an operation is called.
+  `Function.operations` does not contain how often and on which tensors an operation is called.
 
 `TRAINING_ATTRIBUTES` lists further private names, only to leave them out of a copy.
 """
@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 import keras
 
-# What an unknown size is taken for where only the ratio of resolutions counts.
+# Replaces an unknown size where only the ratio of resolutions matters.
 STAND_IN_SIZE = 256
-# Layers whose `data_format` is that of their maps. Others take what they are told: a padding in the
-# other format pads the channels.
+# Layers whose `data_format` is that of their maps. That of other layers proves nothing: a padding
+# layer with the other format pads the channels.
 WITH_FORMAT = tuple(
     getattr(keras.layers, f"{kind}{rank}D")
     for kind, ranks in (
@@ -34,11 +34,11 @@ WITH_FORMAT = tuple(
     )
     for rank in ranks
 ) + tuple(getattr(keras.layers, f"Conv{rank}DTranspose") for rank in (1, 2, 3))
-# Behind these operations the channels may be on any axis.
+# After these operations, the channels may be on any axis.
 MOVES_AXES = ("Permute", "Reshape", "Transpose", "Moveaxis", "Swapaxes")
-# Where `mc_predict` keeps the function that it has traced for a model.
+# Attribute in which `mc_predict` keeps the function that it has traced for a model.
 ACTIVE_FUNCTION = "_keras_selectscale_active_function"
-# What compiling, fitting, predicting and saving leave in a model, on any backend.
+# Attributes that compiling, fitting, predicting and saving add to a model, on any backend.
 TRAINING_ATTRIBUTES = {
     ACTIVE_FUNCTION,
     *("compiled", "loss", "optimizer", "history", "steps_per_execution", "jit_compile"),
@@ -76,7 +76,7 @@ def is_model(operation: Any) -> bool:
 
 
 def keras_class(model: keras.Model) -> Any:
-    """Returns the class of Keras that a model is of: Functional or Sequential."""
+    """Returns the Keras class of a model: Functional or Sequential."""
     name = "Sequential" if isinstance(model, keras.Sequential) else "Functional"
     return next(
         kind
@@ -91,8 +91,8 @@ def is_keras_own(kind: type) -> bool:
 
 
 def attributes(model: keras.Model) -> dict[str, Any]:
-    """Returns the attributes of a model itself, in the order in which they were set."""
-    # PyTorch keeps layers apart from other attributes.
+    """Returns the attributes of a model in the order in which they were set."""
+    # PyTorch stores layers separately from other attributes.
     found = {**vars(model), **vars(model).get("_modules", {})}
     return {name: value for name, value in found.items() if not name.startswith("_self_")}
 
@@ -183,8 +183,8 @@ def _data_format(node: Any, formats: dict) -> str | None:
 def known_shapes(model: keras.Model) -> dict[int, tuple[int | None, ...]]:
     """Returns the shape of each tensor of the graph by its id, nested models included.
 
-    Unknown sizes follow from inputs whose own unknown sizes are taken for 256. If a layer does not
-    accept such an input, the tensors behind it are left out.
+    Unknown sizes are computed from inputs whose own unknown sizes are replaced by 256. If a layer
+    does not accept such an input, the tensors behind it are left out.
     """
     shapes: dict[int, tuple[int | None, ...]] = {}
     inputs = [_sized(x) for x in functional(model).inputs]
@@ -217,7 +217,7 @@ def _run(model: Any, inputs: list, shapes: dict) -> None:
 
 
 def check_rewritable(model: Any, path: str = "") -> None:
-    """Raises an error if the graph of `model`, or of a model inside, does not say all it does.
+    """Raises an error if the graph of `model`, or of a model inside, is not all that it computes.
 
     Args:
         model: What the user passed.

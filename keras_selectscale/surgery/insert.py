@@ -1,4 +1,4 @@
-"""Drops into existing models."""
+"""Inserts drops into existing models."""
 
 import inspect
 import numbers
@@ -14,7 +14,7 @@ from keras_selectscale.surgery.matching import After
 from keras_selectscale.surgery.rebuild import Rebuild
 from keras_selectscale.surgery.sites import Depths, Groups, Place, Site
 
-# How many of the places without a site an error shows.
+# Number of matches without a site that an error lists.
 SHOWN = 5
 Drops: TypeAlias = Drop | Mapping[int, keras.layers.Layer | None]
 
@@ -34,14 +34,14 @@ def insert_drops(
     Use it for an existing network: of `keras.applications`, of KerasHub, or your own. In inference
     the outputs equal those of the original to the bit. The original stays as it is: the new model
     has its own layers, with the same names, weights, trainable flags, dtype policies and random
-    states, and models keep their classes and attributes. Nested Functional and Sequential models
-    are entered. A layer that is called several times has a site for each call; a nested model that
-    is called several times has its sites once.
+    states, and models keep their classes and attributes. The sites of nested Functional and
+    Sequential models are included. A layer that is called several times has a site for each call; a
+    nested model that is called several times has its sites once.
 
-    No drop follows what the model predicts, which is an output or becomes one without another
-    weight and without pooling (a softmax, a reshape, a resizing), unless `after` names the layer. A
-    drop after an output takes the output's place and, until the model is saved and loaded, its name
-    in losses and metrics.
+    No drop follows the predictions of the model unless `after` names the layer. A prediction is an
+    output, or becomes an output without another weight and without pooling (by a softmax, a reshape
+    or a resizing). A drop after an output replaces the output and, until the model is saved and
+    loaded, keeps its name in losses and metrics.
 
     A compiled model is returned compiled in the same way, with a new optimizer of the same config.
     The result is compared with the original on one random batch before it is returned.
@@ -52,20 +52,20 @@ def insert_drops(
             dtype; a callable from the `DropSite` (name, group, channels, data_format, dtype) to a
             layer or `None`, such as `models.by_group(drop, factors)`; or a mapping from groups to
             templates. A template needs no registration with Keras, unless the model is saved.
-        after: What the drops follow. `"conv"` selects whole units of a convolution (transposed,
-            depthwise and separable ones too), its normalization and its activation: the drop
-            follows the last of them, which is the normalization if the activation comes after an
-            addition, and the convolution if it holds its activation. Otherwise a layer class or
-            several; a name pattern such as `"block?_relu"` or several, matched with a layer's name
-            and with its path (`"backbone/conv1"`); or a callable from a layer to a bool.
+        after: Layers that the drops follow. `"conv"` selects whole units of a convolution (also a
+            transposed, depthwise or separable one), its normalization and its activation. The drop
+            follows the last of them: the normalization if the activation comes after an addition,
+            and the convolution if it contains its activation. Otherwise a layer class or several; a
+            name pattern such as `"block?_relu"` or several, matched with a layer's name and with
+            its path (`"backbone/conv1"`); or a callable from a layer to a bool.
         depths: A pair of shares of the depth, (0.5, 1.0) for the later half of the sites, or a
             `range` of the sites' numbers from 0, in the order of execution.
-        groups: Number of a group or several. A group is the sites of one resolution; 0 is the
-            largest one.
+        groups: Number of a group, or several numbers. A group consists of the sites of one
+            resolution; group 0 has the largest.
         summary: Whether to print the sites with their drops, and the matches of `after` that cannot
             have one. `find_drop_sites` returns the sites as a list.
-        copy: Whether the new model has its own layers. With `copy=False` it has those of `model`
-            and shares their weights, so that training one trains the other: use it if a layer
+        copy: Whether the new model has its own layers. With `copy=False` it shares the layers of
+            `model` and their weights, so that training one trains the other. Use this if a layer
             cannot be copied. Models around a site are rebuilt either way.
 
     Returns:
@@ -75,9 +75,9 @@ def insert_drops(
     Raises:
         TypeError: If an argument is of the wrong type.
         ValueError: If `model` is subclassed or not built, or a model inside is not built, or is
-            subclassed and holds what `after` selects; if there is no site, or no drop at any site;
-            if a drop does not fit its site; if an argument is out of range; if a layer cannot be
-            copied, or the new model differs from the original.
+            subclassed and contains layers that `after` selects; if `model` has no site, or no site
+            gets a drop; if a drop does not fit its site; if an argument is out of range; if a layer
+            cannot be copied, or the new model differs from the original.
 
     Example:
 
@@ -102,8 +102,8 @@ def insert_drops(
             drops[id(place.node)] = (site, layer)
     if not drops:
         raise ValueError(
-            "Argument `drop` must give a drop for a site at least. Received: "
-            f"drop={drop!r}, which gives None for all of {[p.path for p in chosen]}"
+            "Argument `drop` must return a drop for at least one site. Received: "
+            f"drop={drop!r}, which returns None for all of {[p.path for p in chosen]}"
         )
 
     def drop_behind(_: keras.Model, node: Any) -> keras.layers.Layer | None:
@@ -175,7 +175,7 @@ def _check_goes_with(layer: keras.layers.Layer, site: Site) -> None:
     theirs = getattr(layer, "data_format", None)
     if theirs not in (None, site.data_format):
         raise ValueError(
-            f"Argument `drop` must give a layer with the data format of the site {site.path!r}, "
+            f"Argument `drop` must return a layer with the data format of the site {site.path!r}, "
             f"`data_format=site.data_format`, which is {site.data_format!r}. "
             f"Received: data_format={theirs!r}"
         )

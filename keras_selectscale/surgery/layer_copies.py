@@ -1,4 +1,4 @@
-"""Copies of layers and operations, with all of their state."""
+"""Copies layers and operations with all of their state."""
 
 import contextlib
 import tempfile
@@ -18,12 +18,12 @@ from keras_selectscale.surgery.variables import (
     variable_pairs,
 )
 
-# Policies of floats that are not float32.
+# Floating-point policies other than float32.
 OTHER_FLOATS = ("mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64")
 
 
 def not_copied(operation: Any, why: str, error: Exception) -> ValueError:
-    """Returns the error for an operation whose copy is not like it."""
+    """Returns the error for an operation whose copy differs from it."""
     return ValueError(
         f"The layer {operation.name!r} (of type {type(operation).__name__}) cannot be copied: "
         f"{why}. {REUSE} {type(error).__name__}: {' '.join(str(error).split())}"
@@ -31,7 +31,7 @@ def not_copied(operation: Any, why: str, error: Exception) -> ValueError:
 
 
 def copy_operation(operation: Any, dtype: str | None = None) -> Any:
-    """Returns a copy that has not been called: a new layer, or the same operation for new nodes.
+    """Returns a copy that has not been called.
 
     Args:
         operation: A layer, or another operation of a graph.
@@ -41,7 +41,7 @@ def copy_operation(operation: Any, dtype: str | None = None) -> Any:
         ValueError: If a layer cannot be made from its own config.
     """
     if not isinstance(operation, keras.Layer):
-        # It has no state, and `copy.copy` would write it to a file and read it again.
+        # It has no state, and `copy.copy` would save it to a file and load it.
         twin = object.__new__(type(operation))
         twin.__dict__.update(vars(operation), _inbound_nodes=[], _outbound_nodes=[])
         return twin
@@ -76,9 +76,9 @@ def policy_of(operation: Any, dtype: str | None) -> Iterator[None]:
 
 
 def _told(config: Any, dtype: str) -> Any:
-    """Returns a config with every policy of a float other than float32 replaced.
+    """Returns a config in which every floating-point policy other than float32 is replaced.
 
-    The policies of layers of integers or strings, such as a lookup, and of quantized layers stay.
+    The policies of integer and string layers, such as a lookup, and of quantized layers are kept.
     """
     if isinstance(config, list | tuple):
         return type(config)(_told(entry, dtype) for entry in config)
@@ -101,7 +101,7 @@ def copy_state(original: keras.Layer, twin: keras.Layer) -> None:
         # A copy of the value: on JAX a shared array is deleted once a step has donated it.
         target.assign(np.array(keras.ops.convert_to_numpy(source.value)))
     pairs = graph.layer_pairs(original, twin)
-    # A layer around a lookup loads the vocabulary, which needs the weights of its words.
+    # A layer that wraps a lookup loads the vocabulary, which needs the weights of its words.
     for one, other in pairs:
         if hasattr(one, "idf_weights_const"):
             store: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def _copy_other_state(original: keras.Layer, twin: keras.Layer) -> None:
     if original.built and hasattr(twin, "finalize_state"):
         twin.finalize_state()
     if isinstance(original, keras.layers.Normalization) and original.built:
-        # It computes with these; its weights may have been assigned since.
+        # The layer computes with these attributes; its weights may have been assigned since.
         twin.mean, twin.variance = original.mean, original.variance
 
 

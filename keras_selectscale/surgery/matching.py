@@ -1,4 +1,4 @@
-"""Where drops are wanted: what `after=` selects, and what no drop may follow."""
+"""Finds what `after=` selects, and the predictions that no drop may follow."""
 
 import fnmatch
 import math
@@ -52,11 +52,11 @@ ACTIVATIONS = {
     "swish",
     "tanh",
 }
-# Operations that take their input apart, or put several inputs together.
+# Operations that split their input or join several inputs.
 SLICES = {"getitem", "slice", "split", "unstack"}
 COLLECTS = {"concatenate", "stack"}
-# Operations that summarize, beside those with "pool" in their names. On maps of one position their
-# output has as many values as their input.
+# Operations that summarize, in addition to those with "pool" in their names. On maps of one
+# position, their output has as many values as their input.
 SUMMARIZES = {"mean", "max", "min", "sum", "prod", "std", "var", "median", "logsumexp", "norm"}
 
 
@@ -93,7 +93,7 @@ class Selection:
         self._unit_ends: dict[int, set[int]] = {}
 
     def call(self, call: Call) -> bool:
-        """Returns whether a drop is wanted after a call."""
+        """Returns whether a drop should follow a call."""
         if not self.units:
             return self.layer(call.node.operation, call.path)
         if id(call.model) not in self._unit_ends:
@@ -101,7 +101,7 @@ class Selection:
         return id(call.node) in self._unit_ends[id(call.model)]
 
     def layer(self, operation: Any, path: str) -> bool:
-        """Returns whether a layer, or another operation of a graph, is selected by itself."""
+        """Returns whether a layer, or another operation of a graph, is selected."""
         if self.units:
             return isinstance(operation, CONVOLUTIONS)
         if self.asks is not None:
@@ -113,7 +113,7 @@ class Selection:
         )
 
     def names(self, call: Call) -> bool:
-        """Returns whether the layer of a call is given by its full name or path."""
+        """Returns whether `after` contains the full name or path of the layer of a call."""
         return not self.units and any(
             name in self.patterns for name in (call.node.operation.name, call.path)
         )
@@ -123,8 +123,8 @@ def unit_ends(model: keras.Model) -> set[int]:
     """Returns the ids of the nodes that end a unit: a drop may follow them.
 
     A unit begins with a convolution. A normalization and an activation belong to it, in either
-    order, as long as each is the only one to read the output of the one before. A unit ends before
-    an addition, and where its output is read in several places or is an output of the model.
+    order, if each is the only reader of the previous output. A unit ends before an addition, and
+    where its output is read in several places or is an output of the model.
     """
     readers = _readers(model)
     outputs = {id(x) for x in graph.functional(model).outputs}
@@ -153,11 +153,11 @@ def unit_ends(model: keras.Model) -> set[int]:
 
 
 def predictions(model: keras.Model, shapes: Mapping[int, tuple[int | None, ...]]) -> set[int]:
-    """Returns the ids of the tensors that are what the model predicts, nested models included.
+    """Returns the ids of the tensors that are predictions of the model, nested models included.
 
-    These are its outputs, and what becomes an output without another weight and without pooling:
-    the logits before a softmax, a reshape, a resizing or the concatenation of several heads. A drop
-    there would change the prediction itself instead of what it is made from.
+    These are its outputs, and tensors that become outputs without another weight and without
+    pooling: the logits before a softmax, a reshape, a resizing or the concatenation of several
+    heads. A drop there would change the prediction itself instead of the features behind it.
 
     Args:
         model: A Functional or Sequential model.
@@ -201,7 +201,7 @@ def _passes_on(node: Any, shapes: Mapping) -> bool:
 
 
 def _size(tensor: Any, shapes: Mapping) -> int | None:
-    """Returns how many values a tensor has for each sample, or `None` if that is unknown."""
+    """Returns the number of values of a tensor per sample, or `None` if it is unknown."""
     shape = shapes.get(id(tensor), tensor.shape)[1:]
     return None if None in shape else math.prod(shape)
 

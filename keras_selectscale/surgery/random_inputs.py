@@ -1,4 +1,4 @@
-"""Random inputs for a model of which only the shapes and dtypes of its inputs are known."""
+"""Random inputs for a model, from the shapes and dtypes of its inputs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-# For a size that the model leaves free: the first that it accepts.
+# Sizes to try for a free dimension; the first that the model accepts is used.
 FREE_SIZES = (32, 16, 8, 64, 128, 256)
 
 
 def random_inputs(
     specs: Sequence[Any], batch_sizes: Sequence[int], seed: int = 0
 ) -> Iterator[list[list[np.ndarray]]]:
-    """Yields one list of batches after the other, for the caller to use the first that runs.
+    """Yields lists of batches; the caller uses the first list on which the model runs.
 
     If a size is free, a model may need a larger one for its strides or a smaller one for its
     position embedding. An input declared as float may hold indices of an embedding, and then only
@@ -58,5 +58,5 @@ def _random_array(
 
 
 def _numpy_dtype(name: str) -> np.dtype:
-    """Returns the dtype of a name, also of those that NumPy does not know, such as "bfloat16"."""
+    """Returns a dtype by name, including those that NumPy does not know, such as "bfloat16"."""
     return np.dtype(getattr(ml_dtypes, name, name))

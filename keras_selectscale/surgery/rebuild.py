@@ -1,4 +1,4 @@
-"""A model built again from its layers, with changes to its graph on the way."""
+"""Builds a model again from its layers, with changes to its graph."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,11 +19,12 @@ class Rebuild:
 
     Each layer is copied once, so that a shared layer stays shared. Names, weights, random states,
     dtype policies, trainable flags, and the classes and attributes of models are those of the
-    original, which stays as it is.
+    original, which does not change.
 
     Args:
-        leaves_out: Returns whether the calls of an operation are left out: their input passes on.
-        drop_behind: Returns the drop layer that follows a node of a model, or `None`.
+        leaves_out: Function that returns whether to leave out the calls of an operation, so that
+            their inputs are passed on.
+        drop_behind: Function that returns the drop layer that follows a node of a model, or `None`.
         dtype: Dtype policy of all copies; `None` keeps that of each original.
         copy: Whether to copy the layers. Otherwise both models have the same layers.
     """
@@ -48,12 +49,12 @@ class Rebuild:
         """Returns the new model, not compiled.
 
         Raises:
-            ValueError: If a layer cannot be copied, or the new model is not the original.
+            ValueError: If a layer cannot be copied, or the new model differs from the original.
         """
         twin = self._rebuilt(model)
         self._copy_states()
         self._carry_attributes()
-        # Of layers outside of the graph, which the attributes have brought.
+        # Copies the states of layers outside the graph, which the attributes have added.
         self._copy_states()
         models, layers = self._pairs()
         if self.copy:
@@ -64,7 +65,7 @@ class Rebuild:
         return twin
 
     def _copy_states(self) -> None:
-        """Copies weights, other state and trainable flags, unless that has been done."""
+        """Copies weights, other state and trainable flags of the layers that have not been done."""
         models, layers = self._pairs()
         for original, copied in models:
             graph.copy_flag(original, copied)
@@ -106,7 +107,7 @@ class Rebuild:
         return twin
 
     def _changes(self, model: keras.Model) -> bool:
-        """Returns whether a call in a model, or in one inside, is left out or gets a drop."""
+        """Returns whether a call in a model, or in a model inside, is left out or gets a drop."""
         return any(
             self.leaves_out(node.operation)
             or self.drop_behind(model, node) is not None
@@ -134,7 +135,7 @@ class Rebuild:
         )
         with deep_graph(2 * len(tensors)):
             twin = classes.rebuilt(model, inputs, outputs)
-        # A drop after an output takes its place, but not its name in losses and metrics.
+        # A drop after an output replaces it, but the output keeps its name in losses and metrics.
         twin.output_names = list(model.output_names)
         return twin
 
@@ -148,7 +149,7 @@ class Rebuild:
             raise layer_copies.not_copied(operation, "its copy cannot be called", error) from error
 
     def _left_out(self, model: keras.Model, node: Any, tensors: dict, fixed: set) -> Any:
-        """Returns what stands for the output of a call that is left out."""
+        """Returns the tensor that replaces the output of a call that is left out."""
         came_in = node.input_tensors[0]
         is_output = any(node.outputs[0] is x for x in model.outputs)
         if came_in is not None and id(came_in) in fixed:
@@ -181,7 +182,7 @@ class Rebuild:
         return twin
 
     def _carry_attributes(self) -> None:
-        """Gives the attributes of the models to their copies."""
+        """Copies the attributes of the models to their copies."""
         models, layers = self._pairs()
         inside = {
             id(one): other
@@ -201,7 +202,7 @@ class Rebuild:
             classes.carry_attributes(original, copied, counterparts)
 
     def _outside(self, layer: keras.Layer) -> keras.Layer:
-        """Returns the copy of a layer that may be outside of the graph: a loss, a preprocessor."""
+        """Returns the copy of a layer that may be outside the graph, such as a preprocessor."""
         if self.leaves_out(layer):
             return keras.layers.Identity(name=layer.name)
         if id(layer) in self.copies or (self.copy and graph.is_model(layer) and layer.built):
@@ -220,7 +221,7 @@ class Rebuild:
 
 
 def _check_variables(models: list[tuple[Any, Any]], layers: list[tuple[Any, Any]]) -> None:
-    """Raises an error if the models are made of more than the copied layers."""
+    """Raises an error if the models have weights outside the copied layers."""
     found = {id(v) for original, _ in layers for v in original.weights}
     copied = {id(v) for _, twin in layers for v in twin.weights}
     if len(found) != len(copied):
@@ -251,7 +252,7 @@ def _check_shape(drop: keras.Layer, x: Any, outputs: list) -> None:
         x.dtype,
     ):
         raise ValueError(
-            "Argument `drop` must give layers that keep the shape and the dtype of their input, "
-            f"{x.dtype} of shape {tuple(x.shape)}. Received: {drop!r}, which gives "
+            "Argument `drop` must return layers that keep the shape and the dtype of their input, "
+            f"{x.dtype} of shape {tuple(x.shape)}. Received: {drop!r}, which returns "
             f"{[(str(y.dtype), tuple(y.shape)) for y in outputs]}"
         )

@@ -1,4 +1,4 @@
-"""Whether a model survives being saved and loaded, and which layer is at fault if not."""
+"""Checks that a model can be saved and loaded, and finds the layer at fault."""
 
 import pathlib
 import tempfile
@@ -11,7 +11,7 @@ from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.layer_copies import copy_operation, copy_state
 from keras_selectscale.surgery.random_inputs import random_inputs
 
-# Outputs that differ by more than this share of the largest one are not the same outputs.
+# Outputs count as different if they differ by more than this share of the largest one.
 TOLERANCE = 1e-5
 
 
@@ -21,8 +21,8 @@ def check_round_trip(model: keras.Model) -> None:
     The file is temporary and comes from this process, so Python lambdas in it are trusted.
 
     Raises:
-        ValueError: If the file does not load, or loads as another model. The message names the
-            layer, found by saving and loading each one alone.
+        ValueError: If the file does not load, or loads as a different model. The message names the
+            layer, which is found by saving and loading each layer alone.
     """
     reason = round_trip_error(model)
     if reason is None:
@@ -37,13 +37,13 @@ def check_round_trip(model: keras.Model) -> None:
 
 
 def round_trip_error(model: keras.Model) -> str | None:
-    """Returns why a model differs after it was saved and loaded, or `None`."""
+    """Returns why a model differs after saving and loading, or `None`."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.keras"
         try:
             model.save(path)
             loaded = keras.models.load_model(path, compile=False, safe_mode=False)
-        except Exception as error:  # Whatever a layer's own code raises.
+        except Exception as error:  # A layer's own code may raise anything.
             return f"{type(error).__name__}: {_last_line(error)}"
     theirs, ours = ([tuple(v.shape) for v in one.weights] for one in (loaded, model))
     if theirs != ours:
@@ -59,7 +59,7 @@ def _outputs_differ(model: keras.Model, loaded: keras.Model) -> bool:
     for batches in random_inputs(inputs, [batch_size]):
         try:
             first, second, other = (_run(m, batches[0]) for m in (model, model, loaded))
-        except Exception:  # Of other sizes or values than the model accepts.
+        except Exception:  # The model may not accept these sizes or values.
             continue
         # A model that draws in inference cannot be compared.
         return all(map(_alike, first, second)) and not all(map(_alike, first, other))
@@ -84,7 +84,7 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def failing_layer(model: keras.Model, path: str = "") -> str | None:
-    """Returns a sentence about the first layer that does not survive being saved alone, or `None`.
+    """Returns a sentence about the first layer that fails to save and load alone, or `None`.
 
     Args:
         model: A Functional or Sequential model.
@@ -107,7 +107,7 @@ def failing_layer(model: keras.Model, path: str = "") -> str | None:
 
 
 def _error_alone(operation: Any, node: Any) -> str | None:
-    """Returns why a model of one call alone does not survive being saved and loaded."""
+    """Returns why a model with only this call cannot be saved and loaded."""
     if graph.is_model(operation):
         return round_trip_error(operation)
     inputs = {

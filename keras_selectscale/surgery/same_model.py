@@ -1,4 +1,4 @@
-"""The proof that a rebuilt model is the original: weights by layer, and outputs on one batch."""
+"""Compares the weights and the outputs of a rebuilt model with those of the original."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from keras_selectscale.surgery import drop_kinds, graph, layer_copies, switching
 from keras_selectscale.surgery.random_inputs import random_inputs
 from keras_selectscale.surgery.variables import variable_pairs
 
-# Differences up to this share of the largest output are rounding.
+# Differences up to this share of the largest output count as rounding.
 TOLERANCE = 1e-6
 
 
@@ -33,7 +33,7 @@ def check_weights(layers: Iterable[tuple[keras.Layer, keras.Layer]], model: kera
 
 
 def check_outputs(model: keras.Model, twin: keras.Model, kind: type) -> None:
-    """Raises an error if a rebuilt model computes something else than the original.
+    """Raises an error if the outputs of a rebuilt model differ from those of the original.
 
     Both are called on one random batch in inference, with their drops off. If the original does not
     accept such a batch, nothing is compared. Variables that a call changes are restored.
@@ -57,7 +57,7 @@ def check_outputs(model: keras.Model, twin: keras.Model, kind: type) -> None:
             return
         outputs = _outputs(twin, batch)
         differing = _difference(expected, outputs)
-        # The original may draw in inference: then it differs from itself.
+        # The original may draw in inference, and then differs from itself.
         if differing > TOLERANCE and differing > 10 * _difference(expected, _outputs(model, batch)):
             raise ValueError(
                 f"The model that was rebuilt from the {kind.__name__} {model.name!r} computes "
@@ -81,7 +81,7 @@ def _first_difference(model: keras.Model, twin: keras.Model, batch: Any) -> str:
 
 
 def _layer_outputs(model: keras.Model, batch: Any) -> Iterator[tuple[Any, list[np.ndarray]]]:
-    """Yields the operations of a graph with what they compute, in the order of execution."""
+    """Yields the operations of a graph with their outputs, in the order of execution."""
     inner = graph.functional(model)
     inputs = keras.tree.flatten(batch)
     tensors = {

@@ -18,13 +18,13 @@ Groups: TypeAlias = int | Collection[int] | None
 
 
 class Site(NamedTuple):
-    """A place in a model after which a drop may stand.
+    """A place in a model that a drop may follow.
 
     Attributes:
-        path: Name of the layer that the drop follows, with the names of the nested models that lead
-            there: `"backbone/conv1_relu"`.
+        path: Name of the layer that the drop follows, after the names of the nested models around
+            it: `"backbone/conv1_relu"`.
         name: Name of the site; its drop layer is named `<name>_drop`.
-        group: Number of the stage of equal resolution, from 0, the largest maps.
+        group: Number of the stage of equal resolution; 0 has the largest maps.
         channels: Number of feature maps.
         shape: Shape of the feature maps with the batch axis, unknown sizes as `None`.
         data_format: `"channels_last"` or `"channels_first"`, as in the layers around it.
@@ -41,7 +41,7 @@ class Site(NamedTuple):
 
     @property
     def for_drop(self) -> DropSite:
-        """The site as a callable `drop=` receives it."""
+        """The site in the form that a callable `drop=` receives."""
         return DropSite(self.name, self.group, self.channels, self.data_format, self.dtype)
 
 
@@ -62,7 +62,7 @@ class Place(NamedTuple):
 
 
 def find_places(model: keras.Model, after: After) -> list[Place]:
-    """Returns every match of `after` in the order of execution, sites or not.
+    """Returns every match of `after` in the order of execution, including those that are no sites.
 
     Raises:
         TypeError: If `after` is of the wrong type.

@@ -1,4 +1,4 @@
-"""Models without drops, and models that compute in float32."""
+"""Removes drops from models, and converts models to float32."""
 
 import warnings
 from collections.abc import Iterator
@@ -23,19 +23,19 @@ def strip_drops(
     copy: bool = True,
     check: bool = False,
 ) -> keras.Model:
-    """Returns the model without its drop layers and with its weights: the model to ship.
+    """Returns the model without its drop layers and with its weights, for deployment.
 
     The drops are removed from the graph, including those called with `training=True`, and the model
     saves to a `.keras` file that loads without this package. In inference its outputs equal those
-    of the original to the bit. The original stays as it is.
+    of the original to the bit. The original does not change.
 
     Nested Functional and Sequential models are reached. Shared layers stay shared. Names, trainable
     flags, dtype policies, the random states of other layers, and the classes and attributes of
-    models are kept. A compiled model is returned compiled, with a new optimizer of the same config,
-    unless the compilation holds an object of this package, which a file would need it for (such as
-    `CoupledSGD`, or a curriculum as a learning rate): then the new model is not compiled. If a drop
-    is one of several outputs, or the only layer between an input and an output, a
-    `keras.layers.Identity` of its name takes its place.
+    models are kept. A compiled model is returned compiled, with a new optimizer of the same config.
+    If the compilation contains an object of this package, such as `CoupledSGD` or a curriculum as a
+    learning rate, the new model is not compiled, because its file would need this package. If a
+    drop is one of several outputs, or the only layer between an input and an output, a
+    `keras.layers.Identity` of the same name replaces it.
 
     The result is compared with the original on one random batch before it is returned.
 
@@ -47,12 +47,12 @@ def strip_drops(
         unreachable: What to do about drops inside layers that are not a graph: TimeDistributed,
             recurrent layers, attention and other composite layers. `"raise"` names them in an
             error. `"warn"` names them in a warning and leaves them where they are.
-        copy: Whether the new model has its own layers. With `copy=False` it has those of `model`
-            and shares their weights: use it if a layer cannot be copied.
+        copy: Whether the new model has its own layers. With `copy=False` it shares the layers of
+            `model` and their weights. Use this if a layer cannot be copied.
         check: Whether to save the new model to a temporary `.keras` file, load it and compare
-            weights and outputs. A class that rebuilds itself from its own config loads although
-            the configs of its layers are incomplete; the stripped model, which is built from them,
-            would not. The check takes about as long as saving and loading.
+            weights and outputs. A class that rebuilds itself from its own config can be loaded even
+            if the configs of its layers are incomplete. The stripped model is built from these
+            configs and could not. The check takes about as long as saving and loading.
 
     Returns:
         A model of the class of `model`. If the class saves the arguments of its constructor instead
@@ -60,10 +60,10 @@ def strip_drops(
 
     Raises:
         TypeError: If `model` is not a model.
-        ValueError: If `model` or a model inside is subclassed or not built, an argument is neither
-            of its values, a drop cannot be reached, a layer cannot be copied, or the new model
-            differs from the original. If `check` is true and the new model does not survive being
-            saved and loaded; the message names the layer.
+        ValueError: If `model` or a model inside is subclassed or not built, an argument has an
+            invalid value, a drop cannot be reached, a layer cannot be copied, or the new model
+            differs from the original. Also if `check` is true and the new model cannot be saved and
+            loaded; the message names the layer.
 
     Example:
 
@@ -106,11 +106,11 @@ def without_drops(
 def in_float32(model: keras.Model) -> keras.Model:
     """Returns a copy of a model of any dtype policy that computes in float32.
 
-    Under a mixed policy the weights are float32 already and stay as they are; what is computed with
-    them is no longer rounded to half the width.
+    Under a mixed policy, the weights are already float32 and do not change; the computed values are
+    no longer rounded to half precision.
 
     Args:
-        model: A built Functional or Sequential model, which stays as it is.
+        model: A built Functional or Sequential model, which does not change.
 
     Returns:
         A new model, not compiled.

@@ -1,4 +1,4 @@
-"""Drops switched on in inference, and switched off altogether."""
+"""Switches drops on in inference, or off even in training."""
 
 import contextlib
 import functools
@@ -13,31 +13,31 @@ from keras_selectscale.surgery import drop_kinds
 from keras_selectscale.surgery.compilation import compilation_of
 from keras_selectscale.surgery.drop_kinds import Which
 
-# What Keras has traced, with the drops as they were at that time.
+# Functions that Keras has traced, with the drops as they were at that time.
 TRACED = ("train_function", "test_function", "predict_function")
-# What it is traced from: `jax.jit` caches by method and would reuse the stale trace.
+# Methods from which they are traced: `jax.jit` caches by method and would reuse the stale trace.
 STEPS = ("train_step", "test_step", "predict_step")
 _ABSENT = object()
 
 
 @contextlib.contextmanager
 def drops_active(model: keras.Layer, *, which: Which = "all") -> Iterator[None]:
-    """Keeps the drops of a model active while everything else runs as it is called.
+    """Keeps the drops of a model active while everything else runs as usual.
 
-    Within the context `model(x)`, `model.predict` and `model.evaluate` draw as in training, and
-    BatchNormalization uses its moving statistics: use it for drops at test time (Figure 3 of the
-    paper) and for Monte-Carlo predictions (`mc_predict`). Every drop layer is reached, in any kind
-    of model: nested and subclassed ones, inside TimeDistributed and other composite layers. Drops
-    that are not layers (`LSTM(dropout=…)`) are not.
+    Within the context, `model(x)`, `model.predict` and `model.evaluate` draw as in training, and
+    BatchNormalization uses its moving statistics. Use it for drops at test time (Figure 3 of the
+    paper) and for Monte-Carlo predictions (`mc_predict`). It reaches every drop layer in any kind
+    of model, including nested and subclassed models, and inside TimeDistributed and other composite
+    layers. It does not reach drops that are not layers (`LSTM(dropout=…)`).
 
-    Functions that Keras has traced for the model before are put aside and return afterwards.
-    Contexts can be nested, and an exception ends them. A function that you traced yourself with
-    `tf.function` or `jax.jit` stays as it was traced, and so does what Keras has traced for another
-    model with the same layers: trace it inside the context, and use it only there. The context
-    belongs to the model, not to a thread.
+    Functions that Keras has traced for the model are set aside and restored afterwards. Contexts
+    can be nested, and an exception ends them. A function that you traced yourself with
+    `tf.function` or `jax.jit` does not change, nor do those that Keras has traced for another model
+    with the same layers. Trace such a function inside the context, and use it only there. The
+    context belongs to the model, not to a thread.
 
-    Weights stay as they are, statistics included. The count of a scheduled rate does not move: the
-    rate is the one at the current count. Seeds advance as with every draw.
+    Weights do not change, and neither do statistics. The count of a scheduled rate does not
+    advance; the rate is that of the current count. Seeds advance with every draw.
 
     Args:
         model: A model or a layer.
@@ -46,7 +46,7 @@ def drops_active(model: keras.Layer, *, which: Which = "all") -> Iterator[None]:
 
     Raises:
         TypeError: If `model` is not a layer.
-        ValueError: If `model` has no such drop, or `which` is neither of its values.
+        ValueError: If `model` has no such drop, or `which` has an invalid value.
 
     Example:
 
@@ -76,8 +76,8 @@ def drops_active(model: keras.Layer, *, which: Which = "all") -> Iterator[None]:
 def drops_off(model: keras.Layer) -> Iterator[None]:
     """Makes every drop in a model the identity, even if it is called with `training=True`.
 
-    A model may call its drops with `training=True` (Monte-Carlo dropout), and then no flag from
-    outside reaches them. Recurrent cells draw their masks in inference too, and leave them unused.
+    A model may call its drops with `training=True` (Monte-Carlo dropout), and then no outer flag
+    reaches them. Recurrent cells draw their masks in inference too, without using them.
     """
     changes: list[tuple[keras.Layer, str, Any]] = []
     for layer in drop_kinds.all_layers(model):
@@ -87,7 +87,7 @@ def drops_off(model: keras.Layer) -> Iterator[None]:
             changes += [
                 (layer, name, 0.0) for name in drop_kinds.INNER_RATES if hasattr(layer, name)
             ]
-    # `drops_active` may have put a call there.
+    # `drops_active` may have replaced the call.
     before = [vars(layer).get(name, _ABSENT) for layer, name, _ in changes]
     for layer, name, value in changes:
         # Keras would track the value.
@@ -124,7 +124,7 @@ def _identity(inputs: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _new_function(method: Any) -> Any:
-    """Returns a new function that does what `method` does."""
+    """Returns a new function that calls `method`."""
 
     @functools.wraps(method)
     def step(*args: Any, **kwargs: Any) -> Any:
@@ -163,7 +163,7 @@ def _replaced(layer: keras.Layer, name: str, method: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _nothing_traced(model: keras.Model) -> Iterator[None]:
-    """Puts aside what Keras has traced before, and drops what it traces within."""
+    """Sets aside the functions that Keras has traced, and discards those traced inside."""
     before = {name: getattr(model, name, None) for name in TRACED}
     compilation = compilation_of(model)
     for name in TRACED:

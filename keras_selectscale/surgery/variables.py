@@ -1,4 +1,4 @@
-"""Which variable of a layer belongs to which variable of its copy."""
+"""Pairs the variables of a layer with those of its copy."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from keras_selectscale.surgery import graph
 
 # What to do about a layer that cannot be copied.
 REUSE = "With `copy=False` the new model reuses the layers of the original."
-# Set once a layer computes with quantized weights; Keras sets them when it loads a file.
+# Flags that a layer computes with quantized weights; Keras sets them when it loads a file.
 CALIBRATED = ("is_gptq_calibrated", "is_awq_calibrated")
 
 
 def follow_changes(original: keras.Layer, twin: keras.Layer) -> None:
-    """Quantizes the copy and enables LoRA in it wherever this was done to the original.
+    """Quantizes the copy and enables LoRA in the same layers as in the original.
 
     A layer's own config records both, but that of a composite layer (such as attention) does not
     record what happened to its sublayers after it was built.
@@ -25,7 +25,7 @@ def follow_changes(original: keras.Layer, twin: keras.Layer) -> None:
         if getattr(one, "lora_enabled", False):
             if not other.lora_enabled:
                 other.enable_lora(one.lora_rank)
-            other.lora_alpha = one.lora_alpha  # Keras forgets it while it builds a layer.
+            other.lora_alpha = one.lora_alpha  # Keras does not pass it on when it builds a layer.
         for flag in CALIBRATED:
             if hasattr(one, flag):
                 setattr(other, flag, getattr(one, flag))
@@ -53,9 +53,9 @@ def before_calibration(layer: keras.Layer, config: dict[str, Any]) -> dict[str, 
 def variable_pairs(original: keras.Layer, twin: keras.Layer) -> list[tuple[Any, Any]]:
     """Returns each variable of a layer with that of its copy, sublayers included.
 
-    Variables are paired by layer and name, because their order depends on how a layer came to be:
-    one built with a float8 policy creates its scales before its kernel, one quantized later after
-    it. Variables whose names Keras made up are paired by position.
+    Variables are paired by layer and name, because their order depends on how a layer was made: a
+    layer built with a float8 policy creates its scales before its kernel, and a layer quantized
+    later creates them after it. Variables whose names Keras generated are paired by position.
 
     Raises:
         ValueError: If the variables differ in number or shape.
