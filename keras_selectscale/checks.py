@@ -28,7 +28,7 @@ class ArgumentTypeError(ArgumentError, TypeError):
 
 
 class ArgumentValueError(ArgumentError, ValueError):
-    """An argument has a value that is not allowed."""
+    """An argument has an invalid value."""
 
 
 def type_error(name: str, expected: str, value: object) -> ArgumentTypeError:
@@ -39,7 +39,7 @@ def type_error(name: str, expected: str, value: object) -> ArgumentTypeError:
 
 
 def value_error(name: str, expected: str, value: object) -> ArgumentValueError:
-    """Returns the error for a value that is not allowed; `expected` follows "must be"."""
+    """Returns the error for an invalid value; `expected` follows "must be"."""
     message = f"Argument `{name}` must be {expected}. Received: {name}={shown(value)}"
     return ArgumentValueError.about(name, message)
 

@@ -1,7 +1,7 @@
 """The console of the command line and of progress displays.
 
-It prints any text as it stands on any device: text from users is never read as markup, and output
-never costs a result (see `streams`).
+It prints any text unchanged on any device: text from users is never read as markup, and failing
+output never costs a result (see `streams`).
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from keras_selectscale.streams import SafeStream, encodable, visible
 
 
 class Console(rich.console.Console):
-    """A console of rich that prints strings as they are.
+    """A rich console that prints strings unchanged.
 
     Args:
         stderr: Whether to print on standard error.
@@ -35,7 +35,7 @@ class Console(rich.console.Console):
         self._file = stream
 
     def render_str(self, text: str, **kwargs: Any) -> rich.text.Text:
-        """Converts a string before it is laid out, so that substitutes count as what they are."""
+        """Converts a string before it is laid out, so that substitutes have their own width."""
         return super().render_str(encodable(visible(text), self.encoding), **kwargs)
 
     def say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What is installed: optional packages, and the versions and machine behind a result."""
+"""Checks for optional packages, and records the versions and the machine of a result."""
 
 import importlib.metadata
 import importlib.util
@@ -18,7 +18,7 @@ def require(package: str, extra: str, purpose: str) -> None:
     Args:
         package: Name to import.
         extra: Extra of this package that installs it.
-        purpose: What needs it, as the subject of the message.
+        purpose: The feature that needs it, as the subject of the message.
 
     Raises:
         ModuleNotFoundError: If it is not installed, with the command that installs it.

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class DamagedFileError(ValueError):
-    """A file that cannot be read as what it should be, or that does not fit the files beside it.
+    """A file whose content is invalid or does not fit the files beside it.
 
     The message names the file and, if there is one, the field.
     """
@@ -31,7 +31,7 @@ def part_of(path: pathlib.Path) -> pathlib.Path:
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path to write to, and renames it to `path` if no error occurs.
 
-    So `path` is either the old file or the complete new one at any moment. If an error occurs, the
+    At any moment, `path` is either the old file or the complete new one. If an error occurs, the
     temporary file or folder is removed.
 
     Args:
@@ -78,7 +78,8 @@ def write_json(path: pathlib.Path, content: Any) -> None:
 
 def cannot_be_written(path: pathlib.Path, error: OSError) -> OSError:
     """Returns an error that names a file and states why it cannot be written."""
-    if " cannot be written: " in str(error):  # It comes from a file that this one is made of.
+    # The error comes from a file that this one is made from.
+    if " cannot be written: " in str(error):
         return error
     reason = error.strerror or error
     return OSError(f"{path} cannot be written: {reason}; what was written before is kept")
@@ -170,9 +171,9 @@ def convert(content: Any, kind: type[T], path: pathlib.Path, field: str = "") ->
 
 @contextlib.contextmanager
 def lock(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps other processes from writing a folder for as long as the context lasts.
+    """Keeps other processes from writing a folder within the context.
 
-    The operating system releases the lock when the process ends, however it ends.
+    The operating system releases the lock when the process ends, even if it is killed.
 
     Args:
         folder: The folder, which exists. The lock is the file `.lock` in it.

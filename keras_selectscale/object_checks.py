@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_selectscale.checks import as_choice, type_error, value_error
 
-# Some file systems allow no longer name.
+# Some file systems do not allow longer names.
 LONGEST_NAME = 255
 
 
@@ -63,7 +63,7 @@ def as_path(name: str, value: Any) -> pathlib.Path:
 
     Args:
         name: Name of the argument.
-        value: What was received.
+        value: The received value.
 
     Raises:
         TypeError: If `value` is not a string or path.
@@ -88,7 +88,7 @@ def as_file_name(name: str, value: Any) -> str:
 
     Args:
         name: Name of the argument.
-        value: What was received.
+        value: The received value.
 
     Raises:
         TypeError: If `value` is not a string.

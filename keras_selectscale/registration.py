@@ -2,7 +2,7 @@
 
 Keras loads a file with these layers only if they are registered, which needs Keras. The command
 line's help must not wait for the seconds that Keras' backend takes to start, so the registration
-waits until somebody imports Keras.
+waits until Keras is imported.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Text streams whose failures cost no result.
+"""Text streams whose failures do not stop the work.
 
 A character that the device's encoding does not have is substituted. A device that fails (a closed
 pipe, a full disk, a closed descriptor) loses the output, not the work.
@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# Where the compatibility form in Unicode is not the usual spelling in ASCII.
+# Characters whose compatibility form in Unicode is not the usual spelling in ASCII.
 SUBSTITUTES = {
     "±": "+-",
     "×": "x",
@@ -49,9 +49,9 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Returns text with a question mark for each control character but line feeds and tabs.
+    """Returns text with a question mark for each control character except line feeds and tabs.
 
-    So the name of a file cannot move the cursor or change the title of a terminal.
+    The name of a file thus cannot move the cursor or change the title of a terminal.
     """
     if text.isprintable():
         return text
@@ -59,7 +59,7 @@ def visible(text: str) -> str:
 
 
 class SafeStream:
-    """A text stream that substitutes what its device cannot encode and outlives its device.
+    """A text stream that substitutes what its device cannot encode and survives its failure.
 
     Args:
         stream: A text stream, or `None`, which Python uses for a descriptor that was closed before
@@ -79,7 +79,7 @@ class SafeStream:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        """Writes text as far as the device takes it, and returns its length."""
+        """Writes text as far as the device accepts it, and returns its length."""
         fitting = encodable(text, self.encoding)
         if self._stream is not None and not isinstance(self.error, BrokenPipeError):
             with self._survived():
@@ -101,11 +101,11 @@ class SafeStream:
         """Returns whether the device is a terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
-        except ValueError:  # It is closed.
+        except ValueError:  # The stream is closed.
             return False
 
     def __getattr__(self, name: str) -> Any:
-        # Without a buffer of bytes, nothing can be written past the substitution.
+        # Without a buffer of bytes, no output can bypass the substitution.
         if name == "buffer" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._stream, name)
@@ -119,7 +119,7 @@ class SafeStream:
 
 
 def say(text: str) -> None:
-    """Prints text on standard output, whatever that is."""
+    """Prints text on standard output, whatever its encoding or state."""
     print(text, file=SafeStream(sys.stdout), flush=True)  # type: ignore[arg-type]
 
 
@@ -170,7 +170,7 @@ def _open_closed_descriptors() -> None:
 
 
 def _discard(stream: SafeStream) -> None:
-    """Lets go of what a failed device has not taken, which Python would try to write on exit."""
+    """Discards output that a failed device did not accept; Python would try to write it on exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         descriptor = stream.fileno()
         if descriptor in (1, 2):

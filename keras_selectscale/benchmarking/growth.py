@@ -10,7 +10,7 @@ from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL
 from keras_selectscale.benchmarking.layer_table import layer_sides
 
 METHODS = (KERAS_SPATIAL, "spatial-scale", "selectout", "selectscale")
-# What varies, and the shape (batch, height, width, channels) for each of its values.
+# The varied size, and the shape (batch, height, width, channels) for each of its values.
 SWEEPS: dict[str, Callable[[int], tuple[int, int, int, int]]] = {
     "channels": lambda channels: (64, 8, 8, channels),
     "batch": lambda batch: (batch, 16, 16, 64),

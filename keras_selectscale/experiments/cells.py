@@ -56,7 +56,7 @@ def run_cells(
     *,
     checkpoint_seconds: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains the runs that are not finished, and returns the results of all in their order.
+    """Trains the unfinished runs, and returns the results of all runs in their order.
 
     Args:
         cells: The runs, whose folders are opened.

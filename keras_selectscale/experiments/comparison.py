@@ -51,7 +51,7 @@ class MethodSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a report of a comparison needs of `comparison.json`.
+    """The fields of `comparison.json` that a report needs.
 
     Attributes:
         recipe: Recipe of every cell as JSON, without its drop and its seed.
@@ -192,7 +192,7 @@ def _read_finished(
         summary = read_json(path)
         known = {name: value for name, value in summary.items() if name in FIELDS}
         checked = convert(known, Summary, path)
-    except DamagedFileError:  # It is made again from the runs.
+    except DamagedFileError:  # The file is written again from the runs.
         return None
     same_seeds = checked.seeds == list(range(comparison.seeds))
     return summary if same_seeds and list(checked.methods) == list(comparison.methods) else None

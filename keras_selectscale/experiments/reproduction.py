@@ -1,4 +1,4 @@
-"""Published cells trained again: our errors next to the paper's."""
+"""Trains published cells again, and compares the errors with the paper's."""
 
 import dataclasses
 import pathlib
@@ -69,7 +69,7 @@ class Reproduction:
         return [self.recipe(cell, seed) for seed in range(runs)]
 
     def difference(self, cell: PublishedCell) -> str:
-        """Returns in what the runs fall short of the recipe; empty if they do not."""
+        """Returns how the runs fall short of the recipe, or an empty string."""
         short = []
         if self.epochs is not None and self.epochs != cell.recipe.epochs:
             short.append(f"{self.epochs} of {cell.recipe.epochs} epochs")
@@ -123,7 +123,7 @@ def run_reproduction(
     *,
     checkpoint_seconds: float | None = None,
 ) -> dict[str, Any]:
-    """Trains the runs that are missing.
+    """Trains the missing runs.
 
     Args:
         reproduction: What to train.
@@ -134,8 +134,8 @@ def run_reproduction(
         checkpoint_seconds: As `train` takes it.
 
     Returns:
-        `rows`, one per cell with the paper's numbers, ours, and what differs from the recipe; and
-        `environment`. Errors are in percent.
+        `rows`, one per cell with the paper's numbers, the results, and the differences from the
+        recipe; and `environment`. Errors are in percent.
     """
     results = iter(
         run_cells(cells, images, progress, devices, checkpoint_seconds=checkpoint_seconds)

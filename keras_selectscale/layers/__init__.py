@@ -1,6 +1,6 @@
 """The drop layers.
 
-The import of a layer's file makes it a drop method of the registry in `methods.py`.
+Importing the file of a layer adds it to the registry of drop methods in `methods.py`.
 """
 
 import types as _types

@@ -30,13 +30,13 @@ class DropBlock(FeatureDrop):
     for a map of size (h, w) and blocks of size (b_h, b_w), and with one or three such axes for
     inputs of rank 3 or 5. Because blocks overlap, slightly fewer units than 1 - p are dropped. |M|
     and sum(M) count the units of one sample, so that no output depends on the other samples of the
-    batch (the paper normalizes over the batch). A sample of which nothing is left is 0.
+    batch (the paper normalizes over the batch). A sample without remaining units is 0.
 
     Args:
         block_size: Edge of a block in positions, a positive integer, even or odd. On a map that is
             smaller along an axis, the block is cut to the map.
-        retaining_rate: p in (0, 1], about the share of units that is kept, or a schedule of it. 1
-            is the identity.
+        retaining_rate: p in (0, 1], approximately the share of units that is kept, or a schedule of
+            it. 1 is the identity.
         shared: Whether all feature maps of a sample share one mask. By default each map has its
             own, which the paper found to work better.
         {shared}

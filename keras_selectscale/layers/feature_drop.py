@@ -28,7 +28,7 @@ class FeatureDrop(FeatureMaps):
         retaining_rate: Number in [0, 1], or (0, 1] if `divides_by_retaining_rate`; 1 is the
             identity, lower is stronger. Or a `keras.optimizers.schedules.LearningRateSchedule` of
             it over the layer's count of training steps, which is saved with the weights. A step is
-            one forward pass of the model in training, however often it calls the layer.
+            one forward pass of the model in training, no matter how often it calls the layer.
         {shared}
 
     Example:

@@ -107,7 +107,7 @@ class FeatureMaps(keras.layers.Layer):
         self.check_shape(input_shape)
 
     def rematerialized_call(self, layer_call: Any, *args: Any, **kwargs: Any) -> Any:
-        """Returns `layer_call`: recomputed for the gradient, a drop would draw other factors."""
+        """Returns `layer_call`: a drop that is recomputed for the gradient would draw again."""
         return layer_call
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -15,7 +15,7 @@ from keras_selectscale.layers.feature_drop import FeatureDrop
 
 # Stands for `SHARED` in the docstring of a layer.
 MARK = "{shared}"
-# What the docstrings of all layers have in common, below their own arguments.
+# The part that the docstrings of all layers share, below their own arguments.
 SHARED = """\
         data_format: `"channels_last"` or `"channels_first"`; `None` means
             `keras.config.image_data_format()`.
@@ -85,7 +85,7 @@ class SearchSpace:
         return dict(drawn)
 
     def lowest_retaining_rate(self, top_rate: float) -> float:
-        """Returns the lowest retaining rate that goes with a top rate. Any rate goes by default."""
+        """Returns the lowest feasible retaining rate for a top rate, by default 0."""
         return 0.0
 
     def infeasible(self) -> str:
@@ -102,7 +102,7 @@ class Method:
         title: Its name in tables.
         layer: Its layer class; `None` for no drop.
         defaults: Arguments of the layer if the user gives none, by name.
-        space: What a search draws.
+        space: Values that a search draws.
     """
 
     name: str

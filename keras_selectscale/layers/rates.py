@@ -88,7 +88,7 @@ def _probe(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
 def _values_of(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
     """Returns steps and the values of the schedule there, computed in one call if possible."""
     steps = ops.convert_to_tensor(PROBED_STEPS, "int32")
-    # Keras' own are elementwise, except for those that branch with `ops.cond`, which can be mapped.
+    # Keras' own are elementwise, except those that branch with `ops.cond`, which can be mapped.
     for at_once in (schedule, lambda steps: ops.vectorized_map(schedule, steps)):
         try:
             rates = ops.convert_to_numpy(at_once(steps))

@@ -40,8 +40,8 @@ class AveragePoolScore:
     pooling window". `score="average_pool"` uses the defaults.
 
     Args:
-        window: Edge of the pooling window in positions, at least 1; it is cut to the edge of a
-            smaller map. 1 is `max_score`.
+        window: Edge of the pooling window in positions, at least 1, cut to the edge of a smaller
+            map. 1 is `max_score`.
         strides: Step of the window in positions, at least 1.
 
     Raises:

@@ -18,15 +18,15 @@ class Selective(TopRanked):
     """Makes any drop layer selective: it acts only on the most important feature maps.
 
     "Given a new data drop method, it is easy to construct a 'selecting version'" (Section 5). The
-    drop may be one of this package or of Keras (`keras.layers.GaussianDropout(0.2)`, say), or any
-    layer with a `training` argument that keeps the shape of its input.
+    drop may be a layer of this package or of Keras, such as `keras.layers.GaussianDropout(0.2)`, or
+    any layer with a `training` argument that keeps the shape of its input.
 
         y = drop(x) on the top t feature maps of each sample, x elsewhere
 
     `Selective(SpatialScale(retaining_rate=q), top_rate=t)` is `SelectScale`.
 
-    The drop draws as it does without `Selective`: all replicas of a `tf.distribute` strategy draw
-    the same with Keras' drops, and different factors with those of this package.
+    The drop draws as it does without `Selective`: under a `tf.distribute` strategy, all replicas
+    draw the same with Keras' drops, and different factors with those of this package.
 
     Args:
         drop: The drop layer; it is the only positional argument.
@@ -111,7 +111,7 @@ class Selective(TopRanked):
 
     def _factor_on(self, selected: Any, factor: Any) -> Any:
         chosen = ops.where(selected, factor, ops.ones_like(factor))
-        # A factor of the size of the maps costs more to keep than to recompute.
+        # Keeping a factor of the size of the maps costs more than recomputing it.
         is_one_a_map = chosen.shape[1:] == selected.shape[1:]
         return factors.computed_once(chosen) if is_one_a_map else chosen
 

@@ -49,7 +49,7 @@ class _ShareSpace(SearchSpace):
         return {"top_rate": top_rate, "retaining_rate": rate}
 
     def lowest_retaining_rate(self, top_rate: float) -> float:
-        """Returns the lowest retaining rate that goes with a top rate."""
+        """Returns the lowest feasible retaining rate for a top rate."""
         return 1 - top_rate
 
     def infeasible(self) -> str:
@@ -104,7 +104,7 @@ class Selectout(TopRanked, FeatureDrop):
         check_enough_candidates(self.top_rate, self.retaining_rate)
 
     def scheduled_range(self) -> tuple[float, float]:
-        """Returns the lowest and the highest rate to which a schedule is held."""
+        """Returns the lowest and the highest rate, to which a schedule is clipped."""
         lowest, highest = super().scheduled_range()
         return max(lowest, 1.0 - self.top_rate), highest
 

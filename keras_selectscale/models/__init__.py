@@ -1,6 +1,6 @@
 """Functional builders of the paper's networks, each with `drop=`.
 
-The import of a network's file registers its names.
+Importing the file of a network registers its names.
 """
 
 from keras_selectscale.models.cifar_resnet import CifarResNet as CifarResNet

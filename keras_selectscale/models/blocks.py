@@ -1,4 +1,4 @@
-"""The parts that the networks share: checks of the builders' arguments, and blocks.
+"""Parts that the networks share: checks of the builders' arguments, and blocks.
 
 Each block takes `x` and passes it along.
 """
@@ -13,7 +13,7 @@ from keras import layers, ops
 from keras_selectscale.checks import as_choice, as_integer, value_error
 from keras_selectscale.models.drop_sites import DropSites
 
-# Sizes beyond these cannot be built on any machine, and only take minutes to fail.
+# Larger networks cannot be built on any machine, and would take minutes to fail.
 LARGEST_DEPTH = 10_000
 LARGEST_WIDTH = 1_000
 LARGEST_SIZE = 2**16
@@ -104,7 +104,7 @@ def conv_bn_relu(x: Any, filters: int, name: str, **kwargs: Any) -> Any:
 
 
 def symmetric_padding(x: Any, kernel_size: int, name: str, *, data_format: str) -> Any:
-    """Returns `x` with the same number of zeros on both sides, as the papers pad.
+    """Returns `x` padded with the same number of zeros on both sides, as in the papers.
 
     With `padding="same"`, a window of stride 2 is shifted by one position, while a shortcut of
     stride 2 is not.
@@ -142,7 +142,7 @@ def shortcut_without_parameters(
         )(x)
     missing = filters - x.shape[channel_axis(data_format)]
     if missing:
-        # A layer of Keras, so that a saved network loads without this package. It pads two
+        # Uses a Keras layer, so that a saved network loads without this package. It pads two
         # adjacent axes; with the other data format, the channels are one of them.
         last = data_format == "channels_last"
         x = layers.ZeroPadding2D(

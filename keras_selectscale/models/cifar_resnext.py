@@ -38,9 +38,9 @@ def CifarResNeXt(  # noqa: N802 - named as the builders of keras.applications ar
     groups and `cardinality * base_width` filters, which double with each group of blocks. Shortcuts
     are the identity, or a projection (1x1 convolution and BN) if the shape changes.
 
-    The drops stand before and after each grouped convolution: after the ReLU of the 1x1 convolution
-    before it, and after its own ReLU. The sites are `group1_block1_1`, `group1_block1_2` and so on,
-    18 at depth 29.
+    There is a drop before and after each grouped convolution: after the ReLU of the preceding 1x1
+    convolution, and after its own ReLU. The sites are `group1_block1_1`, `group1_block1_2` and so
+    on, 18 at depth 29.
 
     Args:
         depth: Number of weight layers, 9n + 2: 11, 20, 29, 38, ...

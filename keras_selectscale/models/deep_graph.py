@@ -33,11 +33,11 @@ def deep_graph(calls: int) -> Iterator[None]:
     """Lets Keras trace a graph of many calls.
 
     Keras follows a graph from its outputs to its inputs by recursion, one level for each call of
-    the longest chain, and fails at Python's limit of 1,000 levels. The limit belongs to the
-    process: the highest of several threads holds until the last of them is done.
+    the longest chain, and fails at Python's limit of 1,000 levels. The limit applies to the whole
+    process. If several threads raise it, the highest limit holds until the last of them is done.
 
     Args:
-        calls: Number of calls in the graph, or more.
+        calls: Number of calls in the graph, or an upper bound.
     """
     global _before
     with _lock:

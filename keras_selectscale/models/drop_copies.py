@@ -21,15 +21,15 @@ def copy_for_site(
 ) -> keras.layers.Layer:
     """Returns a copy of a drop layer for one site, called `<site_name>_drop`.
 
-    Each seed that the template has, those of nested layers too, is replaced by one that follows
-    from it and from the site's name: one template gives one site the same seed in every network,
-    and two sites different ones. `None` stays `None`.
+    Each seed of the template and of its nested layers is replaced by one that is derived from it
+    and from the site's name. With the same template, a site therefore has the same seed in every
+    network, and two sites have different seeds. `None` stays `None`.
 
     Args:
-        template: The drop layer, which stays as it is.
+        template: The drop layer, which does not change.
         site_name: Name of the site.
-        factor: Factor of the drop rate: of 1 - `retaining_rate`, be it a number or a schedule, and
-            of Keras' `rate`.
+        factor: Factor of the drop rate, which is 1 - `retaining_rate` (a number or a schedule), or
+            Keras' `rate`.
         data_format: Data format of the copy and of drops inside it; `None` for the template's.
         dtype: Dtype of the copy; `None` for the template's.
 
@@ -57,7 +57,7 @@ def copy_for_site(
 
 
 def _with_new_seeds(config: Any, site_name: str, place: tuple[int, ...] = ()) -> Any:
-    """Replaces seeds; `place` tells nested layers apart: the positions that lead to one."""
+    """Replaces seeds; `place`, the positions that lead to a nested layer, distinguishes them."""
     if isinstance(config, (list, tuple)):
         return type(config)(
             _with_new_seeds(value, site_name, (*place, number))

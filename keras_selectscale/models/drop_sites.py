@@ -1,4 +1,4 @@
-"""Where a network has its drops, and which drop each site gets."""
+"""The drop sites of a network, and the drop that each site gets."""
 
 import numbers
 from collections.abc import Callable, Mapping
@@ -86,8 +86,8 @@ def by_group(
         1 - f * (1 - p)
 
     at every step if it is a schedule. The `rate` of a Keras layer is multiplied by f. Each site
-    gets a copy of the template with the same name and seed as for `drop=template`. Groups that are
-    not named get none.
+    gets a copy of the template with the same name and seed as for `drop=template`. Groups without a
+    factor get no drop.
 
     Args:
         drop: The drop layer as a template.

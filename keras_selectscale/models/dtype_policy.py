@@ -1,4 +1,4 @@
-"""The dtype policy of layers that are made without one."""
+"""Sets the dtype policy of layers that are created without one."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import keras
 
 @contextlib.contextmanager
 def dtype_policy(policy: Any) -> Iterator[None]:
-    """Lets layers that are made within have a policy.
+    """Applies a policy to layers that are created within the context.
 
     Args:
         policy: A `keras.DTypePolicy`, or its name.

@@ -1,4 +1,4 @@
-"""The registry of networks, and `build`, which makes one by the name that the paper uses."""
+"""The registry of networks, and `build`, which returns a network by name."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ T = TypeVar("T", bound=Callable[..., keras.Model])
 
 # Stands for `SHARED` in the docstring of a builder.
 MARK = "{shared}"
-# What the docstrings of all builders have in common, below their own arguments.
+# The part that the docstrings of all builders share, below their own arguments.
 SHARED = """\
         drop: A drop layer as a template, which is copied to every site with its own seed; a
             callable that takes the `DropSite` (name, group, channels) and returns a layer or
@@ -36,7 +36,7 @@ class NetworkFamily(NamedTuple):
     """Networks that share a pattern of names.
 
     Attributes:
-        form: The names as users write them, such as `"wrn-D-K"`.
+        form: Form of the names, such as `"wrn-D-K"`.
         pattern: Regular expression that matches a name; its groups are the builder's first
             arguments.
         builder: Function that returns the model.

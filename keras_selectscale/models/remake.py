@@ -1,4 +1,4 @@
-"""Copies of layers from their config in memory, for which nothing needs to be registered."""
+"""Copies layers from their config in memory, without registration."""
 
 import contextlib
 import inspect
@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-# Objects with a state, of which the new layer must have its own.
+# Objects with a state. The new layer must have its own.
 STATEFUL = (
     keras.Layer,
     keras.metrics.Metric,
@@ -22,13 +22,14 @@ def remake(
 ) -> keras.Layer:
     """Returns a new layer, not built, of the class and the config of another layer.
 
-    Keras looks up what a config names, because a config may come from a file. Here the objects are
-    at hand: custom classes and functions need no registration, and lambdas, closures, partial
-    functions, bound methods and other callables reach the new layer as they are. If the config
-    lacks an argument of the constructor, the arguments that created the layer are used instead.
+    Keras looks up the names in a config, because a config may come from a file. Here the objects
+    exist: custom classes and functions need no registration, and lambdas, closures, partial
+    functions, bound methods and other callables are passed to the new layer unchanged. If the
+    config lacks an argument of the constructor, the arguments that created the layer are used
+    instead.
 
     Args:
-        layer: The layer, which stays as it is.
+        layer: The layer, which does not change.
         change: Function from the config of the layer to the config of the new one.
 
     Raises:
@@ -67,8 +68,8 @@ def remake(
 def _constructor_arguments(layer: keras.Layer) -> dict[str, Any]:
     """Returns the arguments that created a layer, which Keras keeps if they are plain values.
 
-    They are in `Layer._auto_config`. The public `get_config` returns them too, but of a class with
-    its own `get_config` only what that returns.
+    They are in `Layer._auto_config`. The public `get_config` returns them too, unless a class
+    overrides it.
     """
     recorded = getattr(layer, "_auto_config", None)
     if recorded is None:
@@ -92,7 +93,7 @@ class _Held:
         self._visit(layer)
 
     def _visit(self, owner: Any) -> None:
-        """Goes through the attributes of an object that has a config."""
+        """Visits the attributes of an object that has a config."""
         if id(owner) in self._seen:
             return
         self._seen.add(id(owner))
@@ -100,7 +101,7 @@ class _Held:
         if not _is_keras_own(kind):
             self.classes.setdefault(kind.__name__, kind)
         for name, value in list(getattr(owner, "__dict__", {}).items()):
-            # Keras and `drops_active` put methods into instances.
+            # Keras and `drops_active` set methods on instances.
             if callable(getattr(kind, name, None)):
                 continue
             functions = list(self._functions_in(value))
@@ -121,7 +122,7 @@ class _Held:
         elif hasattr(value, "get_config"):
             if isinstance(value, STATEFUL) or _is_keras_own(type(value)):
                 self._visit(value)
-            else:  # An initializer, a regularizer, a schedule: it has no state to be copied.
+            else:  # An initializer, a regularizer or a schedule has no state to copy.
                 self.classes.setdefault(type(value).__name__, type(value))
                 yield value
         elif callable(value) and not _is_found_by_name(value):
@@ -129,13 +130,14 @@ class _Held:
 
     @contextlib.contextmanager
     def by_number(self) -> Iterator[dict[int, Any]]:
-        """Puts functions of unique names in the places of those that the layer holds.
+        """Replaces the functions that the layer holds by functions with unique names.
 
-        Two closures may have one name, a custom `relu` has the name of Keras' own, and a lambda has
-        none. The stand-ins call what they stand for, so that the layer works in the meantime.
+        Two closures may have the same name, a custom `relu` has the name of Keras' own, and a
+        lambda has no name. The stand-ins call the original functions, so that the layer works in
+        the meantime.
 
         Yields:
-            What each stand-in stands for, by the stand-in's id.
+            The function behind each stand-in, by the stand-in's id.
         """
         stand_ins = {
             key: _stand_in(function, f"keras_selectscale_function_{number}")
@@ -153,7 +155,7 @@ class _Held:
 
     @contextlib.contextmanager
     def by_name(self) -> Iterator[dict[int, Any]]:
-        """Lets Keras find the functions by the names that they have."""
+        """Lets Keras find the functions by their own names."""
         named = {
             function.__name__: function
             for function in self.functions.values()
@@ -173,7 +175,7 @@ def _is_found_by_name(function: Any) -> bool:
         return False
     try:
         return keras.activations.get(keras.activations.serialize(function)) is function
-    except Exception:  # The name is unknown, or there is none.
+    except Exception:  # The name is unknown or missing.
         return False
 
 

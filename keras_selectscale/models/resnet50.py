@@ -42,10 +42,9 @@ def ResNet50(  # noqa: N802 - named as the builders of keras.applications are
     A site follows every BN, or its ReLU if one follows directly: `stem`; in each block
     `group3_block1_1`, `group3_block1_2` and `group3_block1_3`; and in the first block of a group
     that of the projection, `group3_block1_shortcut`. The last two are before the addition. A
-    callable is called with all 53 sites. A template is inserted where the paper has its drops:
-    after every BN in the bottleneck blocks of groups 3 and 4, 29 sites, with half its drop rate in
-    group 3. In other words, `drop=template` means
-    `drop=models.by_group(template, {3: 0.5, 4: 1.0})`.
+    callable is called with all 53 sites. A template is inserted at the sites of the paper: after
+    every BN in the bottleneck blocks of groups 3 and 4 (29 sites), with half its drop rate in group
+    3. In other words, `drop=template` means `drop=models.by_group(template, {3: 0.5, 4: 1.0})`.
 
     Args:
         stem: `"imagenet"`, or `"cifar"` for small images: a 3x3 convolution of stride 1 and no

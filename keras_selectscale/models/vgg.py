@@ -68,7 +68,7 @@ def VGG(
             site = f"group{group}_{number}"
             x = blocks.conv_bn_relu(x, filters, site, data_format=data_format)
             x = drops(x, site, group, filters)
-        # "same" is for images whose sides are not multiples of 32.
+        # "same" supports images whose sides are not multiples of 32.
         x = layers.MaxPooling2D(
             2, padding="same", data_format=data_format, name=f"group{group}_pool"
         )(x)

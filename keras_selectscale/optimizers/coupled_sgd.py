@@ -17,8 +17,8 @@ class CoupledSGD(keras.optimizers.SGD):
     """SGD whose weight decay is an L2 gradient inside the momentum.
 
     The λ of the papers, and of PyTorch, is added to the gradient: g + λ·w.
-    `keras.optimizers.SGD(weight_decay=λ)` shrinks the weights outside of the momentum; at momentum
-    0.9 the same number is about ten times too weak there. As in the papers' code, every trainable
+    `keras.optimizers.SGD(weight_decay=λ)` shrinks the weights outside the momentum; at momentum
+    0.9, the same number is about ten times too weak there. As in the papers' code, every trainable
     weight decays.
 
     Args:

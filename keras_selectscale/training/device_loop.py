@@ -24,10 +24,10 @@ def fit(
     devices: Devices,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> dict[str, list[float]]:
-    """Trains as Keras' `fit` does, on images that never leave the device.
+    """Trains like Keras' `fit`, on images that never leave the device.
 
     Keras' `fit` asks the host for every batch. Here one dispatch is a compiled loop over many
-    steps. Each step selects, augments and normalizes its images and then is Keras' own
+    steps. Each step selects, augments and normalizes its images and then calls Keras' own
     `train_step`. The loop follows the protocol of Keras' JAX trainer: the state lives outside the
     model during an epoch, and a callback that needs the variables calls `jax_state_sync`. That
     method reads two private attributes, which are used only here: `_jax_state` holds the state, and
@@ -88,10 +88,10 @@ def fit(
 
 
 def jax_state(model: keras.Model) -> tuple[list[Any], ...]:
-    """Returns what Keras' `train_step` takes and returns on JAX: the values of all variables.
+    """Returns the values of all variables, as Keras' `train_step` takes and returns them on JAX.
 
-    The function that takes the step may donate them. The variables then hold deleted arrays until
-    new values are assigned.
+    If a compiled step donates them, the variables hold deleted arrays until new values are
+    assigned.
 
     Args:
         model: Compiled, with a built optimizer and built metrics.
@@ -181,7 +181,7 @@ def dispatches(
     """Yields the first step, the number of steps and the batch size of each dispatch of an epoch.
 
     Dispatches start at multiples of `most`, wherever a run continues, so that it uses the same
-    compiled loops as before. A smaller last batch has a dispatch of its own.
+    compiled loops as before. A smaller last batch has its own dispatch.
 
     Args:
         begin: First step within the epoch.

@@ -13,7 +13,7 @@ from keras_selectscale.training.speed import check_jit, decide_jit
 
 STRATEGIES = ("none", "mirrored", "data")
 BACKENDS = {"mirrored": "tensorflow", "data": "jax"}
-# How long the processes wait for each other at the start, and until a silent one is given up.
+# How long the processes wait for each other at the start, and for a silent one later.
 CONNECT_SECONDS = 300
 SILENCE_SECONDS = 30
 
@@ -31,16 +31,16 @@ class Devices:
         coordinator: For several processes, `"HOST:PORT"` of the process with number 0.
         processes: Number of processes that train together.
         process: Number of this process, from 0.
-        cpu_devices: Number of devices into which the CPU is split, for rehearsals.
+        cpu_devices: Number of devices into which the CPU is split, to test a setup.
         steps_per_dispatch: Number of steps that JAX takes without returning to the host. `None` is
             1 on a CPU, where a compiled loop is slower than its steps, and 50 on other devices.
-        jit: Whether to compile the training step, on TensorFlow by XLA. `None` is what the run
-            began with, or the faster choice (see `training.speed`). It is not part of the recipe:
-            like the backend, it changes rounding and the numbers that are drawn.
+        jit: Whether to compile the training step, on TensorFlow by XLA. `None` means the value with
+            which the run began, or the faster choice (see `training.speed`). It is not part of the
+            recipe: like the backend, it changes rounding and the random numbers.
 
     Raises:
         TypeError: If a value has the wrong type.
-        ValueError: If a value is out of range, or does not go with the others or the backend.
+        ValueError: If a value is out of range, or contradicts another one or the backend.
     """
 
     distribute: str = "none"
@@ -86,7 +86,7 @@ class Devices:
             raise value_error("process", f"from 0 to {self.processes - 1}", self.process)
 
     def start(self) -> None:
-        """Starts the backend on the devices; to be called once, before anything is computed.
+        """Starts the backend on the devices. Call it once, before anything is computed.
 
         Raises:
             ValueError: If the CPU cannot be split because the backend has started already, or if
@@ -99,7 +99,7 @@ class Devices:
         import jax
 
         if hasattr(jax.config, "jax_enable_recoverability"):
-            # Without it JAX ends a process that has lost another one, and prints a page.
+            # Otherwise JAX aborts a process that has lost another one, and prints a page.
             jax.config.update("jax_enable_recoverability", True)
         if hasattr(jax.config, "jax_enable_preemption_service"):
             # It would take SIGTERM away from `stopping`.
@@ -177,7 +177,7 @@ class Devices:
     def prepare(self, model: keras.Model) -> None:
         """Makes batch normalization use the whole batch, as on one device.
 
-        On JAX it does already. TensorFlow would normalize the part of each device separately.
+        On JAX it already does. TensorFlow would normalize the part of each device separately.
         """
         if keras.backend.backend() != "tensorflow":
             return
@@ -189,7 +189,7 @@ class Devices:
         """Returns whether the training step is compiled.
 
         Args:
-            began: What the run began with; `None` if it begins now.
+            began: Value with which the run began; `None` if it begins now.
 
         Raises:
             ValueError: If `jit` differs from `began` and both are possible.
@@ -204,7 +204,7 @@ class Devices:
         return self.steps_per_dispatch or (1 if on_cpu else 50)
 
     def shardings(self) -> tuple[Any, Any]:
-        """Returns JAX's shardings of a batch, and of what each device holds completely.
+        """Returns JAX's shardings of a batch, and of replicated data.
 
         Both are `None` for one device.
         """
@@ -218,7 +218,7 @@ class Devices:
         return named(mesh, spec(mesh.axis_names[0])), named(mesh, spec())
 
     def describe(self) -> dict[str, Any]:
-        """Returns what a run records of its devices."""
+        """Returns the record of the devices in a run's config."""
         return {
             "distribute": self.distribute,
             "devices": self.count,
@@ -229,7 +229,7 @@ class Devices:
 
 @contextlib.contextmanager
 def _distribution(chosen: Any) -> Iterator[None]:
-    """Uses a Keras distribution, or none, inside the context."""
+    """Applies a Keras distribution, or `None`, inside the context."""
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(chosen)
     try:

@@ -1,4 +1,4 @@
-"""The model of a recipe: building, evaluating, and releasing what it leaves behind."""
+"""Builds and evaluates the model of a recipe, and releases its memory."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,21 @@ from keras_selectscale.training.speed import decide_jit
 
 # The top-5 error is reported for this many classes or more, as is usual on ImageNet.
 TOP5_CLASSES = 1000
-# Images of an evaluation batch: as many as 500 of CIFAR's take in memory, and at most 500.
+# Images of an evaluation batch: at most 500, and as many as need the memory of 500 CIFAR images.
 EVALUATION_BATCH = 500
 EVALUATION_POSITIONS = 500 * 32 * 32
-# Names that TensorFlow gives to what `tf.custom_gradient` registers. Keras calls it in each graph.
+# TensorFlow's name for the gradients that `tf.custom_gradient` registers, which Keras calls in each
+# graph.
 CUSTOM_GRADIENT = "CustomGradient-"
 
 
 def build_model(
     recipe: Recipe, images: Dataset, steps_per_epoch: int, *, jit: bool | None = None
 ) -> keras.Model:
-    """Returns the compiled model of a recipe. The recipe's seed decides the initial weights.
+    """Returns the compiled model of a recipe. The recipe's seed determines the initial weights.
 
     Args:
-        recipe: What to build.
+        recipe: The recipe.
         images: Dataset, of which only the shape and the number of classes are used.
         steps_per_epoch: Steps per epoch, for the schedules.
         jit: Whether to compile the training step; `None` for the faster choice.
@@ -82,7 +83,7 @@ def evaluate(
     batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_POSITIONS // (height * width)))
     batches: Any
     if keras.backend.backend() == "jax" and images.in_memory:
-        # As for training, this needs no TensorFlow.
+        # Like training, this needs no TensorFlow.
         from keras_selectscale.data.device_batches import EvaluationSequence
 
         batches = EvaluationSequence(images, batch_size, split)

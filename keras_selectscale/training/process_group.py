@@ -1,4 +1,4 @@
-"""What the processes of a run on JAX tell each other. All of them call these functions together."""
+"""Communication between the processes of a run on JAX, which all call these functions together."""
 
 import contextlib
 import time
@@ -30,7 +30,7 @@ def agree(value: int) -> int:
 
 
 def share(value: np.ndarray) -> np.ndarray:
-    """Returns the main process's array; the others pass one of the same shape and dtype."""
+    """Returns the main process's array; the others pass an array of the same shape and dtype."""
     if not is_several():
         return value
     from jax.experimental import multihost_utils
@@ -48,7 +48,7 @@ def share_bytes(content: bytes | None) -> bytes | None:
 
 
 def part() -> None:
-    """Disconnects the processes. Each computes what follows on its own."""
+    """Disconnects the processes, so that each one computes alone from here on."""
     if not is_several():
         return
     import jax

@@ -1,4 +1,4 @@
-"""What decides a training run, as data."""
+"""The recipe of a training run."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from keras_selectscale.training.speed import PRECISIONS
 
 SCHEDULES = ("step", "cosine")
 CURRICULA = ("none", "linear", "exponential")
-# Seeds, steps and sizes become 32-bit integers somewhere, numbers become float32.
+# Some backends store seeds, steps and sizes as 32-bit integers, and numbers as float32.
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e38
 # Key in the metadata of a field: the value under which runs were made before the field existed, if
@@ -30,7 +30,7 @@ FORMER = "former"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run. Two runs of one recipe are the same run.
+    """Everything that determines a training run. Two runs of one recipe are the same run.
 
     The defaults are the paper's for CIFAR (Chen et al., IJCAI 2020, Section 3.1): 200 epochs,
     batches of 128, a learning rate of 0.1 that is multiplied by 0.2 after 30%, 60% and 80% of the
@@ -57,7 +57,7 @@ class Recipe:
         batch_size: Images per step, at least 1.
         learning_rate: Initial learning rate, above 0.
         schedule: `"step"`, or `"cosine"` for one cycle to 0.
-        milestones: When the step schedule multiplies the learning rate, as rising shares of the
+        milestones: When the step schedule multiplies the learning rate, as ascending shares of the
             epochs in (0, 1).
         decay_factor: Factor of the step schedule, in (0, 1].
         momentum: Nesterov momentum, in [0, 1].
@@ -65,11 +65,11 @@ class Recipe:
         train_size: Number of training images, a stratified subset; `None` for all.
         image_size: Height and width to which images are resized; `None` for those of the dataset.
         precision: `"float32"`, or `"mixed_bfloat16"` for activations of half the width.
-        seed: Decides the initial weights, the subset, the order, the augmentation and the drops.
+        seed: Determines the initial weights, the subset, the order, the augmentation and the drops.
 
     Raises:
         TypeError: If a value has the wrong type. NumPy numbers become Python numbers.
-        ValueError: If a value is out of range or does not go with the drop.
+        ValueError: If a value is out of range or contradicts the drop.
     """
 
     network: str
@@ -172,9 +172,9 @@ class Recipe:
     def from_json(
         cls, values: Any, path: pathlib.Path = pathlib.Path("recipe"), field: str = ""
     ) -> "Recipe":
-        """Returns the recipe of a file, which an earlier version may have written.
+        """Returns a recipe from a file, which an earlier version may have written.
 
-        A missing field takes the value under which that run was made.
+        A missing field gets the value under which that run was made.
 
         Args:
             values: What `as_json` returned.

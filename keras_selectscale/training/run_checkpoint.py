@@ -26,7 +26,7 @@ class RunCheckpoint(StopCheck):
         write: Function that writes a checkpoint, called with the model and the state.
         epochs: Epochs of the whole run.
         steps_per_epoch: Steps per epoch.
-        every_seconds: Time between two checkpoints, which is what a kill can lose; 0 writes one
+        every_seconds: Time between two checkpoints, which a kill can lose; 0 writes a checkpoint
             after each step. `None` is 5 seconds, or longer if writing checkpoints would take more
             than a twentieth of the time.
         agree: As in `StopCheck`.
@@ -58,7 +58,7 @@ class RunCheckpoint(StopCheck):
         self._writing: float | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Starts the clock, once: the rest of an epoch is a training of its own for Keras."""
+        """Starts the clock once; Keras treats the rest of an epoch as a separate training."""
         if self._started is None:
             self._started = time.monotonic()
             self._next = self._started + self._wait()
@@ -142,16 +142,16 @@ class RunCheckpoint(StopCheck):
         return max(EVERY_SECONDS, (self._writing or 0.0) / LARGEST_SHARE)
 
     def _sync(self) -> None:
-        """Updates the variables on JAX, where a training keeps its state outside of the model."""
+        """Updates the variables on JAX, where training keeps its state outside the model."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
 
 
 def values_of(variables: Sequence[Any]) -> list[list[float]]:
-    """Returns the values of each variable, flattened, those of all replicas one after another.
+    """Returns the flattened values of each variable, with those of all replicas concatenated.
 
-    A metric under `tf.distribute` sums on each replica. The total alone would not bring back the
-    same roundings.
+    Under `tf.distribute`, each replica has its own sum of a metric. The total alone would not
+    restore the same roundings.
     """
     return [
         np.concatenate([np.ravel(ops.convert_to_numpy(part)) for part in _replicas(variable)])
@@ -162,10 +162,10 @@ def values_of(variables: Sequence[Any]) -> list[list[float]]:
 
 
 def assign_values(variables: Sequence[Any], values: Sequence[Sequence[float]]) -> None:
-    """Assigns what `values_of` returned.
+    """Assigns values from `values_of`.
 
     If the values come from another number of replicas, the first replica gets the sum of all, which
-    stands for the same metric.
+    represents the same metric.
 
     Raises:
         ValueError: If the values do not fit the variables.

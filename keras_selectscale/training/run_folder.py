@@ -27,8 +27,8 @@ class Config:
     """Content of `config.json`.
 
     Attributes:
-        recipe: What the run trains, as JSON.
-        environment: What the run was made on; recorded, not compared.
+        recipe: Recipe of the run, as JSON.
+        environment: Versions, backend and machine of the run; recorded, not compared.
     """
 
     recipe: dict[str, Any]
@@ -89,7 +89,7 @@ class RunFolder:
 
     @property
     def config_path(self) -> pathlib.Path:
-        """The recipe, and what the run was made on."""
+        """The recipe and the environment of the run."""
         return self.path / "config.json"
 
     @property
@@ -124,8 +124,7 @@ class RunFolder:
 
         Args:
             recipe: The recipe, or what its `as_json` returns.
-            environment: What is recorded of versions, devices and so on; `None` for
-                `environment.describe()`.
+            environment: Versions, devices and so on to record; `None` for `environment.describe()`.
 
         Raises:
             DamagedFileError: If `config.json` is damaged.
@@ -136,7 +135,7 @@ class RunFolder:
         if self.config_path.exists():
             self._check_same(ours)
             return
-        # A run that was killed while it wrote its first file has left a part of it.
+        # A run that was killed while writing its first file has left a part of it.
         own = files.part_of(self.config_path)
         if self.path.exists() and (
             not self.path.is_dir() or any(entry != own for entry in self.path.iterdir())
@@ -171,7 +170,7 @@ class RunFolder:
         """
         with files.lock(self.path):
             yield
-            # Nobody writes a finished run, so its lock is not needed any more.
+            # A finished run is never written, so its lock is no longer needed.
             if self.result_path.exists():
                 with contextlib.suppress(OSError):
                     (self.path / ".lock").unlink()
@@ -231,7 +230,7 @@ class RunFolder:
         return content
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Writes `result.json`, which makes the run a finished one."""
+        """Writes `result.json`, which marks the run as finished."""
         files.write_json(self.result_path, result)
 
     def read_history(self) -> list[dict[str, str]]:
@@ -257,8 +256,8 @@ class RunFolder:
     def write_history(self, rows: Sequence[HistoryRow]) -> None:
         """Writes all rows of `history.csv`.
 
-        Numbers get the shortest text that stands for them in float32, in which Keras computes them.
-        A file that an earlier version began with longer numbers keeps them.
+        Numbers are written as the shortest text that represents them in float32, in which Keras
+        computes them. A file that an earlier version began with longer numbers keeps them.
         """
         number = str if self._has_long_numbers() else _shortest
         text = io.StringIO()

@@ -1,19 +1,20 @@
-"""The fastest precision and compilation on a device: what `auto` stands for.
+"""The fastest precision and compilation on a device, which `auto` selects.
 
 **Precision.** `mixed_bfloat16` if the device multiplies bfloat16 faster than float32, otherwise
-`float32`. Faster are NVIDIA GPUs from Ampere on (compute capability 8.0, the first whose tensor
-cores support bfloat16) and TPUs, and on TensorFlow CPUs with AVX512-BF16 or AMX-BF16, because
-TensorFlow's convolutions use them: 627 images per second against 492 for ResNet-20, 110 against 72
-for WRN-14-4 (2 cores, batch 128). JAX is much slower in bfloat16 on the same CPU. On an H200 a step
-of JAX takes 1.02 of the time of float32 for ResNet-20 and 0.68 for WRN-14-4. PyTorch waits for
-Python on such a card, where the casts make a step 1.12 and 1.29 times as long, so it uses
+`float32`. These devices are faster: NVIDIA GPUs from Ampere on (compute capability 8.0, the first
+whose tensor cores support bfloat16), TPUs, and, with TensorFlow, CPUs with AVX512-BF16 or AMX-BF16,
+because TensorFlow's convolutions use them: 627 images per second against 492 for ResNet-20, 110
+against 72 for WRN-14-4 (2 cores, batch 128). JAX is much slower in bfloat16 on the same CPU. On an
+H200 a step of JAX takes 1.02 of the time of float32 for ResNet-20 and 0.68 for WRN-14-4. PyTorch
+waits for Python on such a card, where the casts make a step 1.12 and 1.29 times as long, so it uses
 `float32`. docs/benchmarks.md has the tables.
 
 **Compilation.** TensorFlow uses its graph on a CPU, where XLA trains more slowly (ResNet-20: 344
 images per second against 492), and XLA on a GPU, where it fuses the many operations between the
 convolutions, which are bound by memory. Keras' own `jit_compile="auto"` follows the same rule. With
-replicas XLA is off: it rejects variables on another device. JAX always compiles. PyTorch never
-does: there, Keras' `jit_compile` is `torch.compile`, with which no training has been tested here.
+replicas, XLA is off, because it rejects variables on another device. JAX always compiles. PyTorch
+never does: there, Keras' `jit_compile` uses `torch.compile`, with which no training has been
+tested.
 """
 
 import pathlib
@@ -80,16 +81,16 @@ def decide_jit(jit: bool | None, began: bool | None = None, distribute: str = "n
     """Returns whether a training step is compiled.
 
     A run continues as it began, so that it ends with the same weights to the bit. If that is not
-    possible, on another backend or with replicas, it continues with what is.
+    possible, on another backend or with replicas, it continues with the possible value.
 
     Args:
-        jit: What the user asks for; `None` for what the run began with, or the faster choice.
+        jit: Value that the user passed; `None` for the value with which the run began, or the
+            faster choice.
         began: What the run began with; `None` if it begins now.
         distribute: As in `Devices`.
 
     Raises:
-        ValueError: If the user asks for another value than the run began with, and both are
-            possible.
+        ValueError: If the user passed another value than the run began with, and both are possible.
     """
     check_jit(jit, distribute)
     possible = possible_jit(distribute)
@@ -140,7 +141,7 @@ def _is_ampere(capability: Any) -> bool:
     """Returns whether a compute capability, `(8, 6)` or `"8.6"`, is Ampere's or a later one."""
     if isinstance(capability, str):
         parts = capability.split(".")
-        # Those of AMD are names such as gfx90a.
+        # AMD's are names such as gfx90a.
         if not all(part.isdigit() for part in parts):
             return False
         capability = tuple(int(part) for part in parts)

@@ -1,4 +1,4 @@
-"""What the active backend does faster than `keras.ops`: one function, or none."""
+"""Functions of the active backend that are faster than `keras.ops`."""
 
 import importlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What JAX does faster than `keras.ops`."""
+"""Functions that are faster in JAX than in `keras.ops`."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     axes = feature_maps.spatial_axes(channel_axis, inputs.ndim)
     if inputs.dtype == jnp.float32:
-        # Two reductions that XLA knows are faster than one of a magnitude.
+        # Two plain reductions are faster in XLA than one of a magnitude.
         values = jnp.maximum(jnp.max(inputs, axes), -jnp.min(inputs, axes))
     else:
         values = jnp.max(jnp.abs(inputs.astype("float32")), axes)
@@ -28,21 +28,21 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
 
 
 def computed_once(factor: Any) -> Any:
-    """Returns the factor by way of a branch, out of which no loop takes it.
+    """Returns the factor through a branch, which keeps XLA from fusing it into loops.
 
-    XLA on a CPU computes what is small anew for each element of the maps, in every loop that reads
-    it: the ranks, the draws and the choice, forward and twice backward.
+    On a CPU, XLA recomputes small values for each element of the maps in every loop that reads
+    them: the ranks, the draws and the choice, once forward and twice backward.
     """
     if not _on_one_cpu():
         return factor
-    # The compiler cannot know that there is no NaN.
+    # The compiler cannot know that no value is NaN.
     is_number = jnp.all(factor.ravel()[:1] >= -jnp.inf)
     return jax.lax.cond(is_number, lambda value: value, jnp.abs, factor)
 
 
 def _on_one_cpu() -> bool:
-    # A loop with an open end, or a branch, would wait at each turn for the host of an accelerator,
-    # and for the other devices.
+    # A loop of unknown length or a branch would wait at each iteration for the host of an
+    # accelerator and for the other devices.
     return jax.default_backend() == "cpu" and keras.distribution.distribution() is None
 
 
@@ -57,8 +57,8 @@ def by_order(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask_by_rank` of float32 values on accelerators or several devices."""
     keys = -_keys(values)
     index = jax.lax.broadcasted_iota("int32", keys.shape, 1)
-    # Of equal keys the one with the lower index comes first. A sort, since devices that share the
-    # batch would gather all of it for a `top_k`.
+    # Among equal keys, the lower index comes first. It sorts, because devices that share the batch
+    # would gather all of it for a `top_k`.
     ordered = jax.lax.sort((keys, index), dimension=1, num_keys=1, is_stable=True)
     last = jnp.maximum(count, 1) - 1
     key, place = (jax.lax.dynamic_index_in_dim(part, last, axis=1) for part in ordered)

@@ -1,12 +1,12 @@
-"""The highest of each row: by their ranks, the reference, and by counting, for compilers.
+"""Masks of the highest values of each row: by ranks (the reference), and by counting (for XLA).
 
 Scores are compared as integers, because comparisons of floating-point numbers differ between
 backends on -0, on NaN and on denormals.
 
 XLA on a CPU sorts slowly, each row separately and on one thread, and takes long to compile a loop.
-Few keys are compared with all keys of their row at once, which is one loop over the numbers. Of
-more keys, the threshold that `count` of them reach is found bit by bit, from the highest bit on, by
-counting how many keys reach it, in about 20 counts.
+A few keys are compared with all keys of their row at once, in one loop. For more keys, the
+threshold that `count` of them reach is found bit by bit, from the highest bit down, by counting the
+keys that reach it, in about 20 counts.
 """
 
 import math
@@ -23,7 +23,7 @@ LOWEST_KEY = -(2**31)
 MAGNITUDE = 0x7FFFFFFF
 INFINITY = 0x7F800000
 SMALLEST_NORMAL = 0x00800000
-# The bits of minus infinity: what is above them and negative is NaN.
+# The bits of minus infinity; negative numbers with larger bits are NaN.
 HIGHEST_NEGATIVE = INFINITY - 2**31
 
 
@@ -69,8 +69,8 @@ def ranks(values: Any) -> Any:
     smallest = float(ml_dtypes.finfo(keras.backend.standardize_dtype(values.dtype)).tiny)
     values = ops.where(ops.abs(values) < smallest, ops.zeros_like(values), values)
     order = ops.argsort(-values, axis=-1)  # Stable on every backend.
-    # Ranks are the inverse permutation. Sorted as floats, since XLA's top-k of int32 is not to be
-    # trusted on TensorFlow; channel numbers are exact in float32.
+    # Ranks are the inverse permutation. They are sorted as floats, because XLA's top-k of int32 is
+    # unreliable on TensorFlow; channel numbers are exact in float32.
     return ops.cast(ops.argsort(ops.cast(order, "float32"), axis=-1), "int32")
 
 
@@ -79,7 +79,7 @@ def top_k_mask_by_rank(values: Any, count: Any) -> Any:
 
     Args:
         values: float32 or float64 tensor of shape (batch, channels), as in `ranks`.
-        count: How many, an int or a scalar int tensor.
+        count: Number of entries to mark, an int or a scalar int tensor.
 
     Returns:
         A boolean tensor of the same shape.
@@ -91,9 +91,9 @@ def top_k_mask_by_counting(keys: Any, count: Any) -> Any:
     """Returns a boolean mask of exactly the `count` highest keys of each row.
 
     Args:
-        keys: int32 tensor of shape (batch, channels), none the highest int32. Of equal keys the
-            lower index wins.
-        count: How many, an int or a scalar int32 tensor.
+        keys: int32 tensor of shape (batch, channels), below the highest int32. Among equal keys,
+            the lower index wins.
+        count: Number of entries to mark, an int or a scalar int32 tensor.
 
     Returns:
         A boolean tensor of the same shape.
@@ -107,17 +107,17 @@ def top_k_mask_by_counting(keys: Any, count: Any) -> Any:
 def by_pairs(keys: Any, count: Any) -> Any:
     """Returns `top_k_mask_by_counting`: fewer than `count` keys come before the highest ones."""
     index = ops.arange(ops.shape(keys)[1], dtype="int32")
-    # An earlier key comes before its equals, which is being higher than the key less 1.
+    # An earlier key comes before its equals: it is higher than the key minus 1.
     earlier = ops.cast(ops.expand_dims(index, 1) < index, "int32")
     is_before = ops.expand_dims(keys, 2) + earlier > ops.expand_dims(keys, 1)
     return ops.sum(ops.cast(is_before, "int32"), axis=1) < count
 
 
 def by_bits(keys: Any, count: Any) -> Any:
-    """Returns `top_k_mask_by_counting`: the keys, told apart by place, that reach a threshold."""
+    """Returns `top_k_mask_by_counting`: the keys that reach a threshold, made distinct by place."""
     channels = ops.shape(keys)[1]
     count = ops.minimum(ops.cast(count, "int32"), channels)
-    # The key and, of equal ones, the place from behind: together the number that is searched.
+    # The search is over the key and, among equal keys, the place counted from the end.
     place = ops.expand_dims(ops.arange(channels - 1, -1, -1, dtype="int32"), 0)
     known = keys.shape[1]
     place_bits = KEY_BITS - 1 if known is None else (known - 1).bit_length()
@@ -132,7 +132,7 @@ def by_bits(keys: Any, count: Any) -> Any:
         in_key = bit >= place_bits
         of_key = ops.left_shift(1, ops.maximum(bit - place_bits, 0))
         of_place = ops.left_shift(1, ops.minimum(bit, place_bits))
-        # The highest bit is the sign, which the lowest key has: it is taken away.
+        # The highest bit is the sign. The lowest key has it, so it is removed.
         higher = ops.bitwise_xor(key, ops.where(in_key, of_key, 0))
         later = ops.bitwise_xor(least, ops.where(in_key, 0, of_place))
         found = row_count(reaching(higher, later))
@@ -156,8 +156,8 @@ def by_bits(keys: Any, count: Any) -> Any:
 
 
 def row_count(mask: Any) -> Any:
-    """Returns how many are true in each row, int32 of shape (batch, 1)."""
-    # A product runs on all cores and in vectors, where XLA's sum over a row does not. Exact:
+    """Returns the number of true entries of each row, int32 of shape (batch, 1)."""
+    # A product runs on all cores and in vectors, unlike XLA's sum over a row. It is exact, because
     # float32 holds every integer up to 2**24.
     ones = ops.ones((ops.shape(mask)[1], 1), dtype="float32")
     return ops.cast(ops.matmul(ops.cast(mask, "float32"), ones), "int32")

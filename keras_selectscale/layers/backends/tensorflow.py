@@ -1,7 +1,7 @@
-"""What TensorFlow does faster than `keras.ops`.
+"""Functions that are faster in TensorFlow than in `keras.ops`.
 
-Nothing here is compiled by itself or kept between calls: an operation of a graph belongs to that
-graph, whatever happens to the process, and costs a new batch size nothing.
+Nothing here is compiled separately or kept between calls. All operations belong to the caller's
+graph, and a new batch size costs nothing.
 """
 
 import math
@@ -21,17 +21,17 @@ from keras_selectscale.layers.backends.ranking import (
     sort_keys,
 )
 
-try:  # No public name says whether XLA will compile what is being traced.
+try:  # No public function tells whether XLA will compile the current trace.
     from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext as in_xla_context
 except ImportError:
     in_xla_context = None
 
-# Channels from which on TensorFlow reduces one axis after the other faster than two at once.
+# From this number of channels on, TensorFlow reduces two axes faster one after the other.
 MANY_CHANNELS = 512
 
 
 def fold_in_replica(seed: Any) -> Any:
-    """Returns `seed` changed by the number of the `tf.distribute` replica that is computing."""
+    """Returns `seed`, changed by the number of the current `tf.distribute` replica."""
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return seed
@@ -41,12 +41,12 @@ def fold_in_replica(seed: Any) -> Any:
 def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGenerator) -> Any:
     """Draws float32 numbers from [minval, maxval).
 
-    The generator is the one that TensorFlow takes by itself in a graph on a CPU or GPU. Under XLA
-    it would take another, tens of times slower; named, it gives the same numbers there. Elsewhere
-    it is not named, which would take some forty operations more.
+    The generator is TensorFlow's default in a graph on a CPU or GPU. Under XLA, the default is
+    another one that is tens of times slower, so the generator is named there and returns the same
+    numbers. It is not named elsewhere, because that would add some forty operations.
     """
     alg = "philox" if in_xla() else "auto_select"
-    # Keras' own way from its int64 state to the int32 that XLA wants.
+    # Keras' own conversion from its int64 state to the int32 that XLA requires.
     state = tf.cast(tf.math.floormod(seed.next(), tf.int32.max - 1), "int32")
     return tf.random.stateless_uniform(
         shape, seed=state, minval=minval, maxval=maxval, dtype="float32", alg=alg
@@ -81,36 +81,36 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
 
 
 def computed_once(factor: Any) -> Any:
-    """Returns the factor by way of a branch, out of which no loop of XLA takes it.
+    """Returns the factor through a branch, which keeps XLA from fusing it into loops.
 
     See `computed_once` of `backends.jax`.
     """
     if not in_xla() or not _on_cpus():
         return factor
-    # The compiler cannot know that there is no NaN.
+    # The compiler cannot know that no value is NaN.
     is_number = tf.reduce_all(tf.reshape(factor, [-1])[:1] >= factor.dtype.min)
     return tf.cond(is_number, lambda: factor, lambda: tf.abs(factor))
 
 
 def apply_factor(factor: Any, inputs: Any) -> Any:
-    """Returns `factors.apply`, in one operation where TensorFlow has it for the dtype."""
+    """Returns `factors.apply`, in one operation if TensorFlow has it for the dtype."""
     if inputs.dtype == tf.bfloat16 and not _on_cpus():
         return factor * tf.where(tf.equal(factor, 0), tf.zeros_like(factor), inputs)
     return tf.math.multiply_no_nan(inputs, factor)
 
 
 def in_xla() -> bool:
-    """Returns whether XLA compiles what is being traced."""
+    """Returns whether XLA compiles the current trace."""
     if tf.executing_eagerly():
         return False
-    if in_xla_context is None:  # The way of XLA is slow in a plain graph, but right.
+    if in_xla_context is None:  # The version for XLA is slow in a plain graph, but correct.
         return True
     return in_xla_context(tf.compat.v1.get_default_graph())
 
 
 def _on_cpus() -> bool:
-    # A loop with an open end, or a branch, would wait at each turn for an accelerator's host, which
-    # has no `NthElement` either.
+    # A loop of unknown length or a branch would wait at each iteration for an accelerator's host,
+    # and accelerators have no `NthElement`.
     return tf.config.list_logical_devices("CPU") == tf.config.list_logical_devices()
 
 
@@ -124,7 +124,7 @@ def _magnitude(bits: Any) -> Any:
 
 
 def _mark(keys: Any, count: Any) -> Any:
-    """Returns the mask of the `count` highest int32 keys of each row, of equals the first."""
+    """Returns the mask of the `count` highest int32 keys of each row, the first among equals."""
     channels = keys.shape[1]
     if channels is None:
         channels = tf.shape(keys)[1]
@@ -134,7 +134,7 @@ def _mark(keys: Any, count: Any) -> Any:
         return tf.fill(tf.shape(keys), count > 0)
     else:
         index, step = np.arange(channels - 1, -1, -1), channels
-    # With its index in it no key is like another.
+    # The index makes all keys different.
     keys_apart = tf.cast(keys, tf.int64) * step + index
     last = count - 1
     if not isinstance(count, int):
@@ -153,12 +153,12 @@ def _max_score(inputs: Any, channel_axis: int) -> Any:
     if all(size == 1 for size in sizes):
         return tf.reshape(inputs, (-1, channels))
     if inputs.dtype == tf.bfloat16 and channel_axis == rank - 1 and None not in sizes:
-        # As a pooling, which has a kernel of its own for this precision: twice as fast or more.
+        # Uses a pooling, which has its own kernel for this precision and is at least twice as fast.
         maps = inputs if _is_never_negative(inputs) else tf.abs(inputs)
         maps = tf.reshape(maps, (-1, math.prod(sizes), 1, channels))
         pooled = tf.nn.max_pool2d(maps, (math.prod(sizes), 1), 1, "VALID")
         return tf.reshape(pooled, (-1, channels))
-    if inputs.dtype == tf.float16:  # No two reductions are as fast as its magnitude and one.
+    if inputs.dtype == tf.float16:  # Two reductions are slower than a magnitude and one reduction.
         return tf.reduce_max(tf.abs(inputs), axes)
     highest = _reduced(tf.reduce_max, inputs, axes)
     if _is_never_negative(inputs):
@@ -175,5 +175,5 @@ def _reduced(reduce: Any, inputs: Any, axes: tuple[int, ...]) -> Any:
 
 
 def _is_never_negative(inputs: Any) -> bool:
-    """Returns whether the graph shows that no number is below 0."""
+    """Returns whether the graph shows that no value is below 0."""
     return not tf.executing_eagerly() and inputs.op.type in ("Relu", "Relu6")

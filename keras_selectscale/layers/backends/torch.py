@@ -1,4 +1,4 @@
-"""What PyTorch does faster than `keras.ops`."""
+"""Functions that are faster in PyTorch than in `keras.ops`."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-try:  # There are no public names for these.
+try:  # These have no public names.
     from torch._C import _len_torch_dispatch_stack as dispatch_modes
     from torch._C._functorch import peek_interpreter_stack as functorch_level
 except ImportError:
@@ -21,10 +21,10 @@ from keras_selectscale.layers.backends.ranking import (
     sort_keys,
 )
 
-# Numbers side by side from which on PyTorch reduces in vectors.
+# Number of adjacent values from which on PyTorch reduces in vectors.
 WIDE = 128
-# Numbers in a row up to which NumPy's partition is a sort in vectors, and several times as fast as
-# PyTorch's, which takes the rows in parallel.
+# Up to this row length, NumPy's partition is a vectorized sort and several times as fast as
+# PyTorch's, which runs the rows in parallel.
 NUMPY_SORTS = 256
 
 
@@ -72,7 +72,7 @@ def apply_factor(factor: Any, inputs: Any) -> Any:
     """Returns `factors.apply`.
 
     PyTorch has no product that ignores a factor of 0, and its `where` takes three times as long as
-    the product. This operation keeps its first argument where the second is not 0.
+    the product. This operation returns its first argument where the second is not 0.
     """
     return torch.ops.aten.hardshrink_backward(inputs, factor, 0.0).mul_(factor)
 
@@ -81,7 +81,7 @@ def top_k_mask(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask_by_rank` of float32 values."""
     if values.is_meta:
         return torch.empty_like(values, dtype=torch.bool)
-    if isinstance(count, torch.Tensor):  # A number is wanted; the plain version compares.
+    if isinstance(count, torch.Tensor):  # This needs a number; the plain version compares instead.
         count = int(count)
     return _mark(sort_keys(values.view(torch.int32)), count)
 
@@ -89,8 +89,8 @@ def top_k_mask(values: Any, count: Any) -> Any:
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     bits = _max_score(inputs, channel_axis).view(torch.int32)
-    # In the order of `ranking.magnitude_keys`, in place: 0 and denormals are one, as are infinity
-    # and NaN.
+    # Computes the order of `ranking.magnitude_keys` in place: 0 equals denormals, and infinity
+    # equals NaN.
     keys = bits.bitwise_and(MAGNITUDE).clamp_(SMALLEST_NORMAL - 1, INFINITY)
     return _mark(keys, count)
 
@@ -99,7 +99,7 @@ def _mark(keys: Any, count: int) -> Any:
     channels = keys.shape[1]
     if not 0 < count < channels:
         return torch.full_like(keys, count > 0, dtype=torch.bool)
-    # PyTorch promises no order of equal keys: with its index in it no key is like another.
+    # PyTorch guarantees no order of equal keys, so the index makes all keys different.
     index = torch.arange(channels - 1, -1, -1, device=keys.device)
     keys_apart = torch.add(index, keys, alpha=channels)
     if channels <= NUMPY_SORTS and _is_readable(keys_apart):
@@ -111,10 +111,10 @@ def _mark(keys: Any, count: int) -> Any:
 
 
 def _is_readable(values: Any) -> bool:
-    """Returns whether a tensor is on a CPU and stands for nothing but its numbers."""
+    """Returns whether a tensor is on a CPU and is nothing but its values."""
     if torch.compiler.is_compiling() or functorch_level is None:
         return False
-    # Nothing is mapped or differentiated by `torch.func`, nor traced.
+    # No transformation of `torch.func` and no tracing is active.
     is_quiet = functorch_level() is None and dispatch_modes() == 0
     return is_quiet and values.is_cpu and type(values) is torch.Tensor
 
@@ -132,12 +132,12 @@ def _max_score(inputs: Any, channel_axis: int) -> Any:
 
 
 def _has_fast_norm(inputs: Any) -> bool:
-    return inputs.is_cuda  # One kernel, where a CPU would go number by number.
+    return inputs.is_cuda  # One kernel; a CPU would compute value by value.
 
 
 def _max_of_columns(maps: Any) -> Any:
     batch, positions, channels = maps.shape
-    # As many positions beside one another as make a row wide enough for vectors.
+    # Puts enough positions next to each other to make a row wide enough for vectors.
     beside = math.gcd(positions, 1 << ((WIDE - 1) // channels).bit_length())
     rows = maps.reshape(batch, positions // beside, beside * channels)
     is_magnitude = _is_never_negative(maps)
@@ -148,9 +148,9 @@ def _max_of_columns(maps: Any) -> Any:
 
 
 def _is_never_negative(maps: Any) -> bool:
-    """Returns whether no number is below 0, as after a ReLU, if that can be read cheaply."""
+    """Returns whether no value is below 0, as after a ReLU, if that can be read cheaply."""
     if len(maps) == 0 or not _is_readable(maps):
         return False
-    # The lowest of all numbers takes a fraction of the time of the lowest of each column, and a few
+    # The lowest of all values takes a fraction of the time of the lowest of each column, and a few
     # of them almost always reveal a negative value early.
     return all(part.amin().item() >= 0 for part in (maps[0, 0], maps))

@@ -1,12 +1,11 @@
 """Which calls of a layer belong to one training step.
 
-A training step is one forward pass in training: one call of the outermost layer, as a rule of the
-model, or one `stateless_call` of it. However often the layer is called within that pass, by
-`TimeDistributed`, by several branches or in a loop, these calls are one step. Nothing is kept
-beyond the pass.
+A training step is one forward pass in training: one call of the outermost layer, usually the model,
+or one `stateless_call` of it. All calls of a layer within that pass, by `TimeDistributed`, by
+several branches or in a loop, belong to one step. Nothing is kept beyond the pass.
 
-Keras has no public name for the pass that is being computed. This file is the only one of the
-layers that uses its private ones:
+Keras has no public name for the current pass. A public function that returns it could replace the
+private entries of `global_state` that are used only here:
 
 - `current_call_ctx`: the `CallContext` that `Layer.__call__` opens for the outermost layer, and
   closes after it. Inner calls find it open.
@@ -23,7 +22,7 @@ from typing import Any
 import keras
 from keras.src.backend.common import global_state
 
-# Attribute of the object that stands for a step.
+# Attribute of the object that represents a step.
 RESULTS = "_keras_selectscale_results"
 
 
