@@ -2,8 +2,8 @@
 
 python benchmarks/export_table.py [--only NAME]...
 
-Prints a Markdown table. The models are not trained; the statistics of their BatchNorms and their
-other weights are moved at random, so that none of them is an identity.
+Prints a Markdown table. The models are not trained; their weights and the statistics of their batch
+normalization are changed at random, so that no layer is the identity.
 """
 
 import contextlib
@@ -99,7 +99,7 @@ def move_weights(model):
 
 
 @click.command()
-@click.option("--only", multiple=True, help="Models whose names hold this.")
+@click.option("--only", multiple=True, help="Only models whose names contain this.")
 def main(only):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_selectscale import export
@@ -126,7 +126,7 @@ def main(only):
 
 @contextlib.contextmanager
 def held_back():
-    """Keeps the converters' lines out of the table."""
+    """Keeps the output of the converters out of the table."""
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -1,15 +1,15 @@
-"""Whether training waits for its images: steps on real batches beside steps on one that lies ready.
+"""Measures whether training waits for its images.
 
 python benchmarks/input_pipeline.py --network resnet-20 --dataset cifar10 --data-dir DIR
 KERAS_BACKEND=jax python benchmarks/input_pipeline.py --network resnet-20 --dataset cifar10 \
     --data-dir DIR
 
-Prints the images a second of the pipeline alone and of training, and the ratio of the time of some
-steps on real batches to that of as many on one batch that lies ready: the median over rounds with
-quartiles, the two taken in turns in one process, each first by turns. On JAX with images in memory
-a real batch is picked, augmented and normalised on the device before each step, as training does it
-where a dispatch is one step. `--same` takes the ready batch for both: what
-the ratio is where nothing differs, and so how far to trust it.
+Prints the images per second of the pipeline alone and of training, and the time of some steps on
+real batches relative to as many steps on one ready batch: the median over rounds with quartiles.
+Both are measured in turns in one process, and each is first in half of the rounds. On JAX with
+images in memory, a real batch is selected, augmented and normalized on the device before each step,
+as in training with one step per dispatch. `--same` uses the ready batch for both sides, which shows
+how far the ratio is from 1 by noise.
 """
 
 import functools
@@ -22,7 +22,7 @@ PAUSE, LEAD, ALONE = 0.5, 3, 400
 
 
 def host_work(model, images, batch_size, same):
-    """Returns what a step on real batches, one on a ready batch, and a batch alone are."""
+    """Returns functions for a step on a real batch, a step on a ready batch, and a batch alone."""
     from keras_selectscale import data
 
     batches = iter(data.training_batches(images, batch_size=batch_size, seed=0))
@@ -45,7 +45,7 @@ def host_work(model, images, batch_size, same):
 
 
 def device_work(model, images, batch_size, same):
-    """Returns the same of the path on which the images lie on JAX's device."""
+    """Returns the same functions for images that are on JAX's device."""
     import jax
 
     from keras_selectscale.data import device_batches
@@ -74,7 +74,7 @@ def device_work(model, images, batch_size, same):
 
     def take(batch):
         logs, state[0] = step(state[0], batch)
-        float(logs["loss"])  # As the training reads it after each dispatch.
+        float(logs["loss"])  # Training reads it after each dispatch too.
 
     def train_ready():
         take(ready)
@@ -97,7 +97,7 @@ def device_work(model, images, batch_size, same):
 @click.option("--batch-size", default=128, show_default=True)
 @click.option("--steps", default=10, show_default=True, help="Steps of one round.")
 @click.option("--rounds", default=20, show_default=True)
-@click.option("--same", is_flag=True, help="Take the ready batch for both.")
+@click.option("--same", is_flag=True, help="Use the ready batch for both.")
 def main(network, dataset, data_dir, image_size, precision, batch_size, steps, rounds, same):
     import keras
 
@@ -118,8 +118,8 @@ def main(network, dataset, data_dir, image_size, precision, batch_size, steps, r
     train_real, train_ready, batch = prepare(model, images, batch_size, same)
 
     def seconds(work):
-        # What the round before has taken out of the pipeline is made again at its own cost; and
-        # some steps bring this one to its pace, in which every step has a batch to make.
+        # The pause lets the pipeline refill its buffer after the previous round. The first steps
+        # then empty it, so that every measured step needs a new batch.
         time.sleep(PAUSE)
         for _ in range(LEAD):
             work()
@@ -135,7 +135,7 @@ def main(network, dataset, data_dir, image_size, precision, batch_size, steps, r
     for number in range(rounds):
         for name in list(works)[:: 1 if number % 2 else -1]:
             times[name].append(seconds(works[name]))
-    # Long enough that what lay ready does not count.
+    # Empties the buffer first, so that ready batches do not count.
     for _ in range(ALONE // 4):
         batch()
     started = time.perf_counter()

@@ -1,12 +1,12 @@
-"""Whether a faster setting reaches the same accuracy, through `keras-selectscale train`.
+"""Measures whether a faster setting reaches the same accuracy.
 
 python benchmarks/same_accuracy.py --seeds 20 --setting float32:off --setting mixed_bfloat16:off \
     --setting float32:on --network resnet-8 --dataset digits --epochs 20 --batch-size 64
 
-Trains each drop with each setting (PRECISION:JIT) and seed through the command line, and prints the
-test error's mean ± standard deviation, and how far it is from that of the first setting, seed by
-seed: the mean of the differences ± its standard error. Runs of one seed have the same first
-weights, order and augmentation. Started again, it goes on.
+Trains each drop with each setting (PRECISION:JIT) and seed with `keras-selectscale train`. Prints
+the mean ± standard deviation of the test error, and the difference from the first setting, paired
+by seed: mean ± standard error. Runs of one seed have the same initial weights, order and
+augmentation. If started again, it continues.
 """
 
 import json

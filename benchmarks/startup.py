@@ -1,12 +1,12 @@
-"""How long an import and a help take: what the package adds to Keras, in fresh processes.
+"""Measures how long the import and the help take, and what the package adds to Keras.
 
 python benchmarks/startup.py --rounds 15
 
-Each round starts, for each backend, a process with `import keras` and one with
-`import keras_selectscale`, the one first and then the other by turns, and one with
-`keras-selectscale --help`. Prints medians with quartiles in milliseconds. `more` is the difference
-within a round, `after Keras` what the import takes in a process that has Keras already: it is what
-the package adds without the noise of Keras' own seconds.
+For each backend, each round starts a new process with `import keras` and one with
+`import keras_selectscale`, in an order that alternates, and one with `keras-selectscale --help`.
+Prints medians with quartiles in milliseconds. `more` is the difference within a round.
+`after Keras` is the time of the import in a process that has already imported Keras, which excludes
+the noise of Keras' own import.
 """
 
 import os
@@ -31,7 +31,7 @@ HELP = (
 
 
 def run(code, backend):
-    """Returns the milliseconds of a process, and what it printed."""
+    """Returns the milliseconds and the output of a process."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     started = time.perf_counter()
     done = subprocess.run(

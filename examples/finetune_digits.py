@@ -1,10 +1,9 @@
-"""A network that is there already, fine-tuned with drops and shipped without them.
+"""An existing network, fine-tuned with drops and exported without them.
 
 python examples/finetune_digits.py
 
-It is trained on the digits 0 to 4 first, as a stand-in for a pretrained one that one would load
-from keras.applications or KerasHub. What follows is a line for each step: load, insert the drops,
-fit, export.
+The network is first trained on the digits 0 to 4, in place of a pretrained network from
+keras.applications or KerasHub. Then each step takes a line: load, insert the drops, fit, export.
 """
 
 import pathlib
@@ -19,7 +18,7 @@ EPOCHS, BATCH = 15, 32
 
 
 def pretrained(digits: data.ImageData) -> keras.Model:
-    """Returns a network of Keras' own layers that tells the digits 0 to 4 apart."""
+    """Returns a network of Keras' own layers that classifies the digits 0 to 4."""
     x = inputs = keras.Input(digits.input_shape, name="images")
     for number, filters in enumerate((32, 64, 64)):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv{number}")(x)
@@ -66,7 +65,7 @@ def main() -> None:
         print(report)
         shipped = compiled(keras.models.load_model(folder / "digits.keras"), 1e-3)
         _, again = shipped.evaluate(*test, verbose=0)
-        print(f"as shipped, without a drop: test error {100 * (1 - again):.2f}%")
+        print(f"as exported, without drops: test error {100 * (1 - again):.2f}%")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A drop method of one's own, and its selecting version.
+"""A custom drop method, and its selecting version.
 
-A drop method is its factor: a subclass of `FeatureDrop` says how it is drawn and has the training
-flag, the seed and its saving, schedules, checks and config from the base.
+A drop method is its factor: a subclass of `FeatureDrop` defines how the factor is drawn and
+inherits the training flag, the seed and its saving, schedules, checks and the config.
 
 python examples/own_method.py
 """

@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "digits.keras"
         model.save(path)
-        # The layers are known to Keras because this package is imported.
+        # Keras knows the layers because this package is imported.
         _, again = keras.models.load_model(path).evaluate(test, verbose=0)
     print(f"loaded again: test error {100 * (1 - again):.2f}%")
 

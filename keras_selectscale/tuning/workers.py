@@ -21,7 +21,7 @@ from keras_selectscale.tuning.kerastuner import (
     add_servicer,
 )
 
-# A trial fails if its worker dies more often than this.
+# A trial fails after this many deaths of its worker.
 MOST_DEATHS = 5
 QUESTION_SECONDS = 0.2
 REFRESH_SECONDS = 1.0
