@@ -103,8 +103,8 @@ def precision_option(default: str | None = "auto") -> Callable:
         type=click.Choice(choices if default is None else ["auto", *choices]),
         default=default,
         show_default="that of the recipe" if default is None else True,
-        help="Of the activations; mixed_bfloat16 halves their width. auto is what a run began "
-        "with, or what is fastest on the device.",
+        help="Of the activations; mixed_bfloat16 halves their width. auto is that of a run "
+        "that continues, or the fastest on the device.",
     )
 
 
@@ -133,8 +133,8 @@ def jit_option(command: Callable) -> Callable:
         type=click.Choice(["auto", "on", "off"]),
         default="auto",
         show_default=True,
-        help="Compile the training step, on TensorFlow by XLA. auto is what a run began with, or "
-        "what is fastest on the device.",
+        help="Compile the training step, on TensorFlow by XLA. auto is that of a run that "
+        "continues, or the fastest on the device.",
     )(command)
 
 

@@ -159,7 +159,7 @@ class Request(NamedTuple):
         name: Name that `load` received.
         place: The part of it that varies, such as `PATH` in `folder:PATH`.
         data_dir: Folder of prepared and packed datasets; `None` stands for the default.
-        image_size: Height and width to bring the images to, or `None`.
+        image_size: Height and width of the resized images, or `None`.
     """
 
     name: str

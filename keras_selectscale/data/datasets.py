@@ -78,10 +78,10 @@ def load(
             `~/tensorflow_datasets`.
         train_size: Number of training images to keep, a stratified subset; `None` keeps all.
         seed: Decides the subset, at least 0.
-        image_size: Height and width to bring the images to; `None` stands for their own size if
-            they have one in common (for streamed images, the shorter side), else 224.
-        flip: Whether training images are mirrored; `None` stands for the dataset's own: colour
-            images are mirrored, grey ones are not, because they are mostly writing.
+        image_size: Height and width of the images after resizing. `None` keeps the size of images
+            that have one size (of streamed images, the shorter side), and means 224 otherwise.
+        flip: Whether training images are mirrored. `None` keeps the dataset's default: colour
+            images are mirrored, and grey ones are not, because they are mostly writing.
 
     Returns:
         A dataset in memory (`ImageData`), with `mean` and `std` of the whole training split even if

@@ -92,8 +92,9 @@ def preparation(name: str, folder: pathlib.Path, broken: pathlib.Path | None = N
             f"data.pack(data.load({json.dumps(f'tfds:{name}')}), {json.dumps('packed-data')})"
         )
         return (
-            "Preparing it needs TensorFlow, which is not installed. Where it is, pack the dataset: "
-            f"python -c {shlex.quote(code)}; then copy packed-data and pass it as data_dir"
+            "Preparing it needs TensorFlow, which is not installed. Pack the dataset on a machine "
+            f"that has it: python -c {shlex.quote(code)}; then copy packed-data and pass it as "
+            "data_dir"
         )
     code = (
         f"import tensorflow_datasets as tfds; tfds.builder({json.dumps(name)}, "

@@ -68,7 +68,7 @@ def _unconverted(error: Exception) -> ExportError:
     text = str(error)
     operations = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", text)))
     line = ", ".join(operations) or " ".join(text.split("error:")[-1].split())[:200]
-    return ExportError(f"LiteRT has no operations of its own for this model: {line}")
+    return ExportError(f"LiteRT lacks operations for this model: {line}")
 
 
 def read_litert(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile:

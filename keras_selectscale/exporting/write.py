@@ -123,9 +123,8 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
         raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
     # A mistyped path must not delete a folder of other files.
     if not (path.is_file() if kind.suffix else path.is_dir()):
-        raise FileExistsError(
-            f"{path} exists and is no {'file' if kind.suffix else 'SavedModel'}: it is not replaced"
-        )
+        expected = "file" if kind.suffix else "SavedModel"
+        raise FileExistsError(f"{path} exists and is not a {expected}: it is not replaced")
     inside = [] if kind.suffix else sorted(entry.name for entry in path.iterdir())
     if others := [name for name in inside if name not in OF_SAVED_MODELS]:
         raise FileExistsError(

@@ -102,13 +102,13 @@ def _say_plain(model: keras.Model, why: str) -> None:
     lost = lost_methods(model)
     plain = graph.keras_class(model).__name__
     advice = (
-        f" Its {', '.join(lost)} stay behind: preprocess the inputs yourself and call those of the "
-        f"plain {plain}, or build a {class_of(model).__name__} of the network that is returned."
+        f" It loses {', '.join(lost)}: preprocess the inputs yourself and call those of the plain "
+        f"{plain}, or build a {class_of(model).__name__} from the returned network."
         if lost
         else ""
     )
     warnings.warn(
-        f"The model {model.name!r} comes back as a plain {plain} and not as a "
+        f"The model {model.name!r} is returned as a plain {plain}, not as a "
         f"{class_of(model).__name__}, because {why}.{advice}",
         stacklevel=2,
     )

@@ -237,7 +237,7 @@ def check_rewritable(model: Any, path: str = "") -> None:
         )
     if _call_is_overridden(model):
         raise ValueError(
-            f"{what} has a `call` of its own beside its graph, which cannot be rewritten: build it "
+            f"{what} overrides `call` with code that cannot be rewritten: build it "
             "as a Functional model, keras.Model(model.inputs, model.outputs). "
             f"Received: {type(model).__name__} {model.name!r}"
         )

@@ -207,7 +207,7 @@ class SearchDisplay:
         # Trials that ended earlier are not reported again.
         self._shown = {trial.id for trial in self.folder.read_trials() if trial.status != "RUNNING"}
         if self._shown:
-            self.say(f"goes on: {len(self._shown)}{self._of()} trials are done")
+            self.say(f"resuming: {len(self._shown)}{self._of()} trials are done")
         if self.console.is_terminal:
             self._live = Live(console=self.console, transient=True, auto_refresh=False)
             self._live.start()

@@ -106,7 +106,7 @@ class Search:
             )
         if self.recipe.drop != "none":
             raise ValueError(
-                "Argument `recipe` must have no drop of its own: that is searched. "
+                "Argument `recipe` must have no drop, because the drop is searched. "
                 f"Received: drop={self.recipe.drop!r}"
             )
         if self.trials is None and self.tuner in ("random", "bayesian"):

@@ -153,7 +153,7 @@ def _check_signs(oracle: LastingOracle, signs: dict[str, float], wait_seconds: f
             raise TimeoutError(
                 f"the chief waited {wait_seconds:g} s for a sign of life of {worker}, which has "
                 f"trial {trial.trial_id}; started again under its id, a worker takes its trial up, "
-                "and the search goes on when it is started again"
+                "and the search continues when it is started again"
             )
 
 

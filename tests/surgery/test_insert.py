@@ -438,7 +438,7 @@ def test_what_is_inside_of_other_layers_is_said(capsys):
         ({"drop": layers.ReLU()}, ValueError, "`training` argument"),
         ({"drop": {}}, TypeError, "`drop`"),
         ({"drop": {0: 0.5}}, TypeError, "`drop`"),
-        ({"drop": lambda site: None}, ValueError, "a drop for a site at least"),
+        ({"drop": lambda site: None}, ValueError, "a drop for at least one site"),
         ({"drop": lambda site: 3}, TypeError, "a layer or None for each site"),
     ],
 )

@@ -17,7 +17,7 @@ def test_a_line_a_trial_where_there_is_no_terminal(tmp_path):
         display.on_trial_end(SimpleNamespace(trial_id="05"))
         display.refresh()
     lines = text.getvalue().splitlines()
-    assert lines[0] == "goes on: 1/6 trials are done"
+    assert lines[0] == "resuming: 1/6 trials are done"
     assert len(lines) == 5
     assert lines[1].startswith(
         "2/6  trial 01: selectscale, top 0.5, retaining 0: validation error 10.00 ± 1.41%"
