@@ -52,7 +52,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imported(path):
-    """Yields the absolute name of every module that a file imports, wherever it does so."""
+    """Yields the absolute name of every module that a file imports, at any level."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

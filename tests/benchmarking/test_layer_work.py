@@ -27,7 +27,7 @@ def test_it_gives_the_output_and_the_product_with_the_gradient(mode, name):
         np.testing.assert_allclose(backward, factor * gradient, rtol=1e-5)
         np.testing.assert_allclose(factor, np.broadcast_to(factor[:, :1, :1], SHAPE), rtol=1e-5)
         factors.append(factor)
-    # Each call draws anew.
+    # Each call makes new draws.
     assert not np.allclose(factors[0], factors[1]) and not np.allclose(factors[1], factors[2])
 
 

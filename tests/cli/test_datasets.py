@@ -1,4 +1,4 @@
-"""The command line on datasets of one's own."""
+"""The command line on custom datasets."""
 
 import json
 

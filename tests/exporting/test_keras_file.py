@@ -12,7 +12,7 @@ from keras_selectscale import SelectScale, export, verify_export
 from keras_selectscale.exporting import ExportError
 from tests.exporting.models import MODELS, Subclassed
 
-# Where this package cannot be imported.
+# A process in which this package cannot be imported.
 LOAD = """
 import sys
 sys.modules["keras_selectscale"] = None

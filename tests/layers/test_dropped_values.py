@@ -141,7 +141,7 @@ def test_a_scale_whose_factor_may_be_0(name):
 
 
 def test_an_overflow_in_mixed_float16_is_dropped():
-    """Where infinities come from in practice: the layer before overflows in some maps."""
+    """Infinities occur in practice if the previous layer overflows in some maps."""
     dense = keras.layers.Dense(16, kernel_initializer="ones", dtype="mixed_float16")
     drop = SpatialDropout(retaining_rate=0.5, dtype="mixed_float16", seed=1)
     model = keras.Sequential([keras.Input((4, 2)), dense, drop])

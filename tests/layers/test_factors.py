@@ -39,7 +39,7 @@ def test_uniform_stays_in_its_range_with_a_mean_of_one(rate, as_tensor, dtype):
     assert keras.backend.standardize_dtype(drawn.dtype) == dtype
     values = drawing.as_array(drawn)
     statistics.check_mean_one(values)
-    slack = 1e-7 if as_tensor else 0  # The tensor is no more than a float32.
+    slack = 1e-7 if as_tensor else 0  # The tensor has the precision of float32.
     assert values.min() >= rate - slack
     assert values.max() <= 2 - rate + slack
     assert values.max() - values.min() >= 1.85 * (1 - rate)

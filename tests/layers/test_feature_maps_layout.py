@@ -1,4 +1,4 @@
-"""Where the channels are, and what is a batch of feature maps."""
+"""The axis of the channels, and which shapes are batches of feature maps."""
 
 import pytest
 

@@ -205,7 +205,7 @@ def test_a_norm_is_the_score_of_an_accelerator(channel_axis, dtype, monkeypatch)
 @pytest.mark.parametrize("odd", [0.0, -0.0, -9.0, -math.inf, math.nan])
 @pytest.mark.parametrize("channels", [6, 130, 300])
 def test_after_a_relu_one_odd_number_counts_wherever_it_is(channels, odd):
-    """Where nothing is below 0, candidates may be taken in another way; the others stay theirs."""
+    """If no value is below 0, candidates may be found in another way with the same result."""
     maps = np.random.default_rng(0).integers(0, 9, (8, 3, 4, channels)).astype("float32")
     maps[5, 2, 3, channels - 2] = odd
     found = selection.candidate_mask(ops.convert_to_tensor(maps), 3, 0.2, selection.max_score)

@@ -1,4 +1,4 @@
-"""Selective around drops of this package, of Keras, and of one's own."""
+"""Selective around drops of this package, of Keras, and custom ones."""
 
 import keras
 import numpy as np
@@ -101,7 +101,7 @@ def test_a_drop_without_a_training_argument_is_an_error():
 
 
 class Signs(FeatureDrop):
-    """A drop of one's own: half of the maps change their sign."""
+    """A custom drop: half of the maps change their sign."""
 
     def draw_factor(self, inputs, retaining_rate):
         shape = self.map_shape(inputs)

@@ -30,7 +30,7 @@ def values(**more):
 
 
 def small(drop=None, activation=None):
-    """A builder of one's own."""
+    """A custom builder."""
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(4, 3)(inputs)
     x = x if drop is None else drop(x)

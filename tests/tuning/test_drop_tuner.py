@@ -56,7 +56,7 @@ def test_a_search_that_is_killed_at_any_file_goes_on(kind, tmp_path):
         assert len(tuner.hypermodel.fits) == 2 * len(expected) - done
         # Nothing is counted twice.
         assert all(len(errors) == 2 for _, _, errors, _ in after.values())
-        if kind == "bayesian":  # Its optimizer begins its own draws anew.
+        if kind == "bayesian":  # Its optimizer restarts its own draws.
             assert after.keys() == expected.keys()
             assert len({str(values) for _, values, _, _ in after.values()}) == len(after)
         else:

@@ -9,7 +9,7 @@ from keras_selectscale.tuning.oracles import make_oracle
 
 
 def begun(tmp_path, tuner, space, *, reloads=False, **options):
-    """Returns an oracle as a tuner has it, anew or with what is in the files."""
+    """Returns an oracle as a tuner has it, new or with the state in the files."""
     oracle = make_oracle(
         tuner,
         objective=keras_tuner.Objective("validation_error", "min"),

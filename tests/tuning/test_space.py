@@ -53,7 +53,7 @@ def build(hp):
     ids=lambda oracle: type(oracle).__name__,
 )
 def test_every_oracle_of_kerastuner_draws_what_can_be_built(oracle, tmp_path):
-    """A HyperModel of one's own, with KerasTuner alone."""
+    """A custom HyperModel, with KerasTuner alone."""
     oracle.verbose = 0
     tuner = keras_tuner.Tuner(oracle, build, directory=tmp_path, project_name="search")
     seen = []
