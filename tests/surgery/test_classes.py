@@ -172,7 +172,7 @@ def test_a_class_that_keras_would_make_again_stays_the_class_itself():
 def test_a_model_with_an_attribute_of_another_graph_becomes_plain_with_a_warning():
     model = Task(5)
     model.other = keras.Input((3,))
-    with pytest.warns(UserWarning, match="plain Functional .*`other`.*It loses predict.*preproc"):
+    with pytest.warns(UserWarning, match="plain Functional.*`other`.*It loses predict.*preproc"):
         new = insert_drops(model, DROP)
     assert not isinstance(new, Task)
     np.testing.assert_array_equal(*(ops.convert_to_numpy(m(X)) for m in (model, new)))

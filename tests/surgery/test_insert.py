@@ -394,7 +394,7 @@ def with_own_call():
     [
         (Subclassed, ValueError, "subclassed model.*Functional model"),
         (with_subclassed, ValueError, "'own' inside of `model` is a subclassed model.*'conv2d"),
-        (with_own_call, ValueError, "`call` of its own"),
+        (with_own_call, ValueError, "overrides `call`"),
         (lambda: keras.Sequential([layers.Conv2D(4, 3)]), ValueError, "must be built"),
         (lambda: layers.Conv2D(4, 3), TypeError, "`model`"),
     ],
