@@ -17,8 +17,7 @@ TOLERANCE = 1e-6
 TOP_RATES = tuple(tenth / 10 for tenth in range(1, 11))
 SCALE_RATES = tuple(tenth / 10 for tenth in range(10))
 DROPOUT_RATES = tuple(tenth / 10 for tenth in range(5, 10))
-# The steps at which a schedule is probed when a layer is created: the first 4,096, then 64 per
-# doubling up to 2**24 (300 epochs of ImageNet at batch 256 are 1.5 million).
+# The steps at which a new layer probes its schedule: 4,096, then 64 per doubling up to 2**24.
 PROBED_STEPS = np.unique(
     np.concatenate([np.arange(4096), np.exp2(np.linspace(12, 24, 12 * 64 + 1))]).astype("int32")
 )
@@ -79,8 +78,8 @@ def _error(expected: str, received: str) -> ArgumentValueError:
 
 def _probe(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
     """Returns steps and the values of the schedule there."""
-    # A layer may be created while a graph is being traced, in a scope without values or on a device
-    # without data. All of these are kept by thread, so that a new thread computes numbers.
+    # A layer may be created in a trace, in a scope without values or on a device without data. All
+    # of these belong to a thread, so a new thread computes numbers.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(_values_of, schedule).result()
 
