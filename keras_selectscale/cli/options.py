@@ -148,8 +148,8 @@ def checkpoint_option(command: Callable) -> Callable:
     return click.option(
         "--checkpoint-seconds",
         type=click.FloatRange(min=0),
-        help="Seconds between checkpoints, which a kill can lose; 0 saves after every step. By default "
-        "5, or longer if writing would take over 5% of the time.",
+        help="Seconds between checkpoints, which a kill can lose; 0 saves after every step. By "
+        "default 5, or longer if writing would take over 5% of the time.",
     )(command)
 
 
