@@ -8,30 +8,35 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.value_list import ValueList
 
 
 @click.command()
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--runs", type=int, help="Runs of each cell; by default as many as in the paper.")
+@click.option("--seeds", type=ValueList(int), help="Seeds of the runs instead, such as 1,2,4.")
 @click.option("--epochs", type=int, help="Epochs instead of the recipe's.")
 @click.option("--train-size", type=int, help="Train on a stratified subset of N images.")
 @options.precision_option(default=None)
 @options.jit_option
 @options.device_options
-@options.data_dir_option
+@options.checkpoint_option
 @options.stop_option
+@options.data_dir_option
 @options.runs_dir_option
 def command(
-    name: str,
+    names: tuple[str, ...],
     runs: int | None,
+    seeds: tuple[int, ...] | None,
     epochs: int | None,
     train_size: int | None,
     precision: str | None,
+    checkpoint_seconds: float | None,
     data_dir: str | None,
     runs_dir: pathlib.Path,
     **device_values: Any,
 ) -> None:
-    """Train a cell or a whole table of the paper, and print the results next to the paper's.
+    """Train cells or whole tables of the paper, and print the results next to the paper's.
 
     NAME is a cell such as table1/wrn-20-4/selectscale (see `list recipes`), a network of a table
     such as table1/wrn-20-4, or a table. If started again, it continues with the missing runs.
@@ -47,18 +52,25 @@ def command(
 
     with input_errors():
         devices = options.start_devices(device_values)
-        published = tuple(recipes.select(name.strip("/")))
-        reproduction = Reproduction(published, runs, epochs, train_size, precision)
+        selected = {name.strip("/"): recipes.select(name.strip("/")) for name in names}
+        # Names may overlap.
+        cells_by_name = {cell.name: cell for found in selected.values() for cell in found}
+        published = tuple(cells_by_name.values())
+        reproduction = Reproduction(published, runs, epochs, train_size, precision, seeds)
         wanted = {(r.dataset, r.seed) for cell in published for r in reproduction.recipes(cell)}
         images = options.load_images(wanted, data_dir, train_size)
         folder = runs_dir / "reproduce"
         cells = reproduction.open(folder, devices)
     with input_errors(DamagedRunError), make_progress() as progress:
-        summary = run_reproduction(reproduction, cells, images, progress, devices)
-    path = folder / f"{name.strip('/').replace('/', '-')}.json"
-    write_json(path, summary)
+        summary = run_reproduction(
+            reproduction, cells, images, progress, devices, checkpoint_seconds=checkpoint_seconds
+        )
     _print_rows(summary["rows"])
-    Console().say(f"Written: {path}")
+    for name, found in selected.items():
+        path = folder / f"{name.replace('/', '-')}.json"
+        own = {cell.name for cell in found}
+        write_json(path, {**summary, "rows": [r for r in summary["rows"] if r["name"] in own]})
+        Console().say(f"Written: {path}")
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:

@@ -29,10 +29,12 @@ class Reproduction:
         epochs: Number of epochs; `None` for the recipe's.
         train_size: Number of training images; `None` for all.
         precision: Precision; `None` for the recipe's float32.
+        seeds: Seeds of the runs of each cell instead of `runs`, all different; `None` for 0 to
+            n - 1.
 
     Raises:
         TypeError: If a value has the wrong type.
-        ValueError: If a value is out of range.
+        ValueError: If a value is out of range, or both `runs` and `seeds` are given.
     """
 
     published: tuple[PublishedCell, ...]
@@ -40,6 +42,7 @@ class Reproduction:
     epochs: int | None = None
     train_size: int | None = None
     precision: str | None = None
+    seeds: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -51,6 +54,13 @@ class Reproduction:
         object.__setattr__(self, "published", published)
         if self.runs is not None:
             object.__setattr__(self, "runs", as_integer("runs", self.runs, 1, MOST_RUNS))
+        if self.seeds is not None:
+            seeds = tuple(as_integer("seeds", s, 0) for s in as_sequence("seeds", self.seeds))
+            if not seeds or len(set(seeds)) < len(seeds) or len(seeds) > MOST_RUNS:
+                raise value_error("seeds", f"1 to {MOST_RUNS} different seeds", self.seeds)
+            if self.runs is not None:
+                raise value_error("seeds", "left out if `runs` is given", self.seeds)
+            object.__setattr__(self, "seeds", seeds)
         for cell in self.published:
             self.recipe(cell, 0)
 
@@ -63,10 +73,13 @@ class Reproduction:
             changes["precision"] = self.precision
         return dataclasses.replace(cell.recipe, seed=seed, **changes)
 
+    def seeds_of(self, cell: PublishedCell) -> tuple[int, ...]:
+        """Returns the seeds of the runs of a cell."""
+        return self.seeds or tuple(range(cell.runs if self.runs is None else self.runs))
+
     def recipes(self, cell: PublishedCell) -> list[Recipe]:
         """Returns the recipe of each run of a cell."""
-        runs = cell.runs if self.runs is None else self.runs
-        return [self.recipe(cell, seed) for seed in range(runs)]
+        return [self.recipe(cell, seed) for seed in self.seeds_of(cell)]
 
     def difference(self, cell: PublishedCell) -> str:
         """Returns how the runs fall short of the recipe, or an empty string."""
@@ -77,9 +90,11 @@ class Reproduction:
             short.append(f"{self.train_size:,} training images")
         if self.precision not in (None, cell.recipe.precision):
             short.append(str(self.precision))
-        runs = cell.runs if self.runs is None else self.runs
-        if runs != cell.runs:
-            short.append(f"{runs} of {cell.runs} runs")
+        seeds = self.seeds_of(cell)
+        if len(seeds) != cell.runs:
+            short.append(f"{len(seeds)} of {cell.runs} runs")
+        if seeds != tuple(range(len(seeds))):
+            short.append(f"seeds {', '.join(map(str, seeds))}")
         return ", ".join(short)
 
     def open(self, folder: pathlib.Path, devices: Devices | None = None) -> list[Cell]:
@@ -150,6 +165,7 @@ def run_reproduction(
             "paper_deviation": cell.deviation,
             "paper_runs": cell.runs,
             "runs": len(done),
+            "seeds": list(reproduction.seeds_of(cell)),
             "difference": reproduction.difference(cell),
             "note": cell.note,
             **_summary([result["test_error"] for result in done], ""),

@@ -34,9 +34,44 @@ def test_a_cell_runs_and_stands_beside_the_papers(command, tmp_path, prepared):
     assert (status, again, err.strip()) == (0, out, "")
 
 
+def test_several_cells_and_single_seeds_are_opened(command, tmp_path, prepared, monkeypatch):
+    from keras_selectscale.experiments import cells
+
+    trained = []
+
+    def train(recipe, run, images, **options):
+        trained.append((run.path.parent.name, recipe.seed, options["checkpoint_seconds"]))
+        result = {"test_error": recipe.seed, "train_error": 0, "parameters": 1, "epochs": 1}
+        run.write_result({**result, "seconds": 1, "images_per_second": 1})
+        return run.read_result()
+
+    monkeypatch.setattr(cells, "train", train)
+    status, out, err = command(
+        "reproduce", "table1/wrn-20-4/none", "table1/wrn-20-4/dropout/", "table1/wrn-20-4/none",
+        "--seeds", "4,1", "--epochs", 1, "--data-dir", prepared, "--checkpoint-seconds", 7,
+    )  # fmt: skip
+    assert status == 0, err
+    folders = [f"table1-wrn-20-4-{name}-1ep" for name in ("none", "dropout")]
+    assert trained == [(folder, seed, 7.0) for folder in folders for seed in (4, 1)]
+    assert "seeds 4, 1" in " ".join(out.split())
+    for name in ("none", "dropout"):
+        path = tmp_path / "runs" / "reproduce" / f"table1-wrn-20-4-{name}.json"
+        (row,) = json.loads(path.read_text())["rows"]
+        assert (row["name"], row["seeds"]) == (f"table1/wrn-20-4/{name}", [4, 1])
+        assert row["errors"] == [4, 1]
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
+        (["table1/wrn-20-4", "--seeds", "1,1"], ["--seeds", "different"]),
+        (["table1/wrn-20-4", "--seeds", ""], ["--seeds", "different"]),
+        (["table1/wrn-20-4", "--seeds", "-1"], ["--seeds", "-1"]),
+        (["table1/wrn-20-4", "--seeds", "1.5"], ["--seeds", "1.5"]),
+        (["table1/wrn-20-4", "--seeds", "1", "--runs", 2], ["--seeds", "runs"]),
+        (["table1/wrn-20-4", "--checkpoint-seconds", -1], ["--checkpoint-seconds"]),
+        (["table1/wrn-20-4", "table5"], ["table5"]),
+        ([], ["NAME"]),
         (["table5"], ["table5", "table1/wrn-20-4/selectscale"]),
         (["table1/wrn-20-4", "--runs", 0], ["--runs", "0"]),
         (["table1/wrn-20-4", "--runs", 1000000], ["--runs", "1000000"]),
