@@ -59,6 +59,45 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def raised_by(cause, error):
+    try:
+        raise cause
+    except Exception:
+        if error is None:
+            raise
+        raise error from None
+
+
+@pytest.mark.parametrize(
+    ("cause", "error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), None, "No space left on device"),
+        (OSError("h5py says no"), None, "h5py says no"),
+        (RuntimeError("/tmp/x; No space left on device"), None, "No space left on device"),
+        (OSError(errno.EDQUOT, "x"), ValueError("odd"), "Disk quota exceeded"),
+        (KeyError("a Read-only file system b"), ValueError("odd"), "Read-only file system"),
+        (PermissionError(13, "Permission denied", "/etc/x"), ValueError("odd"), None),
+        (ValueError("odd"), None, None),
+    ],
+)
+def test_an_error_of_the_disk_names_the_file_whatever_library_reports_it(
+    cause, error, reason, tmp_path
+):
+    path = tmp_path / "a.onnx"
+    with pytest.raises(OSError if reason else ValueError) as caught:
+        with files.disk_errors(path):
+            raised_by(cause, error)
+    expected = f"{path} cannot be written: {reason}" if reason else "odd"
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_full_disk_elsewhere_is_named_too(tmp_path):
+    error = OSError(errno.ENOSPC, "No space left on device", "/somewhere/else")
+    with pytest.raises(OSError, match="a.onnx cannot be written: .*device: /somewhere/else"):
+        with files.disk_errors(tmp_path / "a.onnx"):
+            raise error
+
+
 def test_a_json_file_holds_no_infinite_number(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
         files.write_json(tmp_path / "a.json", {"x": float("inf")})

@@ -12,6 +12,7 @@ from keras_selectscale.exporting.formats import Format, check_suffix, get_format
 from keras_selectscale.exporting.report import ExportError, ExportReport
 from keras_selectscale.exporting.signature import signature_of
 from keras_selectscale.exporting.verify import as_held, prove
+from keras_selectscale.files import disk_errors
 from keras_selectscale.object_checks import as_boolean, as_path
 
 # The files that TensorFlow writes into the folder of a SavedModel.
@@ -76,6 +77,7 @@ def export(
         FileExistsError: If the path exists.
         FileNotFoundError: If its folder does not exist.
         ExportError: If the format cannot hold the model, or the file did not pass verification.
+        OSError: If the file cannot be written, such as on a full disk.
 
     Example:
 
@@ -94,7 +96,10 @@ def export(
     if refusal := kind.refusal(model):
         raise ExportError(f"the format {format!r} cannot hold this model: {refusal}")
     signature = signature_of(model)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+    with (
+        disk_errors(path),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder,
+    ):
         # The file has its final name, because Keras and the converters use the ending.
         beside = pathlib.Path(folder) / "new" / path.name
         beside.parent.mkdir()

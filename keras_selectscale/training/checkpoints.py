@@ -61,20 +61,21 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
     """
     # Keras writes to names that end in `.keras` only.
     beside = run.path / ".checkpoint.part.keras"
-    try:
-        model.save(beside)
-        with zipfile.ZipFile(beside, "a") as archive:
-            content = {"recipe": recipe.as_json(), "state": state.as_json()}
-            archive.writestr(ENTRY, json.dumps(content, allow_nan=False))
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        if run.checkpoint_path.exists():
-            os.replace(run.checkpoint_path, run.previous_checkpoint_path)
-        os.replace(beside, run.checkpoint_path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise files.cannot_be_written(run.checkpoint_path, error) from None
+    with files.disk_errors(run.checkpoint_path):
+        try:
+            model.save(beside)
+            with zipfile.ZipFile(beside, "a") as archive:
+                content = {"recipe": recipe.as_json(), "state": state.as_json()}
+                archive.writestr(ENTRY, json.dumps(content, allow_nan=False))
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            if run.checkpoint_path.exists():
+                os.replace(run.checkpoint_path, run.previous_checkpoint_path)
+            os.replace(beside, run.checkpoint_path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise
 
 
 def read_checkpoint(
