@@ -150,8 +150,10 @@ def read_json(path: pathlib.Path, kind: Any = None) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from None
+    except ValueError:
+        raise DamagedFileError(f"{path} is damaged: it is not UTF-8 text") from None
+    except IsADirectoryError:
+        raise DamagedFileError(f"{path} is damaged: it is a folder, not a file") from None
     content = parse_json(text, path)
     if kind is None:
         if not isinstance(content, dict):

@@ -2,13 +2,17 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
 from keras_selectscale.benchmarking.layer_sides import SIDES
+from keras_selectscale.checks import as_integer, as_number, value_error
 from keras_selectscale.models.names import find_family
+from keras_selectscale.object_checks import as_boolean, as_choices, as_sequence
 
+LARGEST_INTEGER = 2**31 - 1
 SECTIONS = ("layers", "steps", "growth")
 PRECISIONS = ("float32", "bfloat16", "float16")
 SHAPES = (
@@ -57,7 +61,7 @@ class BenchOptions:
         quick: Whether less is measured than by default; recorded with the results.
 
     Raises:
-        TypeError: If a number is not a number.
+        TypeError: If a value has the wrong type.
         ValueError: If a value is out of range, or a name is unknown.
     """
 
@@ -83,27 +87,25 @@ class BenchOptions:
             ("precisions", PRECISIONS),
             ("step_methods", SIDES),
         ):
-            _check_names(name, getattr(self, name), tuple(known))
+            self._set(name, as_choices(name, getattr(self, name), tuple(known)))
         if self.modes is not None:
-            _check_names("modes", self.modes, tuple(itertools.chain(*MODES.values())))
+            every = tuple(dict.fromkeys(itertools.chain(*MODES.values())))
+            self._set("modes", as_choices("modes", self.modes, every))
         for name, low in (("batch_size", 1), ("rounds", 1), ("seed", 0)):
-            _check_integer(name, getattr(self, name), low)
-        if not 0 < self.seconds <= 3600:
-            raise ValueError(
-                f"Argument `seconds` must be in (0, 3600]. Received: seconds={self.seconds}"
-            )
-        if not self.shapes:
-            raise ValueError("Argument `shapes` must hold a shape. Received: shapes=()")
-        for shape in self.shapes:
-            if len(shape) != 4 or min(shape) < 1:
-                raise ValueError(
-                    "Argument `shapes` must hold shapes (batch, height, width, channels) of "
-                    f"positive sizes. Received: {shape}"
-                )
-        if not self.networks:
-            raise ValueError("Argument `networks` must hold a name. Received: networks=()")
+            self._set(name, as_integer(name, getattr(self, name), low, LARGEST_INTEGER))
+        self._set("seconds", as_number("seconds", self.seconds, 0, 3600, above=True))
+        for name in ("memory", "quick"):
+            as_boolean(name, getattr(self, name))
+        self._set("shapes", tuple(map(_as_shape, as_sequence("shapes", self.shapes))))
+        self._set("networks", as_sequence("networks", self.networks))
+        for name in ("shapes", "networks"):
+            if not getattr(self, name):
+                raise value_error(name, "a list of one or more", getattr(self, name))
         for network in self.networks:
             find_family("networks", network)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     def modes_here(self, section: str) -> tuple[str, ...]:
         """Returns the modes in which a section is measured on the active backend."""
@@ -129,20 +131,12 @@ class BenchOptions:
         }
 
 
-def _check_integer(name: str, value: Any, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"Argument `{name}` must be an integer. Received: {name}={value!r}")
-    if not low <= value < 2**31:
-        raise ValueError(
-            f"Argument `{name}` must be an integer from {low} to {2**31 - 1}. "
-            f"Received: {name}={value}"
+def _as_shape(value: Any) -> tuple[int, ...]:
+    shape = tuple(as_integer("shapes", size) for size in as_sequence("shapes", value))
+    if len(shape) != 4 or min(shape) < 1 or math.prod(shape) > LARGEST_INTEGER:
+        expected = (
+            "shapes (batch, height, width, channels) of positive sizes, with at most "
+            f"{LARGEST_INTEGER} numbers"
         )
-
-
-def _check_names(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
-    unknown = [value for value in values if value not in known]
-    if unknown or not values:
-        raise ValueError(
-            f"Argument `{name}` must hold some of {', '.join(known)}. "
-            f"Received: {', '.join(map(repr, unknown or values)) or 'none'}"
-        )
+        raise value_error("shapes", expected, value)
+    return shape

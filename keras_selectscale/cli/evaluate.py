@@ -23,8 +23,7 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     from keras_selectscale.training.checkpoints import epochs_done
 
     with input_errors():
-        path = pathlib.Path(run)
-        folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
+        folder = RunFolder(options.existing_run(runs_dir, run))
         recipe = folder.recipe()
         model = load_checkpoint(folder)
         images = data.load(recipe.dataset, data_dir=data_dir, image_size=recipe.image_size)

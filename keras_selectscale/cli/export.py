@@ -58,8 +58,7 @@ def command(
     with input_errors(*of_input):
         default_name = get_format(format_name).default_name
     with input_errors():
-        path = pathlib.Path(run)
-        folder = RunFolder(path if path.is_dir() else options.run_path(runs_dir, run))
+        folder = RunFolder(options.existing_run(runs_dir, run))
         folder.read_recipe()
         model = load_checkpoint(folder, safe_mode=safe_mode)
     out = out or folder.path / default_name

@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from keras_selectscale import stopping
+from keras_selectscale.checks import LONGEST_ECHO
 from keras_selectscale.streams import safe_streams
 from keras_selectscale.version import __version__
 
+LONGEST_WORD = 300
 COMMANDS = ("compare", "train", "evaluate", "export", "tune", "reproduce", "bench", "list")
 # Where a command that continues says how, in the context's `meta`.
 CONTINUE = f"{__name__}.continue"
@@ -140,6 +142,11 @@ def _as_option(error: Exception, command: click.Command) -> str:
 
 
 def _say(message: str) -> None:
+    """Prints one line, in which no word is longer than a path may reasonably be."""
     from keras_selectscale.console import Console
 
-    Console(stderr=True).say(" ".join(message.split()))
+    words = (
+        word if len(word) <= LONGEST_WORD else f"{word[:LONGEST_ECHO]}… ({len(word):,} characters)"
+        for word in message.split()
+    )
+    Console(stderr=True).say(" ".join(words))

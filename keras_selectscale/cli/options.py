@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ import click
 from keras_selectscale import stopping
 from keras_selectscale.checks import shown
 from keras_selectscale.cli.group import CONTINUE
+from keras_selectscale.object_checks import as_file_name
 
 
 def dataset_options(command: Callable) -> Callable:
@@ -202,12 +204,14 @@ def runs_dir_option(command: Callable) -> Callable:
 
 def run_path(runs_dir: pathlib.Path, name: str) -> pathlib.Path:
     """Returns the folder of a run, whose name must be plain."""
-    plain = pathlib.PurePath(name).name == name and name not in ("", ".", "..")
-    if not plain or name.startswith("-") or not name.isprintable():
-        raise ValueError(
-            f"Argument `run` must be a plain name, which becomes a folder. Received: run={name!r}"
-        )
-    return runs_dir / name
+    return runs_dir / as_file_name("run", name)
+
+
+def existing_run(runs_dir: pathlib.Path, run: str) -> pathlib.Path:
+    """Returns the folder of RUN, which is a folder or a run's name."""
+    if run and os.path.isdir(run):
+        return pathlib.Path(run)
+    return run_path(runs_dir, run)
 
 
 def load_images(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from keras_selectscale.checks import as_integer
+from keras_selectscale.checks import as_integer, as_number, value_error
 from keras_selectscale.data.arrays import mean_and_std, resized
 from keras_selectscale.data.augmentation import Augmentation
 from keras_selectscale.data.dataset import Dataset, HoldOut
+from keras_selectscale.object_checks import as_instance, as_sequence, as_string
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -24,18 +25,21 @@ class InMemory(Dataset):
     in_memory: ClassVar[bool] = True
 
     def __post_init__(self):
+        as_string("name", self.name)
+        as_instance("augmentation", self.augmentation, Augmentation, "an Augmentation")
         as_integer("classes", self.classes, 2)
         for split in self.splits:
             self._check_images(f"{split}_images")
             self._check_labels(f"{split}_labels", split)
         for name, lowest in (("mean", -np.inf), ("std", 0.0)):
-            values = getattr(self, name)
-            fits = len(values) == self.input_shape[-1]
-            if not fits or not all(lowest < value < np.inf for value in values):
-                raise ValueError(
-                    f"Argument `{name}` must hold a finite number{' above 0' * (name == 'std')} "
-                    f"for each of the {self.input_shape[-1]} channels. Received: {name}={values!r}"
+            values = as_sequence(name, getattr(self, name))
+            numbers = [as_number(name, value) for value in values]
+            if len(numbers) != self.input_shape[-1] or not all(each > lowest for each in numbers):
+                expected = (
+                    f"a finite number{' above 0' * (name == 'std')} for each of the "
+                    f"{self.input_shape[-1]} channels"
                 )
+                raise value_error(name, expected, values)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -104,7 +108,7 @@ class InMemory(Dataset):
         return batches.array_evaluation(self, batch_size, split)
 
     def _check_images(self, name: str) -> None:
-        images = getattr(self, name)
+        images = as_instance(name, getattr(self, name), np.ndarray, "a NumPy array")
         if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
             raise TypeError(
                 f"Argument `{name}` must be uint8 or floating. "
@@ -123,6 +127,7 @@ class InMemory(Dataset):
 
     def _check_labels(self, name: str, split: str) -> None:
         images, labels = self.arrays(split)
+        as_instance(name, labels, np.ndarray, "a NumPy array")
         if labels.dtype != np.int64:
             raise TypeError(
                 f"Argument `{name}` must be int64. Received: an array of dtype {labels.dtype}"
@@ -158,7 +163,7 @@ class ImageData(InMemory):
         augmentation: Random changes to training images.
 
     Raises:
-        TypeError: If an array has the wrong dtype, or `classes` is not an integer.
+        TypeError: If an argument has the wrong type, or an array the wrong dtype.
         ValueError: If shapes do not match, a label is out of range, or a mean or standard deviation
             cannot normalize.
     """

@@ -21,6 +21,7 @@ from keras_selectscale.environment import require
 from keras_selectscale.object_checks import as_path
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+DATASET = "Argument `dataset`"
 TEST_FOLDERS = ("test", "val", "validation")
 # Up to this many streamed images are decoded once before training: it takes some seconds. In a
 # larger folder, a damaged image with an intact header is found when it is used.
@@ -87,14 +88,15 @@ FOLDER = Source(
 
 def _part(folder: pathlib.Path, names: Sequence[str]) -> pathlib.Path:
     """Returns the first of some subfolders that exists."""
-    if not folder.is_dir():
-        if folder.exists():
-            raise NotADirectoryError(f"{folder} is not a folder of images, but a file")
-        raise FileNotFoundError(f"There is no folder {folder} of images")
+    # Unlike the methods of paths, these also answer if a name is too long or a link leads nowhere.
+    if not os.path.isdir(folder):
+        if os.path.exists(folder):
+            raise NotADirectoryError(f"{DATASET}: {folder} is not a folder of images, but a file")
+        raise FileNotFoundError(f"{DATASET}: there is no folder {folder} of images")
     for name in names:
-        if (folder / name).is_dir():
+        if os.path.isdir(folder / name):
             return folder / name
-    raise FileNotFoundError(f"{folder} has no folder {' or '.join(names)} of images")
+    raise FileNotFoundError(f"{DATASET}: {folder} has no folder {' or '.join(names)} of images")
 
 
 def _classes(homes: tuple[pathlib.Path, pathlib.Path], name: str) -> list[str]:

@@ -22,6 +22,13 @@ from keras_selectscale.object_checks import as_file_name
 LARGEST_PART = 55_000_000
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 # Stored with the first part; older versions neither write nor read them.
+# The kinds of dtypes and the rank of what `pack` writes.
+KINDS = {
+    **{key: ("u", 4) if key.endswith("images") else ("i", 1) for key in ARRAYS},
+    **{"parts": ("iu", 0), "classes": ("iu", 0), "name": ("U", 1)},
+    **{"mean": ("f", 1), "std": ("f", 1), "padding": ("iu", 1), "flip": ("b", 1)},
+}
+LONGEST_REASON = 200
 FURTHER = ("name", "mean", "std", "padding", "flip")
 NAME = r"\w[\w.-]*"
 
@@ -128,13 +135,18 @@ def read_packed(folder: pathlib.Path, name: str) -> ImageData:
         try:
             with np.load(file, allow_pickle=False) as part:
                 for key in part.files:
-                    found.setdefault(key, []).append(part[key])
+                    found.setdefault(key, []).append(_checked(key, part[key]))
         # NumPy, zipfile and zlib each raise their own errors.
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split())[:LONGEST_REASON]
+            if not reason or isinstance(error, TypeError | AttributeError | LookupError):
+                reason = "it is not as `data.pack` wrote it"
             raise OSError(f"{file} cannot be read ({reason}): {again}") from None
     try:
-        parts, classes = (_integer(key, found) for key in ("parts", "classes"))
+        for key in ("parts", "classes"):
+            if key not in found:
+                raise ValueError(f"{key} is missing")
+        parts, classes = (int(found[key][0]) for key in ("parts", "classes"))
         if len(files) != parts:
             raise ValueError(f"it holds {len(files)} of the {parts} parts of {name}")
         arrays = [_joined(key, found) for key in ARRAYS]
@@ -170,6 +182,22 @@ PACKED = Source(
 )
 
 
+def _checked(key: str, array: Any) -> np.ndarray:
+    """Returns an array of a file if its dtype and rank are those that `pack` writes.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    kinds, rank = KINDS.get(key, ("", None))
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{shown(key)} is not an array")
+    if kinds and (array.dtype.kind not in kinds or array.ndim != rank or 0 in array.shape[1:]):
+        raise ValueError(f"{key} is an array of {array.dtype} of shape {array.shape}")
+    if key in FURTHER and array.size == 0:
+        raise ValueError(f"{key} is empty")
+    return array
+
+
 def _joined(key: str, found: dict[str, list[np.ndarray]]) -> np.ndarray:
     """Returns the parts of an array as one, and drops them."""
     if key not in found:
@@ -184,13 +212,6 @@ def _joined(key: str, found: dict[str, list[np.ndarray]]) -> np.ndarray:
         received = ", ".join(f"{part.dtype} of shape {part.shape}" for part in parts[:3])
         raise ValueError(f"{key} is not an array of {dtype} images or labels: {received}")
     return np.concatenate(parts, out=aligned_empty(joined_shape, dtype))
-
-
-def _integer(key: str, found: dict[str, list[np.ndarray]]) -> int:
-    value = found.get(key, [np.array(None)])[0]
-    if value.ndim or not np.issubdtype(value.dtype, np.integer):
-        raise ValueError(f"{key} is {shown(value.tolist())}")
-    return int(value)
 
 
 def _as_packed(data: ImageData, found: dict[str, list[np.ndarray]]) -> ImageData:

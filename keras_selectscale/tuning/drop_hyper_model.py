@@ -12,9 +12,11 @@ import keras_tuner
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
+from keras_selectscale.checks import type_error, value_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.layers.methods import get_method, make_drop
 from keras_selectscale.models.dtype_policy import dtype_policy
+from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.training import CoupledSGD, Recipe
 from keras_selectscale.training.fit import fit
 from keras_selectscale.training.speed import check_jit, decide_jit
@@ -78,16 +80,11 @@ class DropHyperModel(keras_tuner.HyperModel):
         jit: bool | None = None,
         name: str | None = None,
     ):
-        if not callable(build):
-            raise TypeError(f"Argument `build` must be callable. Received: build={build!r}")
-        if not _takes_drop(build):
-            raise TypeError(
-                "Argument `build` must be callable with an argument `drop=`. "
-                f"Received: build={build!r}"
-            )
+        if not callable(build) or not _takes_drop(build):
+            raise type_error("build", "callable with an argument `drop=`", build)
         self.builder = build
         self.space = RateSpace(methods, top_rates, retaining_rates)
-        self.tune = {field: list(values) for field, values in (tune or {}).items()}
+        self.tune = {field: list(values) for field, values in as_tune(tune).items()}
         self.loss = loss
         check_jit(jit)
         self.jit = jit
@@ -252,12 +249,17 @@ class DropHyperModel(keras_tuner.HyperModel):
     def _check_tune(self) -> None:
         for field, values in self.tune.items():
             if field not in TUNABLE or not values:
-                raise ValueError(
-                    f"Argument `tune` must map some of {list(TUNABLE)} to values. "
-                    f"Received: tune={self.tune!r}"
-                )
+                raise value_error("tune", f"a dict of some of {list(TUNABLE)} to values", self.tune)
             for value in values:
                 dataclasses.replace(self.base, **{field: value})
+
+
+def as_tune(value: Any) -> dict[str, tuple[Any, ...]]:
+    """Returns what is searched besides the drop, as tuples by the names of the recipe's fields."""
+    if value is None:
+        return {}
+    as_instance("tune", value, Mapping, "a dict of fields of the recipe to lists of values")
+    return {field: as_sequence("tune", values) for field, values in value.items()}
 
 
 def _count_batches(batches: Any) -> int:
@@ -283,8 +285,7 @@ def _as_base(recipe: Recipe | None) -> Recipe:
     if recipe is None:
         # The paper's recipe; network and dataset are ignored.
         return Recipe(network="resnet-8", dataset="digits")
-    if not isinstance(recipe, Recipe):
-        raise TypeError(f"Argument `recipe` must be a Recipe. Received: recipe={recipe!r}")
+    as_instance("recipe", recipe, Recipe, "a Recipe")
     if recipe.curriculum != "none":
         raise ValueError(
             "Argument `recipe` must have no curriculum, because a search keeps the retaining rate "

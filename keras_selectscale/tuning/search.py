@@ -4,14 +4,18 @@ import dataclasses
 import functools
 import json
 import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
+from keras_selectscale.checks import as_choice, as_integer, as_number, value_error
 from keras_selectscale.data import Dataset
+from keras_selectscale.files import convert
+from keras_selectscale.object_checks import as_boolean, as_instance
 from keras_selectscale.training import Recipe
-from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
+from keras_selectscale.tuning.drop_hyper_model import DropHyperModel, as_tune
 from keras_selectscale.tuning.drop_tuner import WAIT_SECONDS, DropTuner
 from keras_selectscale.tuning.oracles import (
     FIGURE4_METHOD,
@@ -75,10 +79,9 @@ class Search:
 
     def __post_init__(self) -> None:
         """Checks every value that needs no data."""
-        if self.tuner not in TUNERS:
-            raise ValueError(
-                f"Argument `tuner` must be one of {list(TUNERS)}. Received: tuner={self.tuner!r}"
-            )
+        as_instance("recipe", self.recipe, Recipe, "a Recipe")
+        as_choice("tuner", self.tuner, TUNERS)
+        as_boolean("figure4", self.figure4)
         for name, most in (
             ("trials", MOST_TRIALS),
             ("seeds", MOST_SEEDS),
@@ -86,19 +89,15 @@ class Search:
             ("seed", 2**31 - 1),
         ):
             value = getattr(self, name)
-            if value is None and name in ("trials", "early_stopping"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"Argument `{name}` must be an integer. Received: {name}={value!r}")
-            if not 1 <= value <= most:
-                raise ValueError(
-                    f"Argument `{name}` must be from 1 to {most}. Received: {name}={value}"
-                )
-        if not 0 < self.validation_share < 1:
-            raise ValueError(
-                "Argument `validation_share` must be in (0, 1). "
-                f"Received: validation_share={self.validation_share!r}"
-            )
+            if value is not None or name not in ("trials", "early_stopping"):
+                object.__setattr__(self, name, as_integer(name, value, 1, most))
+        share = as_number("validation_share", self.validation_share)
+        if not 0 < share < 1:
+            raise value_error("validation_share", "in (0, 1)", self.validation_share)
+        object.__setattr__(self, "validation_share", share)
+        space = self.space
+        for name in ("methods", "top_rates", "retaining_rates"):
+            object.__setattr__(self, name, getattr(space, name))
         if self.figure4 and (self.tuner != "grid" or FIGURE4_METHOD not in self.methods):
             raise ValueError(
                 f"Argument `figure4` goes with the tuner 'grid' and the method {FIGURE4_METHOD!r}. "
@@ -111,12 +110,7 @@ class Search:
             )
         if self.trials is None and self.tuner in ("random", "bayesian"):
             object.__setattr__(self, "trials", DEFAULT_TRIALS)
-        space = self.space
-        for name in ("methods", "top_rates", "retaining_rates"):
-            object.__setattr__(self, name, getattr(space, name))
-        object.__setattr__(
-            self, "tune", {field: tuple(values) for field, values in self.tune.items()}
-        )
+        object.__setattr__(self, "tune", as_tune(self.tune))
         self.hypermodel(None)
         for field, values in self.tune.items():
             # With equal values, a grid would skip the points between them.
@@ -188,16 +182,21 @@ class Search:
         return json.loads(json.dumps({**fields, "recipe": self.recipe.as_json()}))
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Search":
+    def from_json(
+        cls, values: Any, path: pathlib.Path = pathlib.Path("search"), field: str = ""
+    ) -> "Search":
         """Restores a search from `as_json()`. Fields that are missing have their defaults.
 
+        The arguments are those of `Recipe.from_json`.
+
         Raises:
-            ValueError: If a value is unknown or invalid.
+            DamagedFileError: If a value is bad, a required field is missing, or a field is unknown.
         """
-        try:
-            return cls(**{**values, "recipe": Recipe(**values["recipe"])})
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"a search was expected, {values!r} came ({error})") from None
+        if isinstance(values, dict) and "recipe" in values:
+            name = f"{field}.recipe" if field else "recipe"
+            recipe = Recipe.from_json(values["recipe"], path, name)
+            values = {**values, "recipe": recipe.as_json()}
+        return convert(values, cls, path, field)
 
 
 def load_for_search(search: Search, data_dir: str | None = None) -> Dataset:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from keras_selectscale import files
-from keras_selectscale.files import DamagedFileError
 from keras_selectscale.object_checks import as_path
 from keras_selectscale.tuning.objective import OBJECTIVE
 from keras_selectscale.tuning.search import Search
@@ -211,12 +210,8 @@ class SearchFolder:
             raise FileNotFoundError(
                 f"{self.path} is not the folder of a search (it has no search.json)"
             )
-        try:
-            return Search.from_json(files.read_json(self.config_path).get("search", {}))
-        except DamagedFileError:
-            raise
-        except ValueError as error:
-            raise DamagedFileError(f"{self.config_path} is damaged: {error}") from None
+        content = files.read_json(self.config_path).get("search", {})
+        return Search.from_json(content, self.config_path, "search")
 
     def read_data_dir(self) -> str | None:
         """Returns the folder of the prepared datasets, if one was given."""

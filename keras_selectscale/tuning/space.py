@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_selectscale.checks import as_number, value_error
+from keras_selectscale.checks import as_number, type_error, value_error
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.methods import METHODS, get_method, make_drop
 from keras_selectscale.object_checks import as_choices, as_sequence
@@ -176,7 +176,7 @@ def drop_space(
         A new drop layer, or `None` if `"none"` is drawn.
 
     Raises:
-        TypeError: If a rate is not a number.
+        TypeError: If `hp` is something else, or a rate is not a number.
         ValueError: If a method is unknown, a rate is out of range, or a method has nothing feasible
             to draw.
 
@@ -195,6 +195,8 @@ def drop_space(
             return model
     ```
     """
+    if not hasattr(hp, "Choice") or not hasattr(hp, "conditional_scope"):
+        raise type_error("hp", "a `keras_tuner.HyperParameters`", hp)
     rates = RateSpace(methods, top_rates, retaining_rates).draw(hp)
     return make_drop(**rates, **({} if rates["drop"] == "none" else kwargs))
 

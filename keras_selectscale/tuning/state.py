@@ -1,5 +1,6 @@
 """The files in which KerasTuner keeps the state of a search."""
 
+import itertools
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NotRequired, TypedDict
@@ -8,6 +9,7 @@ from keras_selectscale.checks import shown
 from keras_selectscale.files import DamagedFileError, convert, read_json
 from keras_selectscale.object_checks import as_file_name
 
+MOST_FACTOR, MOST_BRACKETS = 1000, 64
 ENDED = ("COMPLETED", "FAILED")
 ORACLE_FILE = "oracle.json"
 # The file that tells KerasTuner's tuners that a folder holds a search. It is empty.
@@ -20,10 +22,17 @@ DEATHS_FILE = "deaths.txt"
 Value = bool | int | float | str
 
 
+class Hyperparameter(TypedDict):
+    """A hyperparameter in KerasTuner's serialized form."""
+
+    class_name: str
+    config: dict[str, Any]
+
+
 class Hyperparameters(TypedDict):
     """The hyperparameters of a trial or of a search."""
 
-    space: list[dict[str, Any]]
+    space: list[Hyperparameter]
     values: dict[str, Value]
 
 
@@ -74,6 +83,39 @@ class OracleState(TypedDict, total=False):
     id_to_hash: dict[str, str | None]
 
 
+class Entry(TypedDict):
+    """A trial in a round of Hyperband, and the one that it continues."""
+
+    past_id: str | None
+    id: str
+
+
+class Bracket(TypedDict):
+    """A bracket of Hyperband."""
+
+    bracket_num: int
+    rounds: list[list[Entry]]
+    closed: NotRequired[bool]
+
+
+class HyperbandState(TypedDict):
+    """What Hyperband adds to `oracle.json`."""
+
+    brackets: list[Bracket]
+    max_epochs: int
+    factor: int
+    current_bracket: int
+    current_iteration: int
+
+
+class BayesianState(TypedDict):
+    """What the Bayesian search adds to `oracle.json`."""
+
+    num_initial_points: int | None
+    alpha: float
+    beta: float
+
+
 def read_trial(path: pathlib.Path) -> dict[str, Any]:
     """Returns the content of a `trial.json`, a `TrialState`.
 
@@ -101,6 +143,10 @@ def read_oracle(folder: pathlib.Path) -> dict[str, Any]:
         raise DamagedFileError(f"{folder} is damaged: the file {ORACLE_FILE} is missing")
     state = read_json(path)
     convert(state, OracleState, path)
+    if "alpha" in state:
+        convert(state, BayesianState, path)
+    if "brackets" in state:
+        _check_hyperband(state, path)
     for field, trial_id in ids_in(state):
         try:
             as_file_name(field, trial_id)
@@ -117,8 +163,32 @@ def ids_in(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for field in ("start_order", "end_order", "retry_queue"):
         for trial_id in state.get(field, []):
             yield field, trial_id
+    for bracket in state.get("brackets", []):
+        for entry in itertools.chain(*bracket["rounds"]):
+            yield "brackets", entry["id"]
     for trial_id in state.get("ongoing_trials", {}).values():
         yield "ongoing_trials", trial_id
+
+
+def _check_hyperband(state: dict[str, Any], path: pathlib.Path) -> None:
+    """Checks what decides how many trials and epochs there are."""
+    convert(state, HyperbandState, path)
+    brackets = state["brackets"]
+    for field, fits, expected in (
+        ("max_epochs", state["max_epochs"] >= 1, "at least 1"),
+        ("factor", 2 <= state["factor"] <= MOST_FACTOR, f"from 2 to {MOST_FACTOR}"),
+        ("current_bracket", 0 <= state["current_bracket"] < MOST_BRACKETS, "the number of one"),
+        (
+            "brackets",
+            brackets and all(each["bracket_num"] + 1 == len(each["rounds"]) for each in brackets),
+            "one round more than `bracket_num`, in one or more brackets",
+        ),
+    ):
+        if not fits:
+            raise DamagedFileError(
+                f"{path} is damaged: the field `{field}`: expected {expected}, received "
+                f"{shown(state[field])}"
+            )
 
 
 def tuner_of(state: Mapping[str, Any]) -> str | None:
@@ -143,5 +213,8 @@ def decoded(path: pathlib.Path, decode: Callable[[Any], Any], state: Any) -> Any
         return decode(state)
     except KeyError as error:
         raise DamagedFileError(f"{path} is damaged: the field {error} is missing") from None
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+    except ValueError as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from None
+    except (TypeError, AttributeError, IndexError, RecursionError):
+        reason = "a field has a value that KerasTuner does not write there"
+        raise DamagedFileError(f"{path} is damaged: {reason}") from None

@@ -13,7 +13,7 @@ from keras_selectscale.benchmarking.bench_options import QUICK
     "values, words",
     [
         ({"methods": ("selectscale", "selectscal")}, ["methods", "'selectscal'", "selectout"]),
-        ({"methods": ()}, ["methods", "none"]),
+        ({"methods": ()}, ["methods", "()"]),
         ({"step_methods": ("copy",)}, ["step_methods", "copy"]),
         ({"precisions": ("float64",)}, ["precisions", "float64", "bfloat16"]),
         ({"sections": ("layer",)}, ["sections", "layer"]),

@@ -184,8 +184,8 @@ def unwanted(folder, change):
 @pytest.mark.parametrize(
     ("change", "error", "named"),
     [
-        (lambda f: shutil.rmtree(f), FileNotFoundError, "^There is no folder {f} of images$"),
-        (lambda f: shutil.rmtree(f / "train"), FileNotFoundError, "^{f} has no folder train of"),
+        (lambda f: shutil.rmtree(f), FileNotFoundError, "there is no folder {f} of images$"),
+        (lambda f: shutil.rmtree(f / "train"), FileNotFoundError, "{f} has no folder train of"),
         (lambda f: shutil.rmtree(f / "test"), FileNotFoundError, "no folder test or val or vali"),
         (
             lambda f: shutil.rmtree(f / "test" / "a"),

@@ -87,5 +87,5 @@ def test_a_folder_that_is_missing_is_replaced_by_its_packed_copy(tmp_path, image
     data.pack(dataclasses.replace(images, name="folder:gone/a"), tmp_path)
     assert data.load("folder:gone/a", data_dir=tmp_path).test_count == 899
     # It becomes the same folder, but is another dataset.
-    with pytest.raises(FileNotFoundError, match="There is no folder gone-a of images"):
+    with pytest.raises(FileNotFoundError, match="there is no folder gone-a of images"):
         data.load("folder:gone-a", data_dir=tmp_path)

@@ -4,11 +4,27 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 
-from tests.fuzz import configs, constructors, layer_calls
+from tests.fuzz import (
+    command_lines,
+    configs,
+    constructors,
+    image_folders,
+    layer_calls,
+    packed_datasets,
+    recipes,
+    run_folders,
+    search_folders,
+)
 from tests.fuzz.verdict import Case
 
 GROUPS: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
     "constructors": constructors.cases,
     "calls": layer_calls.cases,
     "configs": configs.cases,
+    "recipes": recipes.cases,
+    "command-lines": command_lines.cases,
+    "run-folders": run_folders.cases,
+    "search-folders": search_folders.cases,
+    "packed-datasets": packed_datasets.cases,
+    "image-folders": image_folders.cases,
 }

@@ -142,5 +142,5 @@ def test_a_death_is_noted_in_the_workers_trial(tmp_path):
 def test_what_is_no_search():
     with pytest.raises(FileNotFoundError, match="not the folder of a search"):
         SearchFolder("nowhere").read_search()
-    with pytest.raises(ValueError, match="a search was expected"):
+    with pytest.raises(ValueError, match="the field `sieve` is unknown"):
         Search.from_json({"recipe": RECIPE.as_json(), "sieve": 1})
