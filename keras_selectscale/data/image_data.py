@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+# More than any dataset has; every class costs memory when images are counted.
+MOST_CLASSES = 2**20
+
+
 class InMemory(Dataset):
     """Base class of the datasets in memory; arrays are attributes named after their split."""
 
@@ -27,7 +31,7 @@ class InMemory(Dataset):
     def __post_init__(self):
         as_string("name", self.name)
         as_instance("augmentation", self.augmentation, Augmentation, "an Augmentation")
-        as_integer("classes", self.classes, 2)
+        as_integer("classes", self.classes, 2, MOST_CLASSES)
         for split in self.splits:
             self._check_images(f"{split}_images")
             self._check_labels(f"{split}_labels", split)
@@ -157,7 +161,7 @@ class ImageData(InMemory):
         train_labels: int64 of shape `(images,)`, from 0 to `classes - 1`.
         test_images: Like `train_images`, of the same height, width and channels.
         test_labels: Like `train_labels`.
-        classes: Number of classes, at least 2.
+        classes: Number of classes, from 2 to 2**20.
         mean: Mean of each channel over the whole training split, of pixels divided by 255.
         std: Standard deviation of each channel, likewise; above 0.
         augmentation: Random changes to training images.

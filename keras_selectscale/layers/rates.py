@@ -29,10 +29,7 @@ SMALLEST_DIVISORS = {
 
 
 def as_retaining_rate(value: object, *, divides: bool) -> float | LearningRateSchedule:
-    """Returns a valid `retaining_rate`: a float, or a schedule that stays in its range.
-
-    0 is not allowed if the method divides by the rate.
-    """
+    """Returns a valid `retaining_rate`: a float, or a schedule that stays in its range."""
     interval = "(0, 1]" if divides else "[0, 1]"
     if isinstance(value, LearningRateSchedule):
         steps, rates = _probe(value)
@@ -48,9 +45,9 @@ def as_retaining_rate(value: object, *, divides: bool) -> float | LearningRateSc
         expected = "a number or a `keras.optimizers.schedules.LearningRateSchedule`"
         raise type_error("retaining_rate", expected, value)
     rate = as_number("retaining_rate", value)
-    if rate < 0 or rate > 1 or (divides and rate == 0):
-        why = ", because the method divides by it" if divides else ""
-        raise _error(f"be in {interval}{why}", shown(value))
+    if not 0 <= rate <= 1 or (divides and rate == 0):
+        interval += ", because the method divides by it" if divides else ""
+        raise _error(f"be in {interval}", shown(value))
     return rate
 
 
@@ -99,5 +96,5 @@ def _values_of(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
     try:
         return few, np.array([float(ops.convert_to_numpy(schedule(int(s)))) for s in few])
     except Exception as error:
-        received = f"{type(schedule).__name__}, which raises {type(error).__name__} when called"
-        raise _error("be a schedule that returns a number for a step", received) from error
+        received = f"{type(schedule).__name__}, which raises {type(error).__name__} at a step"
+        raise _error("be a number or a schedule of numbers", received) from error

@@ -160,9 +160,8 @@ class LastingOracle(keras_tuner.Oracle):
                 f"Argument `tuner` must be {found!r} to continue the search in {self.folder}. "
                 f"Received: tuner={self.tuner!r}",
             )
-        # In the order in which they began.
         order = decoded(path, lambda each: each["start_order"], state)
-        self.trials = {trial_id: trials[trial_id] for trial_id in order}
+        self.trials = {trial_id: trials[trial_id] for trial_id in order}  # As they began.
         decoded(path, self.set_state, state)
         self._check_objective()
         interrupted = {trial.trial_id for trial in self.ongoing_trials.values()}
