@@ -27,6 +27,7 @@ from keras_selectscale.cli.value_list import ValueList
 @click.option("--learning-rate", type=float, default=0.1, show_default=True)
 @options.precision_option(default="float32")
 @options.jit_option
+@options.normalization_option
 @click.option("--run", "run_name", help="Name of the folder; by default derived from the options.")
 @options.stop_option
 @options.runs_dir_option
@@ -39,6 +40,7 @@ def command(
     data_dir: str | None,
     precision: str,
     jit: str,
+    fused_normalization: bool | None,
     **values: Any,
 ) -> None:
     """Train a network with no drop and with each drop method, over several seeds.
@@ -70,8 +72,7 @@ def command(
         devices = Devices(jit=options.as_jit(jit))
         comparison = Comparison(base, seeds, methods or PAPER_METHODS)
         began = comparison.began(path)
-        precision = options.decide_precision(precision, began)
-        base = dataclasses.replace(base, precision=precision)
+        base = options.decide_recipe(base, began, precision, fused_normalization)
         comparison = dataclasses.replace(comparison, base=base)
         images = options.load_images(
             ((dataset, seed) for seed in range(seeds)), data_dir, base.train_size, base.image_size

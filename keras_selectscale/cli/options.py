@@ -145,6 +145,49 @@ def as_jit(value: str) -> bool | None:
     return {"on": True, "off": False}.get(value)
 
 
+def normalization_option(command: Callable) -> Callable:
+    """Adds `--fused-normalization`."""
+    return click.option(
+        "--fused-normalization/--no-fused-normalization",
+        default=None,
+        help="Normalize with the backend's kernel, up to twice as fast on a CPU, or as Keras does; "
+        "by default what a run began with, or the kernel.",
+    )(command)
+
+
+def decide_normalization(fused: bool | None, recipe: dict[str, Any] | None) -> str:
+    """Returns the normalization of a run.
+
+    Args:
+        fused: As of the option.
+        recipe: That of the run as JSON, if it has started.
+
+    Raises:
+        ValueError: If the option is given and differs from what the run began with.
+    """
+    began = None if recipe is None else recipe["normalization"]
+    if fused is None:
+        return began or "fused"
+    chosen = "fused" if fused else "keras"
+    if began not in (None, chosen):
+        raise ValueError(
+            f"Argument `fused_normalization` must be {began == 'fused'}, with which the run began. "
+            f"Received: fused_normalization={fused}"
+        )
+    return chosen
+
+
+def decide_recipe(
+    recipe: Any, began: dict[str, Any] | None, precision: str, fused: bool | None
+) -> Any:
+    """Returns a recipe with its precision and normalization; see the functions for each."""
+    return dataclasses.replace(
+        recipe,
+        precision=decide_precision(precision, began),
+        normalization=decide_normalization(fused, began),
+    )
+
+
 def checkpoint_option(command: Callable) -> Callable:
     """Adds `--checkpoint-seconds`."""
     return click.option(

@@ -19,6 +19,7 @@ from keras_selectscale.cli.value_list import ValueList
 @click.option("--train-size", type=int, help="Train on a stratified subset of N images.")
 @options.precision_option(default=None)
 @options.jit_option
+@options.normalization_option
 @options.device_options
 @options.checkpoint_option
 @options.stop_option
@@ -31,6 +32,7 @@ def command(
     epochs: int | None,
     train_size: int | None,
     precision: str | None,
+    fused_normalization: bool | None,
     checkpoint_seconds: float | None,
     data_dir: str | None,
     runs_dir: pathlib.Path,
@@ -56,7 +58,10 @@ def command(
         # Names may overlap.
         cells_by_name = {cell.name: cell for found in selected.values() for cell in found}
         published = tuple(cells_by_name.values())
-        reproduction = Reproduction(published, runs, epochs, train_size, precision, seeds)
+        normalization = options.decide_normalization(fused_normalization, None)
+        reproduction = Reproduction(
+            published, runs, epochs, train_size, precision, seeds, normalization
+        )
         wanted = {(r.dataset, r.seed) for cell in published for r in reproduction.recipes(cell)}
         images = options.load_images(wanted, data_dir, train_size)
         folder = runs_dir / "reproduce"

@@ -26,6 +26,7 @@ from keras_selectscale.cli.group import input_errors
 @click.option("--seed", type=int, default=0, show_default=True)
 @options.precision_option()
 @options.jit_option
+@options.normalization_option
 @options.device_options
 @options.process_options
 @options.checkpoint_option
@@ -38,6 +39,7 @@ def command(
     data_dir: str | None,
     checkpoint_seconds: float | None,
     precision: str,
+    fused_normalization: bool | None,
     **values: Any,
 ) -> None:
     """Train one network, in its own folder.
@@ -58,8 +60,9 @@ def command(
         run = RunFolder(path)
         there = devices.is_main and run.config_path.exists()
         jit = devices.decide_jit(run.read_jit() if there else None)
-        precision = options.decide_precision(precision, run.read_recipe() if there else None)
-        recipe = Recipe(**options.given(**values), precision=precision)
+        began = run.read_recipe() if there else None
+        recipe = Recipe(**options.given(**values))
+        recipe = options.decide_recipe(recipe, began, precision, fused_normalization)
         models.build(recipe.network)  # Reports a wrong name before reading the data.
         images = data.load(
             recipe.dataset,

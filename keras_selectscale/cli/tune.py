@@ -1,6 +1,5 @@
 """`keras-selectscale tune`."""
 
-import dataclasses
 import logging
 import os
 import pathlib
@@ -56,6 +55,7 @@ MAIN = (
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the draws.")
 @options.precision_option()
 @options.jit_option
+@options.normalization_option
 @click.option(
     "--workers",
     type=int,
@@ -181,8 +181,8 @@ def _tune(
             path = pathlib.Path("runs") / f"tune-{plain}-{network}-{values['tuner']}"
         folder = SearchFolder(path)
         began = folder.read_search() if resume and folder.config_path.exists() else None
-        precision = options.decide_precision(precision, began.recipe.as_json() if began else None)
-        recipe = dataclasses.replace(recipe, precision=precision)
+        before = began.recipe.as_json() if began else None
+        recipe = options.decide_recipe(recipe, before, precision, values.pop("fused_normalization"))
         # A search from a version that did not record it continues without.
         values["jit"] = options.as_jit(jit)
         if jit == "auto":

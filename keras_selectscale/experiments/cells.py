@@ -45,7 +45,7 @@ def open_cells(
     for cell in cells:
         devices.decide_jit(cell.run.read_jit())
         cell.run.open(cell.recipe, described)
-    return cells
+    return [cell._replace(recipe=cell.run.as_begun(cell.recipe)) for cell in cells]
 
 
 def run_cells(

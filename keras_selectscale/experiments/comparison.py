@@ -167,7 +167,8 @@ def run_comparison(
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in comparison.methods}
     for cell, result in zip(cells, done, strict=True):
         results[cell.recipe.drop].append(result)
-    summary = _summarise(comparison, results, images[comparison.base.dataset, 0])
+    begun = dataclasses.replace(comparison, base=comparison.base.as_begun(cells[0].recipe))
+    summary = _summarise(begun, results, images[comparison.base.dataset, 0])
     best = min(range(len(cells)), key=lambda number: done[number]["test_error"])
     summary["best_run"] = cells[best].run.path.name
     summary["export"] = _export(cells[best].run, folder)

@@ -31,6 +31,8 @@ class Reproduction:
         precision: Precision; `None` for the recipe's float32.
         seeds: Seeds of the runs of each cell instead of `runs`, all different; `None` for 0 to
             n - 1.
+        normalization: `"fused"` or `"keras"`; `None` for the recipe's `"fused"`. Runs that exist
+            keep the one with which they began.
 
     Raises:
         TypeError: If a value has the wrong type.
@@ -43,6 +45,7 @@ class Reproduction:
     train_size: int | None = None
     precision: str | None = None
     seeds: tuple[int, ...] | None = None
+    normalization: str | None = None
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -71,6 +74,8 @@ class Reproduction:
             changes["epochs"] = self.epochs
         if self.precision is not None:
             changes["precision"] = self.precision
+        if self.normalization is not None:
+            changes["normalization"] = self.normalization
         return dataclasses.replace(cell.recipe, seed=seed, **changes)
 
     def seeds_of(self, cell: PublishedCell) -> tuple[int, ...]:

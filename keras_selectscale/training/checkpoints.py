@@ -117,7 +117,8 @@ def read_state(path: pathlib.Path, recipe: Recipe) -> RunState:
     content = files.parse_json(text, path)
     if not isinstance(content, dict) or not {"recipe", "state"} <= set(content):
         raise DamagedFileError(f"{path} is damaged: its entry {ENTRY} has no recipe or no state")
-    if Recipe.from_json(content["recipe"], path, "recipe") != recipe:
+    found = Recipe.from_json(content["recipe"], path, "recipe")
+    if found != recipe.as_begun(found):
         raise DamagedFileError(f"{path} is damaged: it is the checkpoint of another recipe")
     return files.convert(content["state"], RunState, path, "state")
 

@@ -1,5 +1,6 @@
 """One training path for every caller: `train`, the comparisons, and the trials of a search."""
 
+import contextlib
 from collections.abc import Sequence
 
 import keras
@@ -10,6 +11,7 @@ from keras_selectscale import stopping
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import device_loop
 from keras_selectscale.training.devices import Devices
+from keras_selectscale.training.normalization import fuse_normalization
 from keras_selectscale.training.stop_check import StopCheck, StopRaise
 
 History = dict[str, list[float]]
@@ -24,6 +26,7 @@ def fit(
     seed: int,
     first_step: int = 0,
     validate: bool = False,
+    fused_normalization: bool = True,
     devices: Devices | None = None,
     stop_check: StopCheck | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -43,6 +46,8 @@ def fit(
         first_step: Number of steps that are already done, in all epochs.
         validate: Whether to evaluate the model on the evaluation split of `images` after each
             epoch. The logs then contain `val_loss` and so on.
+        fused_normalization: Whether to train with the backend's kernel of batch normalization, if
+            it has one (see `fuse_normalization`). The model computes as before afterwards.
         devices: Where to train, already started and with its scope entered; `None` for one device.
         stop_check: Callback that stops the training when told; `None` for one that saves nothing.
         callbacks: Keras callbacks. On JAX, `on_train_batch_end` may be called once for several
@@ -77,7 +82,8 @@ def fit(
                 callbacks=chosen,
             )
         history: History = {}
-        with datasets.image_errors():
+        fused = fuse_normalization(model) if fused_normalization else contextlib.nullcontext()
+        with fused, datasets.image_errors():
             for first_epoch, last_epoch, done in _parts(first_step, steps, epochs):
                 logs = model.fit(
                     datasets.training_batches(

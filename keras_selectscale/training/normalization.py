@@ -20,7 +20,6 @@ from keras_selectscale.object_checks import as_instance
 from keras_selectscale.surgery.drop_kinds import all_layers
 
 HALVES = ("bfloat16", "float16")
-FUNCTIONS = ("train_function", "test_function", "predict_function")
 
 
 class Normalized(NamedTuple):
@@ -82,7 +81,7 @@ def fuse_normalization(model: keras.Layer) -> contextlib.AbstractContextManager[
         vars(layer)["call"] = types.MethodType(_call, layer)
     undo = contextlib.ExitStack()
     undo.callback(_restore, model, layers)
-    _forget_traces(model, layers)
+    _forget_trace(model, layers)
     return _Undo(layers, undo)
 
 
@@ -103,14 +102,13 @@ class _Undo(contextlib.AbstractContextManager):
 def _restore(model: keras.Layer, layers: list[keras.Layer]) -> None:
     for layer in layers:
         vars(layer).pop("call", None)
-    _forget_traces(model, layers)
+    _forget_trace(model, layers)
 
 
-def _forget_traces(model: keras.Layer, changed: list[keras.Layer]) -> None:
-    """Makes `fit` trace the model again, which has other operations now."""
-    for name in FUNCTIONS if changed else ():
-        if getattr(model, name, None) is not None:
-            setattr(model, name, None)
+def _forget_trace(model: keras.Layer, changed: list[keras.Layer]) -> None:
+    """Makes `fit` trace the training step again, which has other operations now."""
+    if changed and getattr(model, "train_function", None) is not None:
+        model.train_function = None
 
 
 def _call(

@@ -19,6 +19,7 @@ from keras_selectscale.optimizers import CoupledSGD
 from keras_selectscale.training.speed import PRECISIONS
 
 SCHEDULES = ("step", "cosine")
+NORMALIZATIONS = ("fused", "keras")
 CURRICULA = ("none", "linear", "exponential")
 # Some backends store seeds, steps and sizes as 32-bit integers, and numbers as float32.
 LARGEST_INTEGER = 2**31 - 1
@@ -66,6 +67,10 @@ class Recipe:
         image_size: Height and width to which images are resized; `None` for those of the dataset.
         precision: `"float32"`, or `"mixed_bfloat16"` for activations of half the width.
         seed: Determines the initial weights, the subset, the order, the augmentation and the drops.
+        normalization: `"fused"` for the backend's kernel of batch normalization, if there is one
+            (see `fuse_normalization`), or `"keras"` for the operations of Keras. They differ in
+            roundings and time only. A run continues with the one with which it began, whatever a
+            recipe says.
 
     Raises:
         TypeError: If a value has the wrong type. NumPy numbers become Python numbers.
@@ -92,6 +97,7 @@ class Recipe:
     image_size: int | None = None
     precision: str = "float32"
     seed: int = 0
+    normalization: str = dataclasses.field(default="fused", metadata={FORMER: "keras"})
 
     def __post_init__(self) -> None:
         """Checks every value that needs no data, and fills in the drop's defaults."""
@@ -102,6 +108,7 @@ class Recipe:
         as_choice("schedule", self.schedule, SCHEDULES)
         as_choice("curriculum", self.curriculum, CURRICULA)
         as_choice("precision", self.precision, PRECISIONS)
+        as_choice("normalization", self.normalization, NORMALIZATIONS)
         for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             self._set(name, as_integer(name, getattr(self, name), low, LARGEST_INTEGER))
         for name in ("train_size", "image_size"):
@@ -164,6 +171,10 @@ class Recipe:
             rate = schedules.PiecewiseConstantDecay(boundaries, values)
         return CoupledSGD(rate, momentum=self.momentum, nesterov=True, l2=self.weight_decay)
 
+    def as_begun(self, began: "Recipe") -> "Recipe":
+        """Returns the recipe with what a run keeps as it began: the normalization."""
+        return dataclasses.replace(self, normalization=began.normalization)
+
     def as_json(self) -> dict[str, Any]:
         """Returns the recipe as it is written to a file."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -185,13 +196,17 @@ class Recipe:
             DamagedFileError: If a value is bad, a required field is missing, or a field is unknown.
         """
         if isinstance(values, dict):
-            former = {
-                each.name: each.metadata[FORMER]
-                for each in dataclasses.fields(cls)
-                if FORMER in each.metadata
-            }
-            values = former | values
+            values = cls.former_values() | values
         return convert(values, cls, path, field)
+
+    @classmethod
+    def former_values(cls) -> dict[str, Any]:
+        """Returns the values under which runs were made before their fields existed."""
+        return {
+            each.name: each.metadata[FORMER]
+            for each in dataclasses.fields(cls)
+            if FORMER in each.metadata
+        }
 
 
 def _as_number(name: str, value: Any, high: float = LARGEST_NUMBER, above: bool = False) -> float:

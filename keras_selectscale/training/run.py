@@ -103,6 +103,7 @@ def train(
         began = devices.is_main and run.has_begun()
         if devices.is_main:
             held.enter_context(run.lock())
+            recipe = run.as_begun(recipe)
             # Another process may have finished the run since.
             if (result := run.read_result()) is not None and not devices.is_several:
                 return result
@@ -187,6 +188,7 @@ def _train(
                 epochs=recipe.epochs,
                 seed=recipe.seed,
                 first_step=state.step,
+                fused_normalization=recipe.normalization == "fused",
                 devices=devices,
                 stop_check=checkpoint,
                 callbacks=chosen,

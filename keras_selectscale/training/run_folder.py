@@ -147,8 +147,19 @@ class RunFolder:
         described = environments.describe() if environment is None else environment
         files.write_json(self.config_path, {"recipe": ours.as_json(), "environment": described})
 
+    def as_begun(self, recipe: Recipe) -> Recipe:
+        """Returns a recipe with what the folder's run keeps as it began, whatever the recipe says.
+
+        Args:
+            recipe: A recipe. It is returned unchanged if the folder holds no run yet.
+
+        Raises:
+            DamagedFileError: If `config.json` is damaged.
+        """
+        return recipe.as_begun(self.recipe()) if self.config_path.exists() else recipe
+
     def _check_same(self, recipe: Recipe) -> None:
-        theirs, ours = self.recipe().as_json(), recipe.as_json()
+        theirs, ours = self.recipe().as_json(), self.as_begun(recipe).as_json()
         changed = ", ".join(
             f"{name}: {theirs[name]!r} there, {ours[name]!r} here"
             for name in ours

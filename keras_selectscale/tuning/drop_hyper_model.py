@@ -17,7 +17,7 @@ from keras_selectscale.data import Dataset
 from keras_selectscale.layers.methods import get_method, make_drop
 from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.object_checks import as_instance, as_sequence
-from keras_selectscale.training import CoupledSGD, Recipe
+from keras_selectscale.training import CoupledSGD, Recipe, fuse_normalization
 from keras_selectscale.training.fit import fit
 from keras_selectscale.training.speed import check_jit, decide_jit
 from keras_selectscale.tuning.objective import OBJECTIVE, ObjectiveStopping
@@ -143,7 +143,11 @@ class DropHyperModel(keras_tuner.HyperModel):
             return self._fit_images(hp, model, *args, **kwargs)
         if self.compiles:
             kwargs = self._as_recipe_says(hp, model, args[0] if args else kwargs.get("x"), kwargs)
-        return super().fit(hp, model, *args, **kwargs)
+        # Without a recipe it is the builder's affair.
+        if self.plain or self.base.normalization == "keras":
+            return super().fit(hp, model, *args, **kwargs)
+        with fuse_normalization(model):
+            return super().fit(hp, model, *args, **kwargs)
 
     def _as_recipe_says(
         self, hp: keras_tuner.HyperParameters, model: keras.Model, x: Any, given: dict[str, Any]
@@ -211,6 +215,7 @@ class DropHyperModel(keras_tuner.HyperModel):
             seed=seed,
             first_step=initial_epoch * steps,
             validate=True,
+            fused_normalization=recipe.normalization == "fused",
             callbacks=callbacks,
         )
         accuracies = history["val_accuracy"]

@@ -60,8 +60,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         FileNotFoundError: If the folder does not hold a search.
         DamagedFileError: If a file is damaged.
     """
-    search = folder.read_search()
-    trials = folder.read_trials()
+    search, trials = folder.read_search(), folder.read_trials()
     ranked = finalists(search, trials)
     write_text(folder.csv_path, _as_csv(search, trials))
     draw_heatmap(search, trials, folder.figure_path, ranked[0].id if ranked else None)
@@ -143,8 +142,9 @@ def training_command(
         "--jit": None if jit is None else said(jit),
         "--run": f"tuned-{recipe.network}-{recipe.drop}",
     }
-    given = [(option, str(value)) for option, value in options.items() if value is not None]
-    return shlex.join(["keras-selectscale", "train", *(part for pair in given for part in pair)])
+    given = [[option, str(value)] for option, value in options.items() if value is not None]
+    given += [["--no-fused-normalization"]] * (recipe.normalization == "keras")
+    return shlex.join(["keras-selectscale", "train", *(part for each in given for part in each)])
 
 
 def _winner_run(folder: SearchFolder, recipe: Recipe, trial_id: str) -> RunFolder:

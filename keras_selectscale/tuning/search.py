@@ -126,6 +126,10 @@ class Search:
                 f"retaining_rates={self.retaining_rates!r}"
             )
 
+    def as_begun(self, began: "Search") -> "Search":
+        """Returns the search with what a folder keeps as it began: the recipe's normalization."""
+        return dataclasses.replace(self, recipe=self.recipe.as_begun(began.recipe))
+
     @property
     def space(self) -> RateSpace:
         """The space from which drops are drawn."""
@@ -245,6 +249,8 @@ def run_search(
     Raises:
         TimeoutError: If the chief or a worker waited longer.
     """
+    if folder.config_path.exists():
+        search = search.as_begun(folder.read_search())
     tuner = DropTuner(
         search.hypermodel(images),
         search.tuner,

@@ -140,7 +140,8 @@ class SearchFolder:
             OSError: If it cannot be created or written.
         """
         if self.config_path.exists():
-            theirs, ours = self.read_search().as_json(), search.as_json()
+            began = self.read_search()
+            theirs, ours = began.as_json(), search.as_begun(began).as_json()
             # The search has its own seed in addition to that of the recipe.
             flat = [
                 {**each["recipe"], "recipe seed": each["recipe"]["seed"], **each, "recipe": None}

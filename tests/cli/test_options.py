@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_selectscale import data
-from keras_selectscale.cli.options import load_images
+from keras_selectscale.cli.options import decide_normalization, load_images
 
 
 def test_a_subset_is_made_when_its_run_starts(monkeypatch):
@@ -21,3 +21,15 @@ def test_a_subset_is_made_when_its_run_starts(monkeypatch):
     np.testing.assert_array_equal(images["digits", 7].train_images, expected.train_images)
     with pytest.raises(ValueError, match="`train_size` must be from 10"):
         load_images([("digits", 0)], None, 5)
+
+
+def test_the_normalization_is_what_a_run_began_with():
+    assert [decide_normalization(fused, None) for fused in (None, True, False)] == [
+        "fused",
+        "fused",
+        "keras",
+    ]
+    began = {"normalization": "keras"}
+    assert decide_normalization(None, began) == decide_normalization(False, began) == "keras"
+    with pytest.raises(ValueError, match="`fused_normalization` must be False, with which the run"):
+        decide_normalization(True, began)

@@ -3,13 +3,23 @@
 `tests/layers/test_backends.py` runs this file on the other backends too.
 """
 
+import dataclasses
+import json
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_selectscale import strip_drops
-from keras_selectscale.training import fuse_normalization, normalization
+from keras_selectscale import data, models, strip_drops
+from keras_selectscale.training import (
+    Recipe,
+    RunFolder,
+    fuse_normalization,
+    load_checkpoint,
+    normalization,
+    train,
+)
 
 BACKEND = keras.backend.backend()
 tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow's graph")
@@ -265,6 +275,34 @@ def test_a_context_undoes_it(kernel_calls):
     kernel_calls.clear()
     fitted(model)
     assert kernel_calls == []
+
+
+@needs_kernel
+@pytest.mark.parametrize("began", [None, "former", "keras"])
+def test_a_run_trains_with_what_it_began_with(began, tmp_path, monkeypatch, kernel_calls):
+    monkeypatch.setattr(models, "build", lambda *arguments, **options: tiny_network())
+    run = RunFolder(tmp_path / "run")
+    recipe = Recipe(network="tiny", dataset="digits", epochs=1, batch_size=20)
+    images = data.load("digits", train_size=40)
+    if began == "keras":
+        run.open(dataclasses.replace(recipe, normalization="keras"), {})
+    else:
+        run.open(recipe, {})
+    if began == "former":  # Without the field, as an earlier version wrote it.
+        config = json.loads(run.config_path.read_text())
+        del config["recipe"]["normalization"]
+        run.config_path.write_text(json.dumps(config))
+    run.open(recipe, {})
+    train(recipe, run, images, tensorboard=False)
+    assert bool(kernel_calls) == (began is None)
+    assert run.recipe().normalization == ("fused" if began is None else "keras")
+    assert load_checkpoint(run).get_layer("norm").get_config()["name"] == "norm"
+
+
+def tiny_network():
+    inputs = keras.Input((8, 8, 1))
+    x = layers.BatchNormalization(name="norm")(layers.Conv2D(2, 3)(inputs))
+    return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
 
 
 class Doubled(layers.BatchNormalization):

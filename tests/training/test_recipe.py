@@ -99,16 +99,16 @@ def test_a_curriculum_runs_over_the_whole_training(curriculum, middle):
 class Newer(Recipe):
     """A later version, with a field that changed what runs do."""
 
-    normalization: str = dataclasses.field(default="fused", metadata={FORMER: "keras"})
+    balance: str = dataclasses.field(default="new", metadata={FORMER: "old"})
     sharpness: float = 0.5
 
 
 def test_an_old_recipe_takes_the_values_under_which_its_run_was_made():
     old = Recipe(network="resnet-8", dataset="digits", drop="selectscale")
     newer = Newer.from_json(old.as_json())
-    assert (newer.normalization, newer.sharpness) == ("keras", 0.5)
-    assert Newer(network="resnet-8", dataset="digits").normalization == "fused"
-    with pytest.raises(ValueError, match="`normalization` is unknown"):
+    assert (newer.balance, newer.sharpness) == ("old", 0.5)
+    assert Newer(network="resnet-8", dataset="digits").balance == "new"
+    with pytest.raises(ValueError, match="`balance` is unknown"):
         Recipe.from_json(newer.as_json())
 
 
@@ -216,3 +216,15 @@ def test_a_recipe_is_frozen():
 def test_bad_values_are_named(values, error, match):
     with pytest.raises(error, match=match):
         Recipe(**({"network": "resnet-8", "dataset": "digits"} | values))
+
+
+def test_a_recipe_from_before_the_kernel_is_of_keras_and_stays_so():
+    recipe = Recipe(network="resnet-8", dataset="digits", epochs=3)
+    assert recipe.normalization == "fused"
+    values = recipe.as_json()
+    del values["normalization"]
+    old = Recipe.from_json(values)
+    assert old.normalization == "keras"
+    assert recipe.as_begun(old) == old
+    with pytest.raises(ValueError, match="`normalization` must be one of"):
+        dataclasses.replace(recipe, normalization="Keras")

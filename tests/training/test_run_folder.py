@@ -186,6 +186,16 @@ def test_what_an_older_version_did_not_record_takes_its_former_value(tmp_path):
     assert run.read_recipe() == RECIPE and run.read_jit() is None
 
 
+def test_a_run_keeps_the_normalization_with_which_it_began(tmp_path):
+    run, recipe = RunFolder(tmp_path / "run"), Recipe.from_json(RECIPE)
+    assert run.as_begun(recipe) is recipe
+    older = {name: value for name, value in RECIPE.items() if name != "normalization"}
+    run.open(recipe, {})
+    run.config_path.write_text(json.dumps({"recipe": older}))
+    run.open(recipe, {})
+    assert recipe.normalization == "fused" and run.as_begun(recipe).normalization == "keras"
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"epoch,loss,accuracy,learning_rate\n1,2."])
 def test_a_damaged_history_is_named(tmp_path, content):
     run = RunFolder(tmp_path / "run")

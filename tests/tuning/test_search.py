@@ -30,6 +30,14 @@ def test_what_a_former_version_did_not_write_is_the_default():
     assert Search.from_json(values) == Search(RECIPE)
 
 
+def test_a_search_from_before_the_kernel_stays_with_keras():
+    values = Search(RECIPE).as_json()
+    del values["recipe"]["normalization"]
+    began = Search.from_json(values)
+    assert began.recipe.normalization == "keras"
+    assert Search(RECIPE).as_begun(began) == began
+
+
 def test_a_trials_recipe():
     search = Search(RECIPE, tune={"learning_rate": (0.1, 0.03), "batch_size": (32, 64)})
     recipe = search.trial_recipe(

@@ -33,6 +33,8 @@ def test_it_is_opened_again_by_the_same_search_alone(tmp_path):
     folder.open(search, {})
     folder.open(dataclasses.replace(search, trials=50), {})
     assert folder.read_search().trials == 50
+    keras = dataclasses.replace(RECIPE, normalization="keras")  # The search keeps the kernel.
+    folder.open(dataclasses.replace(search, recipe=keras), {})
     for other in (
         dataclasses.replace(search, seeds=3),
         dataclasses.replace(search, recipe=dataclasses.replace(RECIPE, epochs=9)),
