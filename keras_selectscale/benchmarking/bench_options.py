@@ -1,13 +1,14 @@
 """The options of a benchmark."""
 
 import dataclasses
+import importlib.util
 import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
-from keras_selectscale.benchmarking.layer_sides import SIDES
+from keras_selectscale.benchmarking.layer_sides import PYTORCH, PYTORCH_DROP, SIDES, STEP_SIDES
 from keras_selectscale.checks import as_integer, as_number, value_error
 from keras_selectscale.models.names import find_family
 from keras_selectscale.object_checks import as_boolean, as_choices, as_sequence
@@ -37,6 +38,15 @@ QUICK: dict[str, Any] = {
     "memory": False,
     "quick": True,
 }
+PYTORCH_SIDES = {PYTORCH, PYTORCH_DROP}
+
+
+def _has_pytorch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+def _default_step_methods() -> tuple[str, ...]:
+    return ("selectscale", *((PYTORCH, PYTORCH_DROP) if _has_pytorch() else ()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +60,10 @@ class BenchOptions:
         precisions: Dtypes of the layers. For a half precision, the networks take the mixed policy.
             The growth is measured in the first.
         networks: Networks whose training step is measured, names for `models.build`.
-        step_methods: Layers at the drop sites of the networks.
+        step_methods: Layers at the drop sites of the networks, and further sides: `"pytorch"` and
+            `"pytorch-dropout2d"` are the same network in plain PyTorch, and
+            `"keras-normalization"` is the network without a drop and with Keras' normalization
+            instead of the fused one. By default SelectScale, and PyTorch if it is installed.
         batch_size: Images per step.
         modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow. `None` stands
             for all of its modes, or, if `quick`, for the first one except for the layers.
@@ -70,7 +83,7 @@ class BenchOptions:
     shapes: tuple[tuple[int, int, int, int], ...] = SHAPES
     precisions: tuple[str, ...] = PRECISIONS
     networks: tuple[str, ...] = ("resnet-20", "wrn-14-4")
-    step_methods: tuple[str, ...] = ("selectscale",)
+    step_methods: tuple[str, ...] = dataclasses.field(default_factory=_default_step_methods)
     batch_size: int = 128
     modes: tuple[str, ...] | None = None
     rounds: int = 15
@@ -85,7 +98,7 @@ class BenchOptions:
             ("sections", SECTIONS),
             ("methods", SIDES),
             ("precisions", PRECISIONS),
-            ("step_methods", SIDES),
+            ("step_methods", (*SIDES, *STEP_SIDES)),
         ):
             self._set(name, as_choices(name, getattr(self, name), tuple(known)))
         if self.modes is not None:
@@ -103,6 +116,9 @@ class BenchOptions:
                 raise value_error(name, "a list of one or more", getattr(self, name))
         for network in self.networks:
             find_family("networks", network)
+        if PYTORCH_SIDES & set(self.step_methods) and not _has_pytorch():
+            expected = "sides that are installed, and PyTorch is not"
+            raise value_error("step_methods", expected, self.step_methods)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

@@ -11,6 +11,14 @@ from keras_selectscale.layers.methods import METHODS, Method
 # Half of the maps are candidates, and half of what may be dropped is dropped.
 RATES = {"top_rate": 0.5, "retaining_rate": 0.5}
 NONE, KERAS_SPATIAL, COPY = "none", "keras-spatial-dropout", "copy"
+KERAS_NORMALIZATION = "keras-normalization"
+PYTORCH, PYTORCH_DROP = "pytorch", "pytorch-dropout2d"
+# What only a training step is compared with, and its title.
+STEP_SIDES = {
+    KERAS_NORMALIZATION: "no drop, Keras' normalization",
+    PYTORCH: "plain PyTorch, no drop",
+    PYTORCH_DROP: "plain PyTorch, nn.Dropout2d",
+}
 
 
 class LayerSide(NamedTuple):

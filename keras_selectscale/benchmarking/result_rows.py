@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.benchmarking import summaries
-from keras_selectscale.benchmarking.layer_sides import COPY, KERAS_SPATIAL, NONE, moved_bytes
+from keras_selectscale.benchmarking.layer_sides import (
+    COPY,
+    KERAS_NORMALIZATION,
+    KERAS_SPATIAL,
+    NONE,
+    PYTORCH,
+    PYTORCH_DROP,
+    moved_bytes,
+)
 from keras_selectscale.benchmarking.layer_table import tensor_bytes
 
 SPATIAL_SCALE = "spatial-scale"
@@ -72,8 +80,9 @@ def step_rows(
 
     Returns:
         Rows with images per second, the ratios of the step to that without drops and to that with
-        Keras' SpatialDropout2D, and, if they were measured, the same ratios of the peak memory and
-        of the memory of a step.
+        Keras' SpatialDropout2D, and, if they were measured, the ratio of the step to that of plain
+        PyTorch (with `torch.nn.Dropout2d` if there is a drop), and the same ratios of the peak
+        memory and of the memory of a step.
     """
     about = ("network", "mode", "precision")
     measured = {(*(found[name] for name in about), found["side"]): found for found in memory}
@@ -90,6 +99,7 @@ def step_rows(
                     "images_per_second": rate,
                     "over_none": _ratio(case, side, NONE),
                     "over_keras_spatial_dropout": _ratio(case, side, KERAS_SPATIAL),
+                    "over_pytorch": _ratio(case, side, _peer(side)),
                     **_memory_entry(measured, key, side, "peak"),
                     **_memory_entry(measured, key, side, "step"),
                 }
@@ -171,6 +181,10 @@ def _shape_entry(case: dict[str, Any], side: str, memory: float | None) -> dict[
         "of_copy": of_copy,
         "of_memory": moved / seconds.median / memory if moved and memory else None,
     }
+
+
+def _peer(side: str) -> str:
+    return PYTORCH if side in (NONE, KERAS_NORMALIZATION, PYTORCH) else PYTORCH_DROP
 
 
 def _ratio(case: dict[str, Any], side: str, against: str) -> summaries.Quartiles | None:

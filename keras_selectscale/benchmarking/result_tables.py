@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from keras_selectscale.benchmarking.bench_options import BenchOptions
-from keras_selectscale.benchmarking.layer_sides import NONE, SIDES
+from keras_selectscale.benchmarking.layer_sides import NONE, SIDES, STEP_SIDES
 
 
 class ResultTable(NamedTuple):
@@ -80,19 +80,24 @@ def _layer_summary(title: str, rows: list[dict[str, Any]]) -> ResultTable:
 
 
 def _steps(title: str, rows: list[dict[str, Any]]) -> ResultTable:
-    heads = ("drop", "images/s", "over no drop", "over SD", "step MiB (SD's)", "peak MiB (SD's)")
-    lines = [
-        (
+    peers = any(row.get("over_pytorch") for row in rows)
+    heads = ["drop", "images/s", "over no drop", "over SD", "step MiB (SD's)", "peak MiB (SD's)"]
+    lines = []
+    for row in rows:
+        cells = [
             _title(row["side"]),
             f"{row['images_per_second'][1]:,.0f}",
             _spread(row["over_none"]),
             _spread(row["over_keras_spatial_dropout"]),
             _memory(row, "step"),
             _memory(row, "peak"),
-        )
-        for row in rows
-    ]
-    return ResultTable(title, heads, lines)
+        ]
+        if peers:
+            cells.insert(4, _spread(row["over_pytorch"]))
+        lines.append(tuple(cells))
+    if peers:
+        heads.insert(4, "over PyTorch")
+    return ResultTable(title, tuple(heads), lines)
 
 
 def _growth(title: str, rows: list[dict[str, Any]]) -> ResultTable:
@@ -130,7 +135,7 @@ def _shapes(title: str, rows: list[dict[str, Any]]) -> ResultTable:
 
 
 def _title(side: str) -> str:
-    return "no drop" if side == NONE else SIDES[side].title
+    return "no drop" if side == NONE else STEP_SIDES.get(side) or SIDES[side].title
 
 
 def _number(value: float | None) -> str:

@@ -6,9 +6,18 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+from keras_selectscale.benchmarking import plain_pytorch
 from keras_selectscale.benchmarking.bench_options import BenchOptions
 from keras_selectscale.benchmarking.interleaving import measure_case
-from keras_selectscale.benchmarking.layer_sides import KERAS_SPATIAL, NONE
+from keras_selectscale.benchmarking.layer_sides import (
+    KERAS_NORMALIZATION,
+    KERAS_SPATIAL,
+    NONE,
+    PYTORCH,
+    PYTORCH_DROP,
+    STEP_SIDES,
+)
+from keras_selectscale.benchmarking.layer_work import Work
 from keras_selectscale.benchmarking.peak_memory import peak_memory
 from keras_selectscale.benchmarking.step_work import make_batch, make_network, step_work
 
@@ -72,19 +81,32 @@ def measure_steps(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
     cases = []
     for about in settings(options):
         say(f"steps  {about['network']}  {about['mode']}  {about['precision']}")
-        work = {}
-        for side in sides(options):
-            model = make_network(
-                about["network"],
-                side,
-                mode=about["mode"],
-                precision=about["precision"],
-                seed=options.seed,
-            )
-            work[side] = step_work(model, make_batch(model, options.batch_size, options.seed))
+        work = {side: _work(side, options, about) for side in timed_sides(options, about)}
         measured = measure_case(work, rounds=options.rounds, seconds=options.seconds)
         cases.append({**about, "batch_size": options.batch_size, **measured})
     return cases
+
+
+def _work(side: str, options: BenchOptions, about: dict[str, str]) -> Work:
+    """Returns the training step of a side."""
+    precision = about["precision"]
+    if side in (PYTORCH, PYTORCH_DROP):
+        return plain_pytorch.step_work(
+            about["network"],
+            options.batch_size,
+            drop=side == PYTORCH_DROP,
+            precision=precision,
+            seed=options.seed,
+        )
+    model = make_network(
+        about["network"],
+        NONE if side in STEP_SIDES else side,
+        mode=about["mode"],
+        precision=precision,
+        seed=options.seed,
+        fused_normalization=side != KERAS_NORMALIZATION,
+    )
+    return step_work(model, make_batch(model, options.batch_size, options.seed))
 
 
 def settings(options: BenchOptions) -> list[dict[str, str]]:
@@ -98,5 +120,15 @@ def settings(options: BenchOptions) -> list[dict[str, str]]:
 
 
 def sides(options: BenchOptions) -> list[str]:
-    """Returns the names of the drops that are measured in turns."""
+    """Returns the names of the drops whose memory is measured."""
+    return [side for side in _all_sides(options) if side not in STEP_SIDES]
+
+
+def timed_sides(options: BenchOptions, about: dict[str, str]) -> list[str]:
+    """Returns the names of the sides that are measured in turns."""
+    peers = plain_pytorch.is_available(about["network"], about["precision"])
+    return [side for side in _all_sides(options) if peers or side not in (PYTORCH, PYTORCH_DROP)]
+
+
+def _all_sides(options: BenchOptions) -> list[str]:
     return list(dict.fromkeys((NONE, KERAS_SPATIAL, *options.step_methods)))

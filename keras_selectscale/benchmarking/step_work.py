@@ -10,6 +10,7 @@ from keras_selectscale import models
 from keras_selectscale.benchmarking.layer_sides import make_layer
 from keras_selectscale.benchmarking.layer_work import Work
 from keras_selectscale.models.dtype_policy import dtype_policy
+from keras_selectscale.training import fuse_normalization
 from keras_selectscale.training.device_loop import jax_state
 
 # The policy of a network for each precision of the layers; its weights stay float32.
@@ -24,7 +25,15 @@ class NetworkError(ValueError):
     """The name of a network has an invalid depth or width."""
 
 
-def make_network(network: str, drop: str, *, mode: str, precision: str, seed: int) -> keras.Model:
+def make_network(
+    network: str,
+    drop: str,
+    *,
+    mode: str,
+    precision: str,
+    seed: int,
+    fused_normalization: bool = True,
+) -> keras.Model:
     """Returns a network with a drop at every site, compiled for training.
 
     Args:
@@ -33,6 +42,7 @@ def make_network(network: str, drop: str, *, mode: str, precision: str, seed: in
         mode: One of `backend_modes.modes()`.
         precision: One of `POLICIES`.
         seed: Determines weights and drops.
+        fused_normalization: Whether to normalize with the backend's kernel, as `train` does.
 
     Raises:
         NetworkError: If the network's depth or width is invalid.
@@ -50,6 +60,8 @@ def make_network(network: str, drop: str, *, mode: str, precision: str, seed: in
             metrics=["accuracy"],
             jit_compile=mode in ("xla", "jit"),
         )
+    if fused_normalization:
+        fuse_normalization(model)
     return model
 
 
