@@ -102,7 +102,7 @@ def main(network, dataset, data_dir, image_size, precision, batch_size, steps, r
     import keras
 
     from keras_selectscale import data
-    from keras_selectscale.training import Recipe, build_model
+    from keras_selectscale.training import Recipe, build_model, fuse_normalization
 
     images = data.load(dataset, data_dir=data_dir, image_size=image_size)
     recipe = Recipe(
@@ -113,6 +113,7 @@ def main(network, dataset, data_dir, image_size, precision, batch_size, steps, r
         precision=precision,
     )
     model = build_model(recipe, images, data.steps_per_epoch(images, batch_size))
+    fuse_normalization(model)  # As every training does.
     on_device = keras.backend.backend() == "jax" and images.in_memory
     prepare = device_work if on_device else host_work
     train_real, train_ready, batch = prepare(model, images, batch_size, same)
