@@ -168,8 +168,7 @@ def decide_normalization(fused: bool | None, recipe: dict[str, Any] | None) -> s
     began = None if recipe is None else recipe["normalization"]
     if fused is None:
         return began or "fused"
-    chosen = "fused" if fused else "keras"
-    if began not in (None, chosen):
+    if began not in (None, chosen := "fused" if fused else "keras"):
         raise ValueError(
             f"Argument `fused_normalization` must be {began == 'fused'}, with which the run began. "
             f"Received: fused_normalization={fused}"

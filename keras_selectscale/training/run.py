@@ -87,8 +87,8 @@ def train(
         ValueError: If the devices cannot share the batches evenly, or `devices.jit` differs from
             the value with which the run began.
     """
-    as_instance("recipe", recipe, Recipe, "a Recipe")
     as_instance("run", run, RunFolder, "a RunFolder")
+    recipe = run.as_begun(as_instance("recipe", recipe, Recipe, "a Recipe"))
     if checkpoint_seconds is not None:
         as_number("checkpoint_seconds", checkpoint_seconds, 0)
     if stop_after is not None:
@@ -103,7 +103,6 @@ def train(
         began = devices.is_main and run.has_begun()
         if devices.is_main:
             held.enter_context(run.lock())
-            recipe = run.as_begun(recipe)
             # Another process may have finished the run since.
             if (result := run.read_result()) is not None and not devices.is_several:
                 return result
@@ -154,8 +153,7 @@ def _train(
     jit = run.read_jit() if devices.is_main else None
     restored = _restore(recipe, run, devices, warn)
     if restored is None:
-        state = RunState()
-        model = build_model(recipe, images, steps, jit=devices.decide_jit(jit))
+        state, model = RunState(), build_model(recipe, images, steps, jit=devices.decide_jit(jit))
         if began:
             say("starting again at epoch 1: the run stopped before its first checkpoint")
     else:

@@ -39,7 +39,13 @@ def digest(run):
     """Returns a digest of the weights, the optimizer and the random states of a run."""
     model = load_checkpoint(run)
     drops = [layer for layer in model.layers if isinstance(layer, FeatureDrop)]
-    variables = [*model.weights, *model.optimizer.variables]
+    variables = []
+    for layer in model.layers:
+        variables += layer.weights
+        # An earlier version counted the steps of a schedule in a weight.
+        if layer in drops and layer.training_calls is not None:
+            variables.append(layer.training_calls)
+    variables += model.optimizer.variables
     variables += [drop.seed_generator.state for drop in drops]
     arrays = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
     content = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
