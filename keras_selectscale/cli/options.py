@@ -156,11 +156,7 @@ def normalization_option(command: Callable) -> Callable:
 
 
 def decide_normalization(fused: bool | None, recipe: dict[str, Any] | None) -> str:
-    """Returns the normalization of a run.
-
-    Args:
-        fused: As of the option.
-        recipe: That of the run as JSON, if it has started.
+    """Returns the normalization of a run from the option and, if it has begun, its recipe as JSON.
 
     Raises:
         ValueError: If the option is given and differs from what the run began with.
