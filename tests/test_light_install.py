@@ -50,7 +50,7 @@ with tempfile.TemporaryDirectory() as folder:
 print("works")
 """
 NEEDS = """
-import contextlib, io
+import contextlib, io, tempfile
 import keras_selectscale as ks
 
 def message(call):
@@ -58,6 +58,11 @@ def message(call):
         call()
     except ModuleNotFoundError as error:
         return str(error)
+
+folder = tempfile.TemporaryDirectory()
+old_run = folder.name
+with open(old_run + "/config.json", "w") as file:
+    file.write("{}")
 
 def command_line():
     stderr = io.StringIO()
@@ -72,6 +77,10 @@ for call, extra in (
     (lambda: ks.tuning.RateSpace, "tune"),
     (lambda: ks.data.load("digits"), "data"),
     (command_line, "cli"),
+    (lambda: ks.benchmarking.draw_growth({}, None), "cli"),
+    (lambda: ks.experiments.draw_comparison({}, None), "cli"),
+    (lambda: ks.training.RunFolder(old_run).read_recipe(), "train"),
+    (lambda: ks.training.RunFolder(old_run).lock().__enter__(), "train"),
 ):
     said = message(call)
     assert said and "\\n" not in said and f"'keras-selectscale[{extra}]'" in said, (extra, said)

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_selectscale.benchmarking.growth import METHODS, SWEEPS
 from keras_selectscale.benchmarking.layer_sides import SIDES
+from keras_selectscale.environment import require
 from keras_selectscale.files import replacing
 
 COLORS = dict(zip(METHODS, ("#666666", "#33547f", "#c98a1b", "#b3342d"), strict=True))
@@ -26,7 +27,11 @@ def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: s
         backends: Results of `run_bench` by backend.
         path: PNG to write.
         note: Text to append to the title.
+
+    Raises:
+        ModuleNotFoundError: If matplotlib is not installed.
     """
+    require("matplotlib", "cli", "A picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -24,8 +24,10 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
         path: PNG file to write. An existing one stays until the new one is complete.
 
     Raises:
+        ModuleNotFoundError: If matplotlib is not installed.
         OSError: If the file cannot be written.
     """
+    check_drawable()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
