@@ -85,7 +85,7 @@ class Moments:
 
     @property
     def mutual_information(self) -> Any:
-        """The entropy of the mean minus the mean entropy; not below 0 but for rounding."""
+        """The entropy of the mean minus the mean entropy, at least 0 except for rounding."""
         pairs = zip(self._probabilities, self._entropies, strict=True)
         return self._packed([entropy(p / self.count) - e / self.count for p, e in pairs])
 

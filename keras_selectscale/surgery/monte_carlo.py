@@ -1,4 +1,4 @@
-"""Predictions with the drops on, many times over: Monte-Carlo dropout."""
+"""Monte-Carlo predictions, with the drops active."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -38,8 +38,8 @@ class MonteCarlo(_MeanAndDeviation):
             comes from the model, on which the draws disagree (BALD; Gal, Islam and Ghahramani,
             ICML 2017). Like `entropy`, it raises a `ValueError` if the outputs are not
             probabilities.
-        quantiles: The quantiles asked for, float64 of shape (quantiles, inputs, ...), or `None`.
-        samples: All predictions, of shape (samples, inputs, ...), if asked for, or `None`.
+        quantiles: The requested quantiles, float64 of shape (quantiles, inputs, ...), or `None`.
+        samples: All predictions, of shape (samples, inputs, ...), if requested, or `None`.
     """
 
     quantiles: Any = None
@@ -76,7 +76,7 @@ def mc_predict(
     return_samples: bool = False,
     verbose: Verbose = "auto",
 ) -> MonteCarlo:
-    """Predicts many times with the drops on, and returns the mean and the spread over the draws.
+    """Predicts many times with active drops, and returns the mean and the spread over the draws.
 
     The spread shows how much the model depends on what is dropped: Monte-Carlo dropout (Gal and
     Ghahramani, ICML 2016). BatchNormalization stays in inference mode, and weights and counts of
@@ -92,11 +92,11 @@ def mc_predict(
         samples: Number of predictions, at least 1.
         batch_size: Number of rows in one call of the model. By default 32 for large inputs, and up
             to 256 for small ones. A dataset has its own batches, and more rows only if they fit.
-        seed: Integer in [0, 2**31) for draws that can be repeated; the random states of the drops
-            are then restored. `None` continues from their states.
+        seed: Integer in [0, 2**31) for reproducible draws; the random states of the drops are then
+            restored. `None` continues from their states.
         which: `"all"` for the drops of this package and of Keras, `"selectscale"` for those of this
             package only.
-        from_logits: Whether the outputs are logits, of which entropies take the softmax. Mean,
+        from_logits: Whether the outputs are logits, to which the entropies apply the softmax. Mean,
             deviation, quantiles and samples remain those of the outputs.
         quantiles: Numbers in [0, 1]. They need all samples in memory.
         return_samples: Whether to return all predictions.

@@ -65,7 +65,7 @@ def predictions(
 
 
 def draws_by_row(drops: list[keras.Layer]) -> bool:
-    """Returns whether each row of a batch has draws of its own, as far as is known."""
+    """Returns whether each row of a batch is known to have its own draws."""
     for drop in drops:
         known = type(drop).__module__.split(".")[0] in ("keras", "keras_selectscale")
         if not known or not isinstance(drop, (FeatureMaps, *drop_kinds.KERAS_DROPS)):
@@ -142,7 +142,7 @@ def _split(values: Any, samples: int, rows: int) -> np.ndarray:
 def _kept_function(
     model: keras.Model, drops: list[keras.Layer], which: drop_kinds.Which
 ) -> Iterator[None]:
-    """Activates the drops, with the function that was traced so for the model before."""
+    """Activates the drops, and restores the function that the model has traced with them."""
     function, compilation, settings = vars(model).get(ACTIVE_FUNCTION, (None, None, None))
     same = compilation is compilation_of(model) and settings == _settings(model, drops, which)
     with drops_active(model, which=which):
@@ -155,7 +155,7 @@ def _kept_function(
 
 
 def _settings(model: keras.Model, drops: list[keras.Layer], which: str) -> Any:
-    """Returns the numbers and switches that a trace holds."""
+    """Returns the numbers and switches that are constants of a trace."""
     numbers = [
         (id(drop), {k: v for k, v in vars(drop).items() if isinstance(v, (bool, int, float))})
         for drop in drops

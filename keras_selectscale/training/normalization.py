@@ -3,9 +3,10 @@
 Keras composes `BatchNormalization` from float32 operations. TensorFlow and PyTorch have one kernel
 for the whole, forward and backward, which reads half precisions directly.
 
-Keras has no public way to choose how a layer computes: only another class, whose name would stand
-in every saved file. So the method `call` is replaced in the object, as Keras itself does for some
-layers, and everything else of the layer stays. The replacement reads no private name of Keras.
+Keras has no public way to choose how a layer computes, except for another class, whose name would
+be in every saved file. The method `call` of the object is therefore replaced, as Keras itself does
+for some layers, and nothing else of the layer changes. The replacement reads no private name of
+Keras.
 """
 
 import contextlib
@@ -77,7 +78,7 @@ def fuse_normalization(model: keras.Layer) -> contextlib.AbstractContextManager[
     if _kernel() is None:
         layers = []
     for layer in layers:
-        # Past the tracking of Keras, as the layer's state does not change.
+        # Bypasses Keras' tracking, because the layer's state does not change.
         vars(layer)["call"] = types.MethodType(_call, layer)
     undo = contextlib.ExitStack()
     undo.callback(_restore, model, layers)
@@ -106,7 +107,7 @@ def _restore(model: keras.Layer, layers: list[keras.Layer]) -> None:
 
 
 def _forget_trace(model: keras.Layer, changed: list[keras.Layer]) -> None:
-    """Makes `fit` trace the training step again, which has other operations now."""
+    """Makes `fit` trace the training step again, because its operations have changed."""
     if changed and getattr(model, "train_function", None) is not None:
         model.train_function = None
 
@@ -143,7 +144,7 @@ def _is_plain(layer: keras.layers.BatchNormalization, inputs: Any) -> bool:
 
 
 def _parameters(layer: keras.layers.BatchNormalization) -> tuple[Any, Any]:
-    """Returns gamma and beta, or what has no effect in their place."""
+    """Returns gamma and beta, or values without an effect in their place."""
     shape = tuple(layer.moving_mean.shape)
     gamma = layer.gamma.value if layer.scale else ops.ones(shape, layer.variable_dtype)
     beta = layer.beta.value if layer.center else ops.zeros(shape, layer.variable_dtype)
@@ -248,7 +249,7 @@ def _on_torch(
     count = inputs.numel() // max(channels, 1)
     if count < 2:  # PyTorch refuses these.
         return None
-    # PyTorch wants the channels in front. Memory in which they are last stays as it is.
+    # PyTorch requires the channels in front. Memory in which they are last keeps its layout.
     images = inputs
     if axis != 1:
         images = inputs.movedim(axis, -1)
