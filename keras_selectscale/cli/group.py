@@ -2,6 +2,8 @@
 
 import contextlib
 import importlib
+import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -127,7 +129,29 @@ def input_errors(*kinds: type[Exception]) -> Iterator[None]:
         yield
     except kinds as error:
         context = click.get_current_context()
-        raise click.UsageError(_as_option(error, context.command), context) from None
+        message = _as_option(error, context.command)
+        if isinstance(error, OSError):
+            message = _with_option(message, context)
+        raise click.UsageError(message, context) from None
+
+
+def _with_option(message: str, context: click.Context) -> str:
+    """Returns the message of an `OSError` with the option that names its path, if one does."""
+    found = ("", "")
+    for param in context.command.params:
+        value = context.params.get(param.name or "")
+        if isinstance(param, click.Option) and isinstance(value, str | os.PathLike):
+            path = os.fspath(value).removeprefix("folder:")
+            whole = rf"(?<![\w./-]){re.escape(path)}(?![\w.-])"
+            if len(path) > len(found[1]) and re.search(whole, message):
+                found = (param.opts[-1], path)
+    if found[0] and found[0] not in message:
+        message = f"Option {found[0]}: {message}"
+    try:
+        os.getcwd()
+    except OSError:
+        message += " (the working directory no longer exists)"
+    return message
 
 
 def _as_option(error: Exception, command: click.Command) -> str:

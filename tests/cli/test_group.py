@@ -1,4 +1,6 @@
+import pathlib
 import signal
+import sys
 from contextlib import nullcontext
 
 import click
@@ -170,3 +172,39 @@ def test_version(capsys):
 def test_an_argument_that_is_no_option_keeps_its_name(capsys):
     assert run(failing(ValueError("Argument `depth` must be 6n + 2")), ["work"]) == 2
     assert capsys.readouterr().err == "keras-selectscale work: Argument `depth` must be 6n + 2\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file", "loop/x"), "Option --runs-dir: [Errno 2] No such"),
+        (NotADirectoryError("a b is not a folder"), "Option --dataset: a b is not a folder"),
+        (OSError("loops/x and d/loop are other paths"), "loops/x and d/loop are other paths"),
+        (ValueError("loop"), "loop"),
+    ],
+)
+def test_an_error_about_a_path_names_the_option(error, said, capsys):
+    @click.group()
+    def group():
+        pass
+
+    @group.command()
+    @click.option("--dataset")
+    @click.option("--runs-dir", type=click.Path(path_type=pathlib.Path))
+    def work(dataset, runs_dir):
+        with input_errors():
+            raise error
+
+    assert run(group, ["work", "--dataset", "folder:a b", "--runs-dir", "loop"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"keras-selectscale work: {said}") and err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a working directory cannot be deleted")
+def test_a_deleted_working_directory_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(failing(FileNotFoundError("no folder runs")), ["work"]) == 2
+    expected = "no folder runs (the working directory no longer exists)\n"
+    assert capsys.readouterr().err == f"keras-selectscale work: {expected}"
