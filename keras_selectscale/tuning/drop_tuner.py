@@ -249,6 +249,7 @@ class DropTuner(LastingTuner):
         if trial.metrics.exists(name):
             done = sum(len(each.value) for each in trial.metrics.get_history(name))
         for seed in range(done, self.seeds):
+            stopping.check(f"in trial {trial.trial_id}, seed {seed}")
             metrics = self.run_trial(trial, *args, seed=seed, **kwargs)
             # One observation per seed: KerasTuner keeps them all and scores by their mean.
             with self._limited(f"seed {seed} of trial {trial.trial_id} to be taken"):

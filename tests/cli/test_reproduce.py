@@ -46,10 +46,16 @@ def test_several_cells_and_single_seeds_are_opened(command, tmp_path, prepared, 
         return run.read_result()
 
     monkeypatch.setattr(cells, "train", train)
-    status, out, err = command(
+    arguments = (
         "reproduce", "table1/wrn-20-4/none", "table1/wrn-20-4/dropout/", "table1/wrn-20-4/none",
         "--seeds", "4,1", "--epochs", 1, "--data-dir", prepared, "--checkpoint-seconds", 7,
     )  # fmt: skip
+    # However short the limit, a run is trained.
+    status, out, err = command(*arguments, "--stop-after", "0.001s")
+    assert (status, out, len(trained)) == (75, "", 1)
+    said = "stopped by the time limit after 1 of 4 runs; run the same command again to continue\n"
+    assert err.endswith(f"keras-selectscale: {said}")
+    status, out, err = command(*arguments)
     assert status == 0, err
     folders = [f"table1-wrn-20-4-{name}-1ep" for name in ("none", "dropout")]
     assert trained == [(folder, seed, 7.0) for folder in folders for seed in (4, 1)]

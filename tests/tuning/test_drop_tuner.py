@@ -10,8 +10,10 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from keras_selectscale import stopping
 from keras_selectscale.tuning import DropTuner, RateSpace
 from keras_selectscale.tuning.oracles import TUNERS
+from keras_selectscale.tuning.trial_callbacks import TrialStop
 from tests.tuning.searches import RATES, Killed, MadeUp, killed_at, made_up_tuner, trials_of
 
 
@@ -98,6 +100,36 @@ def test_kill_9_and_go_on(tmp_path):
         if kind != "bayesian":
             made_up_tuner(kind, tmp_path / "whole" / kind).search()
             assert trials == trials_of(tmp_path / "whole" / kind)
+
+
+def test_a_search_that_is_told_to_stop_stops_between_seeds_and_continues(tmp_path, monkeypatch):
+    made_up_tuner("random", tmp_path / "whole").search()
+    fit = MadeUp.fit
+
+    def told(self, *args, **kwargs):
+        found = fit(self, *args, **kwargs)
+        if len(self.fits) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return found
+
+    with monkeypatch.context() as patched, stopping.deferred():
+        patched.setattr(MadeUp, "fit", told)
+        with pytest.raises(stopping.Stopped, match="stopped by SIGTERM in trial t0001, seed 1"):
+            made_up_tuner("random", tmp_path / "told").search()
+    with stopping.time_limit(1e-9), pytest.raises(stopping.Stopped, match="limit after 1 trials"):
+        made_up_tuner("random", tmp_path / "told").search()
+    made_up_tuner("random", tmp_path / "told").search()
+    assert trials_of(tmp_path / "told") == trials_of(tmp_path / "whole")
+
+
+def test_a_trial_stops_after_the_step_that_is_running():
+    stop = TrialStop("in trial t0001, seed 0")
+    stop.on_train_batch_end(0)
+    with stopping.deferred():
+        signal.raise_signal(signal.SIGINT)
+        for told in (stop.on_train_batch_end, stop.on_test_batch_end):
+            with pytest.raises(KeyboardInterrupt, match="interrupted in trial t0001, seed 0"):
+                told(1)
 
 
 def test_a_grid_has_every_point_once(tmp_path):

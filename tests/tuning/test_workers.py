@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from keras_selectscale import stopping
 from keras_selectscale.tuning import SearchFolder, run_workers
 from tests.tuning.searches import made_up_tuner, trials_of
 
@@ -98,6 +99,21 @@ def alive(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("seconds", [2.0, 600.0])
+def test_they_end_if_this_process_or_the_chief_is_told_to_stop(seconds, tmp_path):
+    code = (
+        "import os, sys, time\n"
+        f"time.sleep(600 * ({seconds} < 600 or os.environ['KERASTUNER_TUNER_ID'] != 'chief'))\n"
+        "sys.exit(75)"
+    )
+    lines = []
+    with stopping.time_limit(seconds), pytest.raises(stopping.Stopped, match="after 0 trials"):
+        options = {**NOTHING, "say": lines.append}
+        run_workers([sys.executable, "-c", code], 1, tmp_path, **options)
+    pids = [int(line.split(" is process ")[1].split(",")[0]) for line in lines]
+    assert len(pids) == 2 and not any(alive(pid) for pid in pids)
 
 
 @pytest.mark.parametrize(
