@@ -18,6 +18,7 @@ from keras_selectscale.benchmarking import (
     step_table,
 )
 from keras_selectscale.benchmarking.bench_options import BenchOptions
+from keras_selectscale.object_checks import as_instance
 
 
 def run_bench(options: BenchOptions, progress: Progress | None = None) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def run_bench(options: BenchOptions, progress: Progress | None = None) -> dict[s
     started = time.perf_counter()
     sections: dict[str, Any] = {}
     rows: dict[str, Any] = {}
+    as_instance("options", options, BenchOptions, "a BenchOptions")
     with _telling(progress, _total(options)) as say, _quiet_tensorflow():
         if "steps" in options.sections:
             # First, because these processes need the device, which this one does not hold yet.

@@ -29,6 +29,8 @@ EIGENVECTORS = np.array(
     np.float32,
 )
 
+LARGEST_PADDING = 2**16
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
@@ -46,14 +48,14 @@ class Augmentation:
 
     Raises:
         TypeError: If `padding` is not an integer or `flip` is not a bool.
-        ValueError: If `padding` is negative.
+        ValueError: If `padding` is negative or above 2**16.
     """
 
     padding: int
     flip: bool
 
     def __post_init__(self):
-        object.__setattr__(self, "padding", as_integer("padding", self.padding, 0))
+        object.__setattr__(self, "padding", as_integer("padding", self.padding, 0, LARGEST_PADDING))
         as_boolean("flip", self.flip)
 
 

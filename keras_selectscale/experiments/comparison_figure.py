@@ -3,8 +3,12 @@
 import pathlib
 from typing import Any
 
+from keras_selectscale.checks import value_error
 from keras_selectscale.environment import require
 from keras_selectscale.files import replacing
+from keras_selectscale.object_checks import as_instance, as_path
+
+SUMMARISED = ("recipe", "methods", "seeds", "train_images", "test_images")
 
 
 def check_drawable() -> None:
@@ -26,8 +30,14 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
     Raises:
         ModuleNotFoundError: If matplotlib is not installed.
         OSError: If the file cannot be written.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the summary has no comparison.
     """
     check_drawable()
+    as_instance("summary", summary, dict, "the content of comparison.json")
+    if not set(SUMMARISED) <= set(summary):
+        raise value_error("summary", f"a dict with the keys {', '.join(SUMMARISED)}", summary)
+    path = as_path("path", path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

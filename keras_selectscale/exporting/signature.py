@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.drop_kinds import all_layers
 
@@ -53,12 +54,12 @@ def signature_of(model: keras.Model) -> Signature:
     if not isinstance(model, keras.Model):
         raise TypeError(
             "Argument `model` must be a Keras model. "
-            f"Received: model={model!r} (of type {type(model).__name__})"
+            f"Received: model={shown(model)} (of type {type(model).__name__})"
         )
     if not model.built:
         raise ValueError(
             "Argument `model` must be built: call it once on data, or give it a `keras.Input`. "
-            f"Received: model={model!r}"
+            f"Received: model={shown(model)}"
         )
     structure = None
     if getattr(model, "inputs", None):  # Those of a Sequential model are in its graph.
@@ -75,7 +76,7 @@ def signature_of(model: keras.Model) -> Signature:
     # The state of a stateful recurrent layer has a fixed batch size.
     keeps_state = any(getattr(layer, "stateful", False) for layer in all_layers(model))
     if any(len(tensor.shape) == 0 for tensor in flat):
-        raise ValueError(f"Argument `model` must take batches. Received: model={model!r}")
+        raise ValueError(f"Argument `model` must take batches. Received: model={shown(model)}")
     return Signature(
         arguments=keras.tree.map_structure(
             lambda tensor: _spec(tensor, tensor.shape[0] if keeps_state else None), arguments
@@ -97,13 +98,13 @@ def _recorded_arguments(model: keras.Model) -> tuple[Any, ...]:
     if not shapes or any(shape is None for shape in shapes.values()):
         raise ValueError(
             "Argument `model` must tell the shapes of its inputs: call it once on data. "
-            f"Received: model={model!r}"
+            f"Received: model={shown(model)}"
         )
     if model.input_dtype in ("bfloat16", "float16") and _looks_up(model):
         raise ValueError(
             "Argument `model` must be a Functional model, whose inputs tell their dtype: of a "
             f"subclassed model Keras keeps none, and {model.input_dtype} does not hold the numbers "
-            f"that its Embedding takes. Received: model={model!r}"
+            f"that its Embedding takes. Received: model={shown(model)}"
         )
     tensors = {
         name.removesuffix("_shape"): _tensors(shape, model.input_dtype, name)
@@ -138,8 +139,8 @@ def _check_arguments(model: keras.Model, known: list[str]) -> None:
         raise ValueError(
             "Argument `model` must tell the shapes of all its inputs: of a subclassed model Keras "
             "keeps those of one argument of `call`, so take them as one dict or list, or define "
-            f"`build` with an argument `NAME_shape` for each. Received: model={model!r}, whose "
-            f"`call` takes {needed}"
+            f"`build` with an argument `NAME_shape` for each. Received: model={shown(model)}, "
+            f"whose `call` takes {needed}"
         )
 
 

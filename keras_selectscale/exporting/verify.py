@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_selectscale.checks import shown
 from keras_selectscale.exporting import comparison
 from keras_selectscale.exporting.formats import ExportedFile, Format, format_of, get_format
 from keras_selectscale.exporting.graph_nodes import forbidden
@@ -205,7 +206,7 @@ def _reference(
         except Exception as raised:  # Too small for its strides, too long for its positions, ….
             error = raised
     raise ValueError(
-        f"Argument `model` must run on random inputs. Received: model={model!r}, which fails: "
+        f"Argument `model` must run on random inputs. Received: model={shown(model)}, which fails: "
         f"{_line(error)}"
     )
 

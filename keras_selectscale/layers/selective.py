@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_selectscale.checks import as_choice, type_error, value_error
+from keras_selectscale.checks import as_choice, shown, type_error, value_error
 from keras_selectscale.layers import factors, feature_maps
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.feature_maps import FORMATS
@@ -76,7 +76,7 @@ class Selective(TopRanked):
         if "training" not in inspect.signature(drop.call).parameters:
             raise ValueError(
                 "Argument `drop` must be a drop layer, whose `call` has a `training` argument. "
-                f"Received: drop={drop!r}"
+                f"Received: drop={shown(drop)}"
             )
         theirs = getattr(drop, "data_format", None)
         if data_format is None:
@@ -104,7 +104,7 @@ class Selective(TopRanked):
         if not feature_maps.may_be_equal(dropped.shape, inputs.shape):
             raise ValueError(
                 "Argument `drop` must be a layer that keeps the shape of its input. "
-                f"Received: drop={self.drop!r}, which makes {tuple(dropped.shape)} of "
+                f"Received: drop={shown(self.drop)}, which makes {tuple(dropped.shape)} of "
                 f"{tuple(inputs.shape)}"
             )
         return ops.where(selected, dropped, inputs)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_selectscale.checks import shown
 from keras_selectscale.layers.schedules import ScaledDropRate
 from keras_selectscale.models.remake import remake
 
@@ -44,7 +45,7 @@ def copy_for_site(
                 raise ValueError(
                     "Argument `drop` must have a `retaining_rate` or a `rate` to be scaled by a "
                     f"factor of {factor:g}; a callable may choose its layers otherwise. Received: "
-                    f"drop={template!r}"
+                    f"drop={shown(template)}"
                 )
             config = _with_scaled_rates(config, factor)
         if data_format is not None:

@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.layers.feature_maps import FeatureMaps
 from keras_selectscale.surgery import graph
 
@@ -26,7 +27,7 @@ def check_which(which: str) -> None:
     if which not in ("all", "selectscale"):
         raise ValueError(
             'Argument `which` must be "all" (the drops of this package and of Keras) or '
-            f'"selectscale" (those of this package). Received: which={which!r}'
+            f'"selectscale" (those of this package). Received: which={shown(which)}'
         )
 
 

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_selectscale.checks import shown
+
 # Replaces an unknown size where only the ratio of resolutions matters.
 STAND_IN_SIZE = 256
 # Layers whose `data_format` is that of their maps. That of other layers proves nothing: a padding
@@ -227,7 +229,7 @@ def check_rewritable(model: Any, path: str = "") -> None:
     if not isinstance(model, keras.Model):
         raise TypeError(
             "Argument `model` must be a Functional or Sequential `keras.Model`. "
-            f"Received: model={model!r} (of type {type(model).__name__})"
+            f"Received: model={shown(model)} (of type {type(model).__name__})"
         )
     if not is_model(model):
         raise ValueError(

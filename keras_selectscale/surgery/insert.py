@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.models.drop_sites import Drop, DropSite, DropSites
 from keras_selectscale.streams import say
 from keras_selectscale.surgery import compilation, graph, sites
@@ -103,7 +104,7 @@ def insert_drops(
     if not drops:
         raise ValueError(
             "Argument `drop` must return a drop for at least one site. Received: "
-            f"drop={drop!r}, which returns None for all of {[p.path for p in chosen]}"
+            f"drop={shown(drop)}, which returns None for all of {[p.path for p in chosen]}"
         )
 
     def drop_behind(_: keras.Model, node: Any) -> keras.layers.Layer | None:
@@ -147,7 +148,7 @@ def _as_chooser(drop: Drops) -> DropSites:
         ):
             raise TypeError(
                 "Argument `drop`, if it is a mapping, must map numbers of groups to drop "
-                f"layers. Received: drop={drop!r}"
+                f"layers. Received: drop={shown(drop)}"
             )
     for layer in layers:
         if isinstance(layer, keras.layers.Layer):
@@ -187,13 +188,13 @@ def _taken(
     if not any(place.site for place in found):
         raise ValueError(
             f"Argument `after` must select a site of the model {model.name!r}. Received: "
-            f"after={after!r}, which selects none{_reasons(model, found)}"
+            f"after={shown(after)}, which selects none{_reasons(model, found)}"
         )
     chosen = sites.within(found, depths, groups)
     if not chosen:
         raise ValueError(
             "Arguments `depths` and `groups` must leave a site. Received: "
-            f"depths={depths!r}, groups={groups!r}, which leave none of "
+            f"depths={shown(depths)}, groups={shown(groups)}, which leave none of "
             f"{sum(place.site is not None for place in found)} sites"
         )
     return chosen

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.graph import Call
 
@@ -86,7 +87,7 @@ class Selection:
             raise TypeError(
                 'Argument `after` must be "conv", a layer class or several, a name pattern such as '
                 '"block*_relu" or several, or a callable from a layer to a bool. '
-                f"Received: after={after!r} (of type {type(after).__name__})"
+                f"Received: after={shown(after)} (of type {type(after).__name__})"
             )
         self.kinds = tuple(item for item in items if isinstance(item, type))
         self.patterns = [item for item in items if isinstance(item, str)]

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_selectscale.checks import shown
 from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.layer_copies import copy_operation, copy_state
 from keras_selectscale.surgery.random_inputs import random_inputs
@@ -32,7 +33,7 @@ def check_round_trip(model: keras.Model) -> None:
     raise ValueError(
         f"Argument `model` must still load once it is saved without its drops. {named} The model "
         "is built from the configs of its layers, so each layer needs a `get_config` and a "
-        f"`from_config` that restore it. Received: model={model!r}"
+        f"`from_config` that restore it. Received: model={shown(model)}"
     )
 
 

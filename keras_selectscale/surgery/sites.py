@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.layers import feature_maps
 from keras_selectscale.models.drop_sites import DropSite
 from keras_selectscale.surgery import drop_kinds, graph, matching
@@ -194,7 +195,7 @@ def _in_depths(depths: Depths, count: int) -> Callable[[int], bool]:
         raise ValueError(
             "Argument `depths` must be a pair of shares of the depth, 0 <= from < to <= 1, such as "
             "(0.5, 1.0), or a range of the sites' numbers, such as range(4, 9). "
-            f"Received: depths={depths!r}"
+            f"Received: depths={shown(depths)}"
         )
     return lambda number: pair[0] <= (number + 0.5) / count <= pair[1]
 
@@ -207,6 +208,6 @@ def _as_groups(groups: Groups) -> set[int] | None:
     if not valid or not all(isinstance(item, numbers.Integral) for item in items):
         raise TypeError(
             "Argument `groups` must be the number of a group or several. "
-            f"Received: groups={groups!r} (of type {type(groups).__name__})"
+            f"Received: groups={shown(groups)} (of type {type(groups).__name__})"
         )
     return set(items)

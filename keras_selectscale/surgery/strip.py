@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.object_checks import as_boolean
 from keras_selectscale.surgery import compilation, drop_kinds, graph
 from keras_selectscale.surgery.drop_kinds import Which
@@ -92,7 +93,7 @@ def without_drops(
     if unreachable not in ("raise", "warn"):
         raise ValueError(
             'Argument `unreachable` must be "raise" or "warn". '
-            f"Received: unreachable={unreachable!r}"
+            f"Received: unreachable={shown(unreachable)}"
         )
     graph.check_rewritable(model)
     _say_unreachable(model, which, unreachable)

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.surgery import drop_kinds
 from keras_selectscale.surgery.compilation import compilation_of
@@ -107,7 +108,7 @@ def drops_of(model: Any, which: str) -> list[keras.Layer]:
     if not isinstance(model, keras.Layer):
         raise TypeError(
             "Argument `model` must be a Keras model or layer. "
-            f"Received: model={model!r} (of type {type(model).__name__})"
+            f"Received: model={shown(model)} (of type {type(model).__name__})"
         )
     drops = drop_kinds.find_drops(model, which)
     if not drops:

@@ -17,6 +17,7 @@ import keras
 
 from keras_selectscale import files
 from keras_selectscale.files import DamagedFileError
+from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_folder import HistoryRow, RunFolder
 
@@ -164,6 +165,7 @@ def load_checkpoint(run: RunFolder, *, safe_mode: bool = True) -> keras.Model:
         DamagedFileError: If the file cannot be read, or belongs to another run.
         FileNotFoundError: If the run has no checkpoint yet.
     """
+    as_instance("run", run, RunFolder, "a RunFolder")
     return read_checkpoint(existing_checkpoint(run), run.recipe(), safe_mode=safe_mode)[0]
 
 

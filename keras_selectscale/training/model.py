@@ -8,11 +8,14 @@ import keras
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
+from keras_selectscale.checks import as_integer
 from keras_selectscale.data import Dataset
 from keras_selectscale.models.dtype_policy import dtype_policy
+from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.speed import decide_jit
 
+DATASET = "a dataset as `data.load` returns it"
 # The top-5 error is reported for this many classes or more, as is usual on ImageNet.
 TOP5_CLASSES = 1000
 # Images of an evaluation batch: at most 500, and as many as need the memory of 500 CIFAR images.
@@ -34,6 +37,9 @@ def build_model(
         steps_per_epoch: Steps per epoch, for the schedules.
         jit: Whether to compile the training step; `None` for the faster choice.
     """
+    as_instance("recipe", recipe, Recipe, "a Recipe")
+    as_instance("images", images, Dataset, DATASET)
+    steps_per_epoch = as_integer("steps_per_epoch", steps_per_epoch, 1)
     keras.utils.set_random_seed(recipe.seed)
     with dtype_policy(recipe.precision):
         drop: Any = recipe.make_drop(recipe.epochs * steps_per_epoch)
@@ -78,7 +84,10 @@ def evaluate(
 
     Raises:
         OSError: If an image cannot be read.
+        TypeError: If an argument has the wrong type.
     """
+    as_instance("model", model, keras.Model, "a compiled keras.Model")
+    as_instance("images", images, Dataset, DATASET)
     height, width, _ = images.input_shape
     batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_POSITIONS // (height * width)))
     batches: Any

@@ -84,11 +84,11 @@ def train(
         OSError: If an image cannot be read, or the folder cannot be written.
         Stopped: If SIGTERM arrived or `stop_after` has passed.
         TypeError: If an argument has the wrong type.
-        ValueError: If the devices cannot share the batches evenly, or `devices.jit` differs from
-            the value with which the run began.
+        ValueError: If the devices cannot share the batches evenly, or `jit` is not the run's.
     """
     as_instance("run", run, RunFolder, "a RunFolder")
     recipe = run.as_begun(as_instance("recipe", recipe, Recipe, "a Recipe"))
+    as_instance("images", images, Dataset, "a dataset as `data.load` returns it")
     if checkpoint_seconds is not None:
         as_number("checkpoint_seconds", checkpoint_seconds, 0)
     if stop_after is not None:

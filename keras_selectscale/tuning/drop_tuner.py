@@ -14,9 +14,10 @@ import keras
 import keras_tuner
 
 from keras_selectscale import stopping
-from keras_selectscale.checks import type_error
+from keras_selectscale.checks import as_number, type_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_text
+from keras_selectscale.object_checks import as_boolean, as_path, as_positive_integer
 from keras_selectscale.training.model import released_models
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.kerastuner import LastingTuner, is_chief, limit_waits
@@ -96,14 +97,10 @@ class DropTuner(LastingTuner):
         may_be_none = {"trials": trials, "early_stopping": early_stopping}
         counts |= {name: value for name, value in may_be_none.items() if value is not None}
         for name, value in counts.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"Argument `{name}` must be an integer from 1. Received: {name}={value!r}"
-                )
-        if not wait_seconds > 0:
-            raise ValueError(
-                f"Argument `wait_seconds` must be positive. Received: wait_seconds={wait_seconds!r}"
-            )
+            as_positive_integer(name, value, 2**31 - 1)
+        as_number("wait_seconds", wait_seconds, 0, above=True)
+        as_boolean("figure4", figure4)
+        as_path("directory", directory)
         oracle = make_oracle(
             tuner,
             objective=check_objective(objective),

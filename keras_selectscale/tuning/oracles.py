@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from keras_selectscale.checks import ArgumentValueError, as_choice, value_error
+from keras_selectscale.checks import ArgumentValueError, as_choice, shown, value_error
 from keras_selectscale.tuning.bayesian_oracle import BayesianOracle
 from keras_selectscale.tuning.kerastuner import LastingOracle
 from keras_selectscale.tuning.state import ENDED
@@ -49,7 +49,7 @@ def make_oracle(
         raise ArgumentValueError.about(
             "figure4",
             "Argument `figure4` goes with the tuner 'grid'. "
-            f"Received: figure4=True with tuner={tuner!r}",
+            f"Received: figure4=True with tuner={shown(tuner)}",
         )
     # A search continues even if many trials fail.
     common = {"objective": objective, "seed": seed, "max_consecutive_failed_trials": None}

@@ -16,14 +16,14 @@ from keras_selectscale import environment
 from keras_selectscale.console import Console
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_json, write_text
+from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.speed import said
 from keras_selectscale.tuning.heatmap import draw_heatmap
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder, TrialRow
 
-BEST_SHOWN = 8
-REFRESH_SECONDS = 0.5
+BEST_SHOWN, REFRESH_SECONDS = 8, 0.5
 HELD_OUT = (
     "The trials were scored on {share:.0%} of the training images, held out of the training; no "
     "test image was read during the search. The best of many scores flatters its trial."
@@ -60,7 +60,8 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         FileNotFoundError: If the folder does not hold a search.
         DamagedFileError: If a file is damaged.
     """
-    search, trials = folder.read_search(), folder.read_trials()
+    search = as_instance("folder", folder, SearchFolder, "a SearchFolder").read_search()
+    trials = folder.read_trials()
     ranked = finalists(search, trials)
     write_text(folder.csv_path, _as_csv(search, trials))
     draw_heatmap(search, trials, folder.figure_path, ranked[0].id if ranked else None)
@@ -104,9 +105,8 @@ def train_winner(folder: SearchFolder, images: Dataset, **options: Any) -> dict[
     Returns:
         The result of `train`, or `None` if no trial is completed.
     """
-    search = folder.read_search()
-    ranked = finalists(search, folder.read_trials())
-    if not ranked:
+    search = as_instance("folder", folder, SearchFolder, "a SearchFolder").read_search()
+    if not (ranked := finalists(search, folder.read_trials())):
         return None
     recipe = search.trial_recipe(ranked[0].values)
     run = _winner_run(folder, recipe, ranked[0].id)

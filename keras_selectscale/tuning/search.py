@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
-from keras_selectscale.checks import as_choice, as_integer, as_number, value_error
+from keras_selectscale.checks import (
+    as_choice,
+    as_integer,
+    as_number,
+    shown,
+    type_error,
+    value_error,
+)
 from keras_selectscale.data import Dataset
 from keras_selectscale.files import convert
 from keras_selectscale.object_checks import as_boolean, as_instance
@@ -101,7 +108,7 @@ class Search:
         if self.figure4 and (self.tuner != "grid" or FIGURE4_METHOD not in self.methods):
             raise ValueError(
                 f"Argument `figure4` goes with the tuner 'grid' and the method {FIGURE4_METHOD!r}. "
-                f"Received: figure4=True with tuner={self.tuner!r}, methods={self.methods!r}"
+                f"Received: figure4=True with tuner={self.tuner!r}, methods={shown(self.methods)}"
             )
         if self.recipe.drop != "none":
             raise ValueError(
@@ -115,15 +122,13 @@ class Search:
         for field, values in self.tune.items():
             # With equal values, a grid would skip the points between them.
             if len(set(values)) < len(values):
-                raise ValueError(
-                    f"Argument `{field}` must hold each value once. Received: {field}={values!r}"
-                )
+                raise value_error(field, "a list that holds each value once", values)
         if self.figure4 and not self.grid_size():
             raise ValueError(
                 f"Argument `top_rates` must hold {FIGURE4_TOP_RATE}, or `retaining_rates` "
                 f"{FIGURE4_RETAINING_RATE}, with `figure4`: nothing else lies on its two curves. "
-                f"Received: figure4=True with top_rates={self.top_rates!r}, "
-                f"retaining_rates={self.retaining_rates!r}"
+                f"Received: figure4=True with top_rates={shown(self.top_rates)}, "
+                f"retaining_rates={shown(self.retaining_rates)}"
             )
 
     def as_begun(self, began: "Search") -> "Search":
@@ -212,14 +217,13 @@ def load_for_search(search: Search, data_dir: str | None = None) -> Dataset:
         FileNotFoundError: If the dataset is missing.
         ValueError: If the dataset has too few images to hold some out.
     """
-    return datasets.validation_split(
-        load_for_winner(search, data_dir), share=search.validation_share, seed=search.recipe.seed
-    )
+    whole = load_for_winner(search, data_dir)
+    return datasets.validation_split(whole, share=search.validation_share, seed=search.recipe.seed)
 
 
 def load_for_winner(search: Search, data_dir: str | None = None) -> Dataset:
     """Returns all training images, and the test images of the dataset."""
-    recipe = search.recipe
+    recipe = as_instance("search", search, Search, "a Search").recipe
     return datasets.load(
         recipe.dataset,
         data_dir=data_dir,
@@ -249,6 +253,10 @@ def run_search(
     Raises:
         TimeoutError: If the chief or a worker waited longer.
     """
+    as_instance("search", search, Search, "a Search")
+    if not hasattr(folder, "read_search"):
+        raise type_error("folder", "a SearchFolder", folder)
+    as_instance("images", images, Dataset, "a dataset as `load_for_search` returns it")
     if folder.config_path.exists():
         search = search.as_begun(folder.read_search())
     tuner = DropTuner(

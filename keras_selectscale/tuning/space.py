@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_selectscale.checks import as_number, type_error, value_error
+from keras_selectscale.checks import as_number, shown, type_error, value_error
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.methods import METHODS, get_method, make_drop
 from keras_selectscale.object_checks import as_choices, as_sequence
@@ -61,7 +61,8 @@ class RateSpace:
                 raise ValueError(
                     "Arguments `top_rates` and `retaining_rates` leave nothing feasible for the "
                     f"method {method!r}: {get_method(method).space.infeasible()}. Received: "
-                    f"top_rates={self.top_rates!r}, retaining_rates={self.retaining_rates!r}"
+                    f"top_rates={shown(self.top_rates)}, "
+                    f"retaining_rates={shown(self.retaining_rates)}"
                 )
 
     def choices(self, method: str) -> dict[str, tuple[float, ...]]:

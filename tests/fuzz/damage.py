@@ -38,6 +38,11 @@ def paths_of(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
+def values() -> st.SearchStrategy[Any]:
+    """Draws a value, as a copy because Keras wraps what is in a dict."""
+    return st.sampled_from(VALUES).map(copy.deepcopy)
+
+
 @st.composite
 def changed(draw: Any, content: Any) -> tuple[str, Any, tuple[Any, ...]]:
     """Draws a change of parsed JSON: its text, the new content, and the path to the change."""
@@ -49,17 +54,17 @@ def changed(draw: Any, content: Any) -> tuple[str, Any, tuple[Any, ...]]:
     where = ".".join(map(str, path))
     action = draw(st.sampled_from(["replace"] * 6 + ["remove", "add", "nest"]))
     if not path:
-        return "replaced", draw(st.sampled_from(VALUES)), path
+        return "replaced", draw(values()), path
     if action == "remove":
         del parent[path[-1]]
     elif action == "add" and isinstance(parent, dict):
-        parent["unexpected"] = draw(st.sampled_from(VALUES))
+        parent["unexpected"] = draw(values())
         path = (*path[:-1], "unexpected")
     elif action == "nest":
         parent[path[-1]] = NESTED
     else:
         action = "replace"
-        parent[path[-1]] = draw(st.sampled_from(VALUES))
+        parent[path[-1]] = draw(values())
     after = "" if action == "remove" else f" by {shown(_at(content, path))}"
     return f"{action} {where}{after}", content, path
 

@@ -244,7 +244,7 @@ def cases() -> st.SearchStrategy[Case]:
         Target(
             "Augmentation",
             Augmentation,
-            {"padding": integer(0, LARGEST), "flip": boolean()},
+            {"padding": integer(0, 2**16), "flip": boolean()},
             ("padding", "flip"),
         ),
         Target(

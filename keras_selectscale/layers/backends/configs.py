@@ -103,6 +103,6 @@ def _reason(error: Exception) -> str:
     text = text.partition(" Full object config:")[0].partition(" Full config:")[0]
     # Python's own errors do not say what they are about.
     raw = not isinstance(error, ValueError | OSError | ImportError) and "`" not in text
-    if not text or raw:
+    if not text or raw or isinstance(error, UnicodeError):
         text = "it is not what Keras writes"
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"
