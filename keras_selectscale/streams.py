@@ -128,10 +128,8 @@ def safe_streams() -> Iterator[SafeStream]:
     """Replaces the standard streams by safe ones, and yields standard output.
 
     Descriptors that were closed before this process started are opened on the null device first.
-    Otherwise the next file that is opened would become standard error, and a library's warnings
-    would be written into it.
     """
-    _open_closed_descriptors()
+    open_closed_descriptors()
     before = sys.stdout, sys.stderr
     safe = SafeStream(sys.stdout), SafeStream(sys.stderr)
     sys.stdout, sys.stderr = safe  # type: ignore[assignment]
@@ -160,7 +158,12 @@ def _substitute(character: str, encoding: str) -> str:
     return SUBSTITUTES.get(character) or plain or UNKNOWN
 
 
-def _open_closed_descriptors() -> None:
+def open_closed_descriptors() -> None:
+    """Opens standard descriptors that were closed before this process started on the null device.
+
+    Otherwise the next file that is opened would become standard error, and a library's warnings
+    would be written into it.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

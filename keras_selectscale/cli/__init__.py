@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from keras_selectscale import stopping
+from keras_selectscale import stopping, streams
 
 
 def main() -> None:
@@ -12,6 +12,7 @@ def main() -> None:
     The status is 0, 2 on bad input, 1 on a failure, 130 on Ctrl-C, or 75 on SIGTERM or a time
     limit.
     """
+    streams.open_closed_descriptors()
     with stopping.signals(stopping.LINES):
         with stopping.ending_at_once():
             from keras_selectscale.environment import require

@@ -75,7 +75,7 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
     Whatever becomes of the output, the work is done. If standard output fails for another reason
     than that its reader has left, the status is 1.
     """
-    with stopping.signals(stopping.LINES), safe_streams() as output:
+    with safe_streams() as output, stopping.signals(stopping.LINES):
         status = _run(group, arguments)
         output.flush()
         if output.error is None or isinstance(output.error, BrokenPipeError):

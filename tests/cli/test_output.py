@@ -100,7 +100,8 @@ def test_a_full_device_is_one_line_and_status_1(monkeypatch, capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 def test_standard_error_is_closed(tmp_path):
     code = (
-        "import sys; sys.argv[0] = 'keras-selectscale'\n"
+        "import atexit, os, sys; sys.argv[0] = 'keras-selectscale'\n"
+        "atexit.register(lambda: print(os.fstat(2).st_rdev == os.stat(os.devnull).st_rdev))\n"
         "from keras_selectscale.cli import main; main()"
     )
     done = subprocess.run(
@@ -112,3 +113,4 @@ def test_standard_error_is_closed(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0 and "SelectScale" in done.stdout
+    assert done.stdout.endswith("\nTrue\n")  # Nothing else has become standard error.
