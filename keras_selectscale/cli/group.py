@@ -15,7 +15,9 @@ from keras_selectscale.streams import safe_streams
 from keras_selectscale.version import __version__
 
 LONGEST_WORD = 300
-COMMANDS = ("compare", "train", "evaluate", "export", "tune", "reproduce", "bench", "list")
+COMMANDS = (
+    *("compare", "train", "evaluate", "export", "tune", "reproduce", "results", "bench", "list"),
+)
 # Where a command that continues says how, in the context's `meta`.
 CONTINUE = f"{__name__}.continue"
 

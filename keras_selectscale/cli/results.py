@@ -1,0 +1,52 @@
+"""`keras-selectscale results`."""
+
+import pathlib
+import sys
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.group import input_errors
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=click.Path(path_type=pathlib.Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "csv", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the tables.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=pathlib.Path),
+    help="File to write; standard output if omitted.",
+)
+@options.runs_dir_option
+def command(
+    folders: tuple[pathlib.Path, ...], form: str, out: pathlib.Path | None, runs_dir: pathlib.Path
+) -> None:
+    """Print the results of the runs in FOLDERS, next to the paper's.
+
+    Runs are found however deep they are, and grouped by recipe. Damaged and unfinished runs are
+    named; the others are shown. Without FOLDERS, the runs in --runs-dir are read.
+    """
+    from keras_selectscale.console import Console
+
+    start_keras()
+    from keras_selectscale import files
+    from keras_selectscale.experiments import results
+    from keras_selectscale.experiments.results_report import report
+
+    with input_errors():
+        found = results.find_runs(folders or [runs_dir])
+        text = report(results.group_runs(found.runs), found, form)
+        if out is not None:
+            files.write_text(out, text)
+    if out is None:
+        sys.stdout.write(text)
+    for sentence in found.damaged:
+        Console(stderr=True).say(f"damaged, not counted: {sentence}")
