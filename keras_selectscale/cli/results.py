@@ -22,12 +22,16 @@ from keras_selectscale.cli.group import input_errors
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=pathlib.Path),
-    help="File to write; standard output if omitted.",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="File to write; may be repeated. Standard output if omitted.",
 )
 @options.runs_dir_option
 def command(
-    folders: tuple[pathlib.Path, ...], form: str, out: pathlib.Path | None, runs_dir: pathlib.Path
+    folders: tuple[pathlib.Path, ...],
+    form: str,
+    out: tuple[pathlib.Path, ...],
+    runs_dir: pathlib.Path,
 ) -> None:
     """Print the results of the runs in FOLDERS, next to the paper's.
 
@@ -44,9 +48,9 @@ def command(
     with input_errors():
         found = results.find_runs(folders or [runs_dir])
         text = report(results.group_runs(found.runs), found, form)
-        if out is not None:
-            files.write_text(out, text)
-    if out is None:
+        for path in out:
+            files.write_text(path, text)
+    if not out:
         sys.stdout.write(text)
     for sentence in found.damaged:
         Console(stderr=True).say(f"damaged, not counted: {sentence}")

@@ -38,11 +38,13 @@ class RecordedRun(NamedTuple):
         path: Its folder.
         recipe: Its recipe.
         result: The content of its `result.json`.
+        environment: What it was made on, as its `config.json` records it.
     """
 
     path: pathlib.Path
     recipe: Recipe
     result: dict[str, Any]
+    environment: dict[str, Any]
 
 
 class Interval(NamedTuple):
@@ -166,6 +168,7 @@ def find_runs(folders: Iterable[str | os.PathLike]) -> Found:
 def _read(run: RunFolder, found: Found) -> None:
     try:
         recipe, result = run.recipe(), run.read_result()
+        environment = run.read_config().get("environment", {})
         if result is not None and not 0 <= result["test_error"] <= 100:
             path = run.result_path
             raise DamagedRunError(f"{path} is damaged: test_error is {result['test_error']}")
@@ -175,7 +178,7 @@ def _read(run: RunFolder, found: Found) -> None:
     if result is None:
         found.unfinished.append(run.path)
     else:
-        found.runs.append(RecordedRun(run.path, recipe, result))
+        found.runs.append(RecordedRun(run.path, recipe, result, environment))
 
 
 def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
@@ -190,8 +193,9 @@ def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
     by_key: dict[str, dict[int, RecordedRun]] = {}
     for run in runs:
         by_key.setdefault(_key(run.recipe), {}).setdefault(run.recipe.seed, run)
-    groups = {key: _group([by_seed[seed] for seed in sorted(by_seed)])
-              for key, by_seed in by_key.items()}
+    groups = {
+        key: _group([by_seed[seed] for seed in sorted(by_seed)]) for key, by_seed in by_key.items()
+    }
     for key, group in groups.items():
         baseline = groups.get(_key(dataclasses.replace(group.recipe, **WITHOUT_DROP)))
         if baseline is not None and baseline is not group:
@@ -201,7 +205,12 @@ def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
     def place(group: ResultGroup) -> tuple[Any, ...]:
         drop = group.recipe.drop
         by_drop = (drop != "none", drop)
-        return order.get(group.name, len(order)), group.name.rsplit("/", 1)[0], by_drop, group.settings
+        return (
+            order.get(group.name, len(order)),
+            group.name.rsplit("/", 1)[0],
+            by_drop,
+            group.settings,
+        )
 
     return sorted(groups.values(), key=place)
 

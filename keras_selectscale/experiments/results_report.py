@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from keras_selectscale.experiments.results import Difference, Found, Interval, ResultGroup
@@ -18,11 +18,12 @@ HEADERS = (
     "the paper's",
     "difference from no drop",
 )
+MADE_ON = ("run", "settings", "seeds", "made on", "training (s)", "images/s")
 NOTE = (
-    "Test error after the last epoch: mean ± standard deviation over n seeds, with the 95% interval of "
-    "the mean (Student's t). Differences are in percentage points, with 95% intervals: paired by "
-    "seed (t) if seeds are shared, and otherwise by Welch's t. One run has no interval. The "
-    "paper's values are means of the number of runs in parentheses."
+    "Test error after the last epoch: mean ± standard deviation over n seeds, with the 95% "
+    "interval of the mean (Student's t). Differences are in percentage points, with 95% "
+    "intervals: paired by seed (t) if seeds are shared, and otherwise by Welch's t. One run has "
+    "no interval. The paper's values are means of the number of runs in parentheses."
 )
 
 
@@ -45,7 +46,11 @@ def row(group: ResultGroup) -> dict[str, Any]:
         "settings": group.settings,
         "recipe": group.recipe.as_json(),
         "runs": {
-            str(run.recipe.seed): {"folder": run.path.as_posix(), **run.result}
+            str(run.recipe.seed): {
+                "folder": run.path.as_posix(),
+                **run.result,
+                "environment": run.environment,
+            }
             for run in group.runs
         },
         "n": len(group.runs),
@@ -90,6 +95,29 @@ def _difference(difference: Difference | None) -> str:
     return " ".join(part for part in parts if part)
 
 
+def _made_on(group: ResultGroup) -> list[tuple[str, ...]]:
+    """Returns a row for each kind of machine and versions on which a group's runs were made."""
+    rows: dict[str, list[Any]] = {}
+    for run in group.runs:
+        made = run.environment
+        versions = made.get("packages", {})
+        names = ("keras", str(made.get("backend", "")))
+        parts = [f"{name} {versions[name]}" for name in names if name in versions]
+        parts += [str(made[key]) for key in ("accelerator", "machine") if made.get(key)]
+        rows.setdefault(", ".join(parts), []).append(run)
+    return [
+        (
+            group.name,
+            group.settings,
+            ", ".join(str(run.recipe.seed) for run in runs),
+            where,
+            f"{sum(run.result['seconds'] for run in runs) / len(runs):,.0f}",
+            f"{sum(run.result['images_per_second'] for run in runs) / len(runs):,.0f}",
+        )
+        for where, runs in rows.items()
+    ]
+
+
 def _remarks(found: Found) -> list[str]:
     remarks = [f"Damaged, not counted: {sentence}" for sentence in found.damaged]
     return remarks + [f"Not finished, not counted: {path}" for path in found.unfinished]
@@ -99,25 +127,39 @@ def _as_text(groups: Sequence[ResultGroup], found: Found) -> str:
     table = [HEADERS, *map(cells, groups)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in table
     ]
     return "\n".join([*lines, "", NOTE, *_remarks(found)]) + "\n"
 
 
 def _as_markdown(groups: Sequence[ResultGroup], found: Found) -> str:
-    lines = [HEADERS, ("---", "---", "---:", "---:", "---", "---:", "---")]
-    rows = ["| " + " | ".join(line) + " |" for line in [*lines, *map(cells, groups)]]
-    return "\n".join([*rows, "", NOTE, *("\n" + remark for remark in _remarks(found))]) + "\n"
+    made = [row for group in groups for row in _made_on(group)]
+    parts = [
+        "# Results",
+        _markdown_table(HEADERS, ("", "", ":", ":", "", ":", ""), map(cells, groups)),
+        NOTE,
+        *_remarks(found),
+        "## What the runs were made on",
+        _markdown_table(MADE_ON, ("", "", "", "", ":", ":"), made),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(
+    headers: Sequence[str], alignments: Sequence[str], rows: Iterable[Sequence[str]]
+) -> str:
+    lines = [headers, [f"---{alignment}" for alignment in alignments], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _as_csv(groups: Sequence[ResultGroup], found: Found) -> str:
     text = io.StringIO()
-    columns = ("name", "settings", "n", "mean", "low", "high", "standard_deviation")
-    columns += ("published_error", "published_deviation", "published_runs")
-    columns += ("difference", "difference_low", "difference_high", "pairs", "method")
+    columns = [
+        *("name", "settings", "n", "mean", "low", "high", "standard_deviation"),
+        *("published_error", "published_deviation", "published_runs"),
+        *("difference", "difference_low", "difference_high", "pairs", "method"),
+    ]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     for group in groups:

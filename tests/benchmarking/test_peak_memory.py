@@ -4,6 +4,8 @@ from keras_selectscale.benchmarking.backend_modes import modes
 from keras_selectscale.benchmarking.peak_memory import peak_memory
 from keras_selectscale.benchmarking.step_work import NetworkError
 
+pytestmark = pytest.mark.slow
+
 STEP = {"mode": modes()[0], "precision": "float32", "seed": 0}
 
 

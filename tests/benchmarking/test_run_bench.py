@@ -41,6 +41,7 @@ def test_layers_hold_every_raw_time():
     ]
 
 
+@pytest.mark.slow
 def test_growth_goes_over_every_size():
     result = run_bench(BenchOptions(**TINY | {"sections": ("growth",)}))
     assert result["failed"] == []
@@ -50,6 +51,7 @@ def test_growth_goes_over_every_size():
     assert len(result["rows"]["growth"]) == 4 * 3
 
 
+@pytest.mark.slow
 def test_a_side_that_fails_is_named_with_its_case(monkeypatch):
     def broken(mode, x):
         return lambda: 1 // 0

@@ -19,6 +19,7 @@ def small(monkeypatch):
     monkeypatch.setattr(growth, "QUICK_VALUES", values)
 
 
+@pytest.mark.slow
 def test_everything(command, tmp_path):
     # XLA is long in compiling.
     arguments = ("--batch-size", 2, "--modes", modes()[0], "--out-dir", "out")
@@ -50,6 +51,7 @@ def test_everything(command, tmp_path):
     assert err.count(f"{backend}  ") == 10 and "10/10" in err
 
 
+@pytest.mark.slow
 def test_another_backend_is_measured_in_a_process_of_its_own(command, tmp_path, monkeypatch):
     other = "jax" if keras.backend.backend() != "jax" else "torch"
     pytest.importorskip(other)

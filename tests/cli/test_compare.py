@@ -7,6 +7,7 @@ import pytest
 TINY = ("compare", "--train-size", 20, "--epochs", 1, "--seeds", 1)
 
 
+@pytest.mark.slow
 def test_the_main_job_end_to_end(command, tmp_path):
     status, out, err = command(*TINY)
     assert status == 0, err

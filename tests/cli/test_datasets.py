@@ -22,6 +22,7 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_is_trained_on_and_evaluated(command, tmp_path, folder):
     arguments = ["--network", "resnet-8", "--epochs", 1, "--run", "own", "--image-size", 12]
     status, out, err = command("train", "--dataset", f"folder:{folder}", *arguments)

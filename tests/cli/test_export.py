@@ -23,6 +23,7 @@ def trained(tmp_path_factory):
     return folder / "one"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", DEFAULT_NAMES)
 def test_it_exports_a_run_and_says_what_the_proof_found(command, trained, tmp_path, format):
     if not on_tensorflow and format != "keras":

@@ -12,6 +12,7 @@ def prepared(tmp_path_factory):
     return data_dir
 
 
+@pytest.mark.slow
 def test_a_cell_runs_and_stands_beside_the_papers(command, tmp_path, prepared):
     arguments = (
         "reproduce", "table1/wrn-20-4/selectscale", "--runs", 2, "--epochs", 1,

@@ -18,6 +18,7 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_search_from_end_to_end(command, tmp_path, monkeypatch):
     fastest = "keras_selectscale.training.speed.fastest_precision"
     monkeypatch.setattr(fastest, lambda: "mixed_bfloat16")
@@ -73,6 +74,7 @@ def test_a_part_of_the_environment_of_a_chief_is_one_line(command, given, words,
     assert all(word in err for word in words)
 
 
+@pytest.mark.slow
 def test_a_search_in_which_all_fails(command, tmp_path):
     status, out, err = command(
         "tune", *TINY, "--learning-rate", "1e30,1e31", "--batch-size", 8, "--trials", 2,
@@ -123,6 +125,7 @@ def test_what_is_no_search(command):
     assert status == 2 and "nowhere is not the folder of a search" in err
 
 
+@pytest.mark.slow
 def test_workers_of_which_one_is_killed(tmp_path):
     """The whole command, as processes of its own."""
     words = [

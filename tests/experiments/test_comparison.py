@@ -13,6 +13,8 @@ from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.training import Recipe
 from keras_selectscale.training.epoch_progress import make_progress
 
+pytestmark = pytest.mark.slow
+
 BASE = Recipe(network="resnet-8", dataset="digits", epochs=1, batch_size=64, train_size=100)
 ORDER = ["none", "dropout", "spatial-dropout", "spatial-scale", "selectout", "selectscale"]
 FEW = ("none", "selectscale", "drop-block")

@@ -8,6 +8,8 @@ from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import Recipe
 from keras_selectscale.training.epoch_progress import make_progress
 
+pytestmark = pytest.mark.slow
+
 CELL = PublishedCell(
     name="table0/resnet-8/selectscale",
     source="Table 0",

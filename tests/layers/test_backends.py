@@ -14,6 +14,8 @@ import pytest
 
 from tests.layers import drawing
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TESTS = {
     "test_factors.py": [],

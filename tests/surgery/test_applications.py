@@ -11,6 +11,8 @@ from keras_selectscale import SelectScale, insert_drops, strip_drops
 from keras_selectscale.surgery import find_drop_sites
 from tests.surgery.models import by_layer, everything_in, images, randomize
 
+pytestmark = pytest.mark.slow
+
 # Sites in the groups 0, 1, 2, … at 32x32, counted off the architectures' papers.
 SITES = {
     "MobileNetV2": [4, 6, 9, 21, 12],

@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TESTS = [
     "test_insert.py::test_several_inputs_and_outputs_shared_layers_and_nested_models",

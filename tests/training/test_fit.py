@@ -19,6 +19,7 @@ from tests.training.one_path import build
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_a_trial_of_a_search_trains_as_a_run_does(tmp_path, backend):
     if importlib.util.find_spec(backend) is None:

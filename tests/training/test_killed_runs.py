@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS_PER_EPOCH, STEPS = 7, 42
 FILES = ["checkpoint.keras", "config.json", "history.csv", "result.json"]

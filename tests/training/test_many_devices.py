@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 RECIPE = {"epochs": 2, "batch_size": 32, "train_size": 160}
 DROP = {"drop": "selectscale", "curriculum": "linear"}

@@ -19,6 +19,8 @@ from keras_selectscale.cli.group import cli
 from keras_selectscale.cli.group import run as run_command
 from keras_selectscale.training import Recipe, RunFolder, checkpoints, evaluate, load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 OLD = pathlib.Path(__file__).parent / "old_runs"
 BACKENDS = ["tensorflow", "jax"]

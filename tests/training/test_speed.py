@@ -150,6 +150,7 @@ class Stop(keras.callbacks.Callback):
             raise InterruptedError
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_a_run_goes_on_compiled_as_it_began(tmp_path):
     images = data.load("digits", train_size=40, seed=0)

@@ -13,6 +13,8 @@ import pytest
 
 from keras_selectscale import data
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 # What such a machine has beside the package; no TensorFlow, no datasets, no scikit-learn.
 ROOTS = ("jax", "keras", "click", "rich", "filelock", "msgspec")

@@ -179,6 +179,7 @@ def test_plain_kerastuner_searches_it(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_hyperband_goes_on_with_a_trials_weights_and_optimizer(tmp_path):
     seen = []
 

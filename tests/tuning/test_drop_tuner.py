@@ -80,6 +80,7 @@ def trials_of_what_is_there(folder):
     return found
 
 
+@pytest.mark.slow
 def test_kill_9_and_go_on(tmp_path):
     """All four tuners in one process, which is killed for good, again and again."""
     ends = []

@@ -11,6 +11,8 @@ from keras_selectscale import stopping
 from keras_selectscale.tuning import SearchFolder, run_workers
 from tests.tuning.searches import made_up_tuner, trials_of
 
+pytestmark = pytest.mark.slow
+
 NOTHING = dict.fromkeys(("trials_ended", "died", "say"), lambda *_: 0)
 
 

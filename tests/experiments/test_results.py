@@ -1,0 +1,128 @@
+import csv
+import dataclasses
+import io
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_selectscale import recipes
+from keras_selectscale.experiments import results
+from keras_selectscale.experiments.results_report import FORMATS, report
+from keras_selectscale.training import Recipe, RunFolder
+
+ROOT = pathlib.Path(__file__).parents[2]
+NONE = Recipe(network="resnet-20", dataset="digits", epochs=3)
+DROP = dataclasses.replace(NONE, drop="selectscale", top_rate=0.1, retaining_rate=0.4)
+# The 97.5% points of Student's t, from tables.
+T = {1: 12.7062, 2: 4.3027, 3: 3.1824}
+
+
+def record(folder, recipe, errors, **fields):
+    for seed, error in errors.items():
+        run = RunFolder(folder / f"{recipe.drop}-{seed}-{recipe.precision}")
+        run.open(dataclasses.replace(recipe, seed=seed), {"machine": "M", "backend": "jax"})
+        content = {"test_error": error, "train_error": 0.0, "parameters": 1, "epochs": 3}
+        run.write_result({**content, "seconds": 1.0, "images_per_second": 2.0, **fields})
+
+
+def grouped(folder):
+    found = results.find_runs([folder])
+    return results.group_runs(found.runs), found
+
+
+def test_means_and_intervals_are_those_of_students_t(tmp_path):
+    record(tmp_path, NONE, {0: 5.0, 1: 5.5, 2: 6.3})
+    (group,), _ = grouped(tmp_path)
+    errors = np.array([5.0, 5.5, 6.3])
+    half = T[2] * errors.std(ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(
+        group.test_error, [errors.mean(), *(errors.mean() + [-half, half])], rtol=1e-4
+    )
+    assert group.deviation == pytest.approx(errors.std(ddof=1)) and group.difference is None
+
+
+def test_shared_seeds_are_paired_and_others_are_not(tmp_path):
+    record(tmp_path, NONE, {0: 5.0, 1: 7.0, 2: 9.0, 3: 100.0})
+    record(tmp_path, DROP, {0: 4.0, 1: 6.5, 2: 8.6})
+    none, drop = grouped(tmp_path)[0]
+    assert none.recipe.drop == "none" and drop.difference.pairs == 3
+    away = np.array([-1.0, -0.5, -0.4])
+    half = T[2] * away.std(ddof=1) / np.sqrt(3)
+    expected = [away.mean(), away.mean() - half, away.mean() + half]
+    np.testing.assert_allclose(drop.difference[:3], expected, rtol=1e-4)
+
+
+def test_without_a_shared_seed_the_interval_is_welchs(tmp_path):
+    record(tmp_path, NONE, {0: 5.0, 1: 6.0})
+    record(tmp_path, DROP, {2: 4.0, 3: 5.0})
+    difference = grouped(tmp_path)[0][1].difference
+    # With equal variances and sizes Welch's degrees of freedom are those of both groups, 2.
+    half = T[2] * np.sqrt(0.5 / 2 + 0.5 / 2)
+    np.testing.assert_allclose(difference[:3], [-1, -1 - half, -1 + half], rtol=1e-4)
+    assert (difference.pairs, difference.method) == (0, "Welch's t")
+
+
+def test_single_runs_have_no_interval(tmp_path):
+    record(tmp_path, NONE, {0: 5.0})
+    record(tmp_path, DROP, {0: 4.0})
+    none, drop = grouped(tmp_path)[0]
+    assert none.test_error == (5.0, None, None) and none.deviation is None
+    assert drop.difference[:4] == (-1.0, None, None, 1)
+
+
+def test_another_precision_is_another_group(tmp_path):
+    record(tmp_path, NONE, {0: 5.0})
+    record(tmp_path, dataclasses.replace(DROP, precision="mixed_bfloat16"), {0: 4.0})
+    assert [group.difference for group in grouped(tmp_path)[0]] == [None, None]
+
+
+def test_the_papers_cell_stands_beside_a_run_of_its_recipe(tmp_path):
+    cell = recipes.get("table1/wrn-20-4/selectscale")
+    record(tmp_path, dataclasses.replace(cell.recipe, precision="mixed_bfloat16"), {4: 4.5})
+    record(tmp_path, dataclasses.replace(cell.recipe, epochs=199), {4: 4.5})
+    names = {group.name: group.published for group in grouped(tmp_path)[0]}
+    assert names == {cell.name: cell, "wrn-20-4/cifar10/selectscale": None}
+
+
+def test_damaged_and_unfinished_runs_are_named_and_the_others_shown(tmp_path):
+    record(tmp_path, NONE, {0: 5.0})
+    record(tmp_path / "bad", DROP, {0: "x"})
+    record(tmp_path / "worse", DROP, {1: 200.0})
+    (tmp_path / "worst").mkdir()
+    (tmp_path / "worst" / "config.json").write_text("[" * 100_000)
+    RunFolder(tmp_path / "begun").open(DROP, {})
+    groups, found = grouped(tmp_path)
+    assert [group.recipe.drop for group in groups] == ["none"]
+    assert found.unfinished == [tmp_path / "begun"] and len(found.damaged) == 3
+    for form in ("text", "markdown", "json"):
+        text = report(groups, found, form)
+        assert all(name in text for name in ("bad", "worse", "worst", "begun"))
+    with pytest.raises(ValueError, match="no run was found"):
+        (tmp_path / "empty").mkdir()
+        results.find_runs([tmp_path / "empty"])
+
+
+def test_every_form_has_the_same_numbers(tmp_path):
+    record(tmp_path, NONE, {0: 5.0, 1: 7.0})
+    record(tmp_path, DROP, {0: 4.0, 1: 6.5})
+    groups, found = grouped(tmp_path)
+    texts = {form: report(groups, found, form) for form in FORMATS}
+    row = next(line for line in texts["text"].splitlines() if "selectscale" in line)
+    markdown = next(line for line in texts["markdown"].splitlines() if "selectscale" in line)
+    for cell in ("t 0.1, q 0.4", "5.25 ± 1.77", "-0.75 [-3.93, +2.43] (2 paired)"):
+        assert cell in row and cell in markdown
+    of_json = json.loads(texts["json"])["groups"][1]
+    of_csv = list(csv.DictReader(io.StringIO(texts["csv"])))[1]
+    assert of_json["difference"]["low"] == float(of_csv["difference_low"])
+    assert of_json["test_error"]["mean"] == float(of_csv["mean"]) == 5.25
+    assert of_json["runs"]["1"]["test_error"] == 6.5
+
+
+@pytest.mark.parametrize("path", ["RESULTS.md", "docs/results.md"])
+def test_the_page_of_results_is_up_to_date(path, monkeypatch):
+    """keras-selectscale results results --format markdown --out RESULTS.md --out docs/results.md"""
+    monkeypatch.chdir(ROOT)
+    groups, found = grouped("results")
+    assert pathlib.Path(path).read_text(encoding="utf-8") == report(groups, found, "markdown")
