@@ -15,6 +15,18 @@ from keras_selectscale import data
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
 
 
+def addresses_at(address):
+    """Returns the addresses, in hexadecimal, at which this machine listens on a port."""
+    port, found = int(address.rpartition(":")[2]), []
+    for table in map(pathlib.Path, ("/proc/net/tcp", "/proc/net/tcp6")):
+        for line in table.read_text().splitlines()[1:] if table.exists() else ():
+            _, local, _, state, *_ = line.split()
+            host, _, number = local.partition(":")
+            if state == "0A" and int(number, 16) == port:
+                found.append(host)
+    return found
+
+
 def main():
     folder, recipe, options = pathlib.Path(sys.argv[1]), *map(json.loads, sys.argv[2:4])
     if keras.backend.backend() == "jax":
@@ -25,6 +37,7 @@ def main():
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     devices = Devices(**options)
     devices.start()
+    listening = addresses_at(devices.coordinator) if devices.coordinator else []
     recipe = Recipe(network="resnet-8", dataset="digits", **recipe)
     images = data.load("digits", train_size=recipe.train_size, seed=recipe.seed)
     run = RunFolder(folder)
@@ -34,7 +47,8 @@ def main():
     train(recipe, run, images, devices=devices, tensorboard=False, checkpoint_seconds=seconds)
     if devices.is_main:
         rows = [float(row["loss"]) for row in run.read_history()]
-        print(json.dumps({"devices": devices.count, "losses": rows, **run.read_result()}))
+        found = {"devices": devices.count, "losses": rows, "listening": listening}
+        print(json.dumps(found | run.read_result()))
 
 
 if __name__ == "__main__":
