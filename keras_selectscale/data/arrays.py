@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
+from keras_selectscale.checks import value_error
 from keras_selectscale.environment import require
 
 # Bytes of the decoded images of both splits; larger datasets are streamed.
@@ -74,7 +76,17 @@ def resized(images: np.ndarray, image_size: int) -> np.ndarray:
     """Returns uint8 images with height and width `image_size`, bilinear and antialiased.
 
     The shorter side is resized to it, and the longer one is cropped to its centre.
+
+    Raises:
+        ValueError: If they are larger than the memory of the machine.
     """
+    size, memory = len(images) * image_size**2 * images.shape[-1], _memory()
+    if size > memory:
+        expected = (
+            f"smaller: {len(images):,} images of this size take {size / 2**30:,.0f} GiB, and the "
+            f"machine has {memory / 2**30:,.0f}"
+        )
+        raise value_error("image_size", expected, image_size)
     require("tensorflow", "tensorflow", "Bringing images to another size")
     import tensorflow as tf
 
@@ -90,6 +102,14 @@ def resized(images: np.ndarray, image_size: int) -> np.ndarray:
             pixels = tf.image.resize(chunk, (image_size, image_size), antialias=True).numpy()
         result[start : start + chunk_size] = np.clip(np.round(pixels), 0, 255)
     return result
+
+
+def _memory() -> int:
+    """Returns the bytes of memory of the machine, or more than any has if that is unknown."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows, and some systems without the name.
+        return 2**63
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:

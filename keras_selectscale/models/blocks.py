@@ -10,13 +10,17 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers, ops
 
-from keras_selectscale.checks import as_choice, as_integer, value_error
+from keras_selectscale.checks import ArgumentValueError, as_choice, as_integer, value_error
 from keras_selectscale.models.drop_sites import DropSites
 
-# Larger networks cannot be built on any machine, and would take minutes to fail.
-LARGEST_DEPTH = 10_000
+# Larger networks take minutes to fail on most machines. The largest published one, ResNet-1202, is
+# far below.
+LARGEST_DEPTH = 2_000
 LARGEST_WIDTH = 1_000
 LARGEST_SIZE = 2**16
+MOST_CLASSES = 2**20
+MOST_WEIGHTS = 2**31
+MOST_CONVOLUTIONS = 4_000
 
 # The papers' batch normalization: PyTorch's momentum 0.1, which Keras calls 0.9.
 BN_MOMENTUM = 0.9
@@ -41,7 +45,7 @@ def check_image_arguments(input_shape: Any, classes: Any, data_format: Any) -> I
     if data_format is None:
         data_format = keras.config.image_data_format()
     as_choice("data_format", data_format, ("channels_last", "channels_first"))
-    classes = as_integer("classes", classes, 1, 2**31 - 1)
+    classes = as_integer("classes", classes, 1, MOST_CLASSES)
     return ImageArguments(_input_shape(input_shape, data_format), classes, data_format)
 
 
@@ -58,6 +62,28 @@ def _input_shape(value: Sequence[int | None], data_format: str) -> tuple[int | N
     if len(sizes) != 3 or sizes[channel_axis(data_format) - 1] is None:
         raise value_error("input_shape", expected, value)
     return tuple(None if size is None else int(size) for size in sizes)
+
+
+def check_size(weights: int, convolutions: int, **arguments: int) -> None:
+    """Raises a `ValueError` if a network of some arguments is too large, before it is built.
+
+    Args:
+        weights: Approximate number of its weights.
+        convolutions: Number of its convolutions.
+        **arguments: Arguments that decide it.
+    """
+    for count, most, things in (
+        (weights, MOST_WEIGHTS, "weights"),
+        (convolutions, MOST_CONVOLUTIONS, "convolutions"),
+    ):
+        if count > most:
+            received = ", ".join(f"{name}={value}" for name, value in arguments.items())
+            first = next(iter(arguments))
+            raise ArgumentValueError.about(
+                first,
+                f"Argument `{first}` must be small enough for a network of at most {most:,} "
+                f"{things}. Received: {received}, which makes about {count:,}",
+            )
 
 
 def channel_axis(data_format: str) -> int:

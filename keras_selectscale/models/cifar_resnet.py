@@ -61,6 +61,8 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
     if depth < 8 or (depth - 2) % 6:
         raise value_error("depth", "6n + 2: 8, 14, 20, 26, 32, ...", depth)
     width = as_integer("width", width, 1, blocks.LARGEST_WIDTH)
+    squares = sum((filters * width) ** 2 for filters in GROUP_FILTERS)
+    blocks.check_size(3 * (depth - 2) * squares, depth, width=width, depth=depth)
     input_shape, classes, data_format = blocks.check_image_arguments(
         input_shape, classes, data_format
     )

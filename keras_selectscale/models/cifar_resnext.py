@@ -56,6 +56,18 @@ def CifarResNeXt(  # noqa: N802 - named as the builders of keras.applications ar
         raise value_error("depth", "9n + 2: 11, 20, 29, 38, ...", depth)
     cardinality = as_integer("cardinality", cardinality, 1, blocks.LARGEST_WIDTH)
     base_width = as_integer("base_width", base_width, 1, blocks.LARGEST_WIDTH)
+    count = (depth - 2) // 9
+    weights = 0
+    for group, filters in enumerate(GROUP_FILTERS):
+        width = cardinality * base_width * 2**group
+        weights += count * width * (2 * filters + 9 * base_width * 2**group)
+    blocks.check_size(
+        weights,
+        3 * count * (cardinality + 2),
+        cardinality=cardinality,
+        base_width=base_width,
+        depth=depth,
+    )
     input_shape, classes, data_format = blocks.check_image_arguments(
         input_shape, classes, data_format
     )

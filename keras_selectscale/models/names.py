@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import keras
 
-from keras_selectscale.checks import value_error
+from keras_selectscale.checks import ArgumentError, ArgumentValueError, shown, value_error
 
 T = TypeVar("T", bound=Callable[..., keras.Model])
 
@@ -85,7 +85,14 @@ def build(name: str, **kwargs: Any) -> keras.Model:
         ValueError: If the name is unknown, or its depth or width is invalid.
     """
     family, numbers = find_family("network", name)
-    return family.builder(*numbers, **kwargs)
+    try:
+        return family.builder(*numbers, **kwargs)
+    except ArgumentError as error:
+        if error.argument in kwargs or not isinstance(error, ValueError):
+            raise
+        # A number in the name.
+        message = f"Argument `network` must be a network that can be built. {error}"
+        raise ArgumentValueError.about("network", f"{message} (network={shown(name)})") from None
 
 
 def find_family(argument: str, name: str) -> tuple[NetworkFamily, list[int]]:

@@ -193,4 +193,6 @@ def _paths(run: RunFolder) -> tuple[pathlib.Path, pathlib.Path]:
 
 def _damaged(path: pathlib.Path, error: Exception) -> DamagedFileError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, UnicodeError):
+        reason = f"its entry {ENTRY} is not UTF-8 text"
     return DamagedFileError(f"{path} is damaged: {reason}")

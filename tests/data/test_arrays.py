@@ -77,3 +77,9 @@ def test_any_other_array_is_copied_and_can_be_computed_with(change):
     array[:] = 0
     np.testing.assert_array_equal(tf.gather(tensor[1:], [1, 0]), expected[[2, 1]])
     np.testing.assert_array_equal(tf.cast(tensor, "float32") + 1, expected + 1.0)
+
+
+def test_images_that_are_larger_than_the_memory_are_refused_before_they_are_resized():
+    images = np.zeros((1, 8, 8, 1), "uint8")
+    with pytest.raises(ValueError, match=r"`image_size` .* GiB, .* image_size=20000000"):
+        arrays.resized(images, 20_000_000)

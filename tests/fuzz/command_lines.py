@@ -226,7 +226,7 @@ NAMED = (
     "Dataset",
     "run",
     "name",
-    "Invalid value for '[",
+    "Invalid value",
     "No such",
     "Got unexpected",
     "TFDS_DATA_DIR",

@@ -104,6 +104,7 @@ FORMS = (
     "runs/r exists and is not",
     "runs/r holds a run of another recipe",
     "runs/r has no checkpoint yet",
+    "checkpoint.keras is damaged: it is the checkpoint of another recipe",
 )
 CHEAP = ("config", "recipe", "jit", "result", "history", "state", "epochs", "open")
 COSTLY = ("load", "train", "evaluate", "export")

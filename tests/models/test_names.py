@@ -101,3 +101,22 @@ def test_an_unknown_name_is_refused_and_the_forms_are_said(name):
 def test_an_invalid_depth_or_width_is_named(name, argument):
     with pytest.raises(ValueError, match=f"`{argument}`"):
         models.build(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("resnet-9998", ["depth", "2000"]),
+        ("resnet-" + "9" * 5000, ["of the form"]),
+        ("wrn-8-1000", ["width=1000", "weights", "96,768,000,000"]),
+        ("wrn-1994-200", ["width", "weights"]),
+        ("resnext-29-1000x1000d", ["cardinality=1000", "weights"]),
+        ("resnext-29-1000x1d", ["cardinality", "convolutions"]),
+    ],
+)
+def test_a_network_that_is_too_large_is_refused_before_it_is_built(name, words):
+    with pytest.raises(ValueError) as caught:
+        models.build(name)
+    message = str(caught.value)
+    assert message.startswith("Argument `network`") and len(message) < 500
+    assert all(word in message for word in words), message
