@@ -1,12 +1,20 @@
 """The drop sites of a network, and the drop that each site gets."""
 
+import inspect
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
-from keras_selectscale.checks import as_number, type_error, value_error
+from keras_selectscale.checks import (
+    ArgumentValueError,
+    as_number,
+    shown,
+    type_error,
+    value_error,
+)
+from keras_selectscale.layers.feature_maps import FeatureMaps
 from keras_selectscale.models.drop_copies import copy_for_site
 from keras_selectscale.object_checks import as_instance
 
@@ -49,6 +57,7 @@ class DropSites:
             expected = "a drop layer, a callable from a DropSite to a layer or None, or None"
             raise type_error("drop", expected, drop)
         self.drop = drop
+        self._is_checked = False
 
     def __call__(self, x: Any, name: str, group: int, channels: int) -> Any:
         """Returns the output of the site's drop, or `x` itself if the site has none."""
@@ -60,10 +69,14 @@ class DropSites:
 
         Raises:
             TypeError: If a callable returns something else.
+            ValueError: If a template is not a drop layer.
         """
         if self.drop is None:
             return None
         if isinstance(self.drop, keras.layers.Layer):
+            if not self._is_checked:
+                check_is_drop(self.drop, site)
+                self._is_checked = True
             return copy_for_site(
                 self.drop, site.name, data_format=site.data_format, dtype=site.dtype
             )
@@ -74,6 +87,42 @@ class DropSites:
                 f"(of type {type(layer).__name__}) for {site}"
             )
         return layer
+
+
+def check_is_drop(template: keras.layers.Layer, site: DropSite) -> None:
+    """Raises a `ValueError` if a template is not a drop layer.
+
+    A drop has a `training` argument, keeps the shape of its input and has no trainable weights. A
+    callable may return any layer.
+    """
+    # The spatial dropouts of Keras are subclasses of its Dropout.
+    if isinstance(template, (FeatureMaps, keras.layers.Dropout)):
+        return
+    wrong = ""
+    if "training" not in inspect.signature(template.call).parameters:
+        wrong = "whose `call` has no `training` argument"
+    else:
+        probe = copy_for_site(template, site.name, data_format=site.data_format, dtype=site.dtype)
+        data_format = site.data_format or keras.config.image_data_format()
+        shape = (None, site.channels, 5, 7)
+        if data_format == "channels_last":
+            shape = (None, 5, 7, site.channels)
+        try:
+            probe.build(shape)
+            found = tuple(probe.compute_output_shape(shape))
+        except Exception:  # It is for inputs of another rank, or tells no shape.
+            found = shape
+        if probe.trainable_weights:
+            wrong = f"which has {len(probe.trainable_weights)} trainable weights"
+        elif found != shape:
+            wrong = f"which returns the shape {found} for {shape}"
+    if wrong:
+        expected = (
+            "a drop layer, which has a `training` argument, keeps the shape of its input and has "
+            "no trainable weights (a callable from the site to a layer may return any layer)"
+        )
+        message = f"Argument `drop` must be {expected}. Received: drop={shown(template)}, {wrong}"
+        raise ArgumentValueError.about("drop", message)
 
 
 def by_group(
@@ -115,6 +164,7 @@ def by_group(
     def drop_of(site: DropSite) -> keras.layers.Layer | None:
         if site.group not in checked:
             return None
+        check_is_drop(drop, site)
         return copy_for_site(
             drop, site.name, checked[site.group], data_format=site.data_format, dtype=site.dtype
         )

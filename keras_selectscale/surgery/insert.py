@@ -138,23 +138,17 @@ def _as_chooser(drop: Drops) -> DropSites:
         raise TypeError(
             "Argument `drop` must be a drop layer, a callable or a mapping. Received: None"
         )
-    layers = [drop]
-    if isinstance(drop, Mapping):
-        layers = list(drop.values())
-        if not drop or not all(
-            isinstance(group, numbers.Integral)
-            and (layer is None or isinstance(layer, keras.layers.Layer))
-            for group, layer in drop.items()
-        ):
-            raise TypeError(
-                "Argument `drop`, if it is a mapping, must map numbers of groups to drop "
-                f"layers. Received: drop={shown(drop)}"
-            )
-    for layer in layers:
-        if isinstance(layer, keras.layers.Layer):
-            _check_is_drop(layer)
     if not isinstance(drop, Mapping):
         return DropSites(drop)
+    if not drop or not all(
+        isinstance(group, numbers.Integral)
+        and (layer is None or isinstance(layer, keras.layers.Layer))
+        for group, layer in drop.items()
+    ):
+        raise TypeError(
+            "Argument `drop`, if it is a mapping, must map numbers of groups to drop "
+            f"layers. Received: drop={shown(drop)}"
+        )
     by_group = {group: DropSites(layer) for group, layer in drop.items()}
 
     def drop_of(site: DropSite) -> keras.layers.Layer | None:

@@ -2,7 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale import Selective, SelectScale, SpatialDropout, linear_curriculum
+from keras_selectscale import (
+    Selective,
+    SelectScale,
+    SpatialDropout,
+    insert_drops,
+    linear_curriculum,
+    models,
+)
 from keras_selectscale.models import CifarResNet, DropSite
 from keras_selectscale.models.drop_copies import copy_for_site
 from tests.models.inspection import drops
@@ -105,3 +112,42 @@ def test_drops_in_a_list_of_layers_get_seeds_of_their_own_too():
     sites = drops(CifarResNet(8, drop=template), Selective)
     seeds = [layer.seed for site in sites for layer in site.drop.layers]
     assert len(seeds) == len(set(seeds)) == 14
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (keras.layers.Dense(4), "trainable weights"),
+        (keras.layers.BatchNormalization(), "2 trainable weights"),
+        (keras.layers.Activation("relu"), "no `training` argument"),
+        (keras.layers.RandomCrop(2, 2), "returns the shape"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_layer_that_is_not_a_drop_is_refused(layer, words):
+    network = keras.Sequential([keras.Input((8, 6, 3)), keras.layers.Conv2D(4, 3, name="conv")])
+    network.add(keras.layers.Conv2D(4, 3))
+    for insert in (
+        lambda: models.build("resnet-8", drop=layer),
+        lambda: models.build("resnet-8", drop=models.by_group(layer, {1: 1.0})),
+        lambda: insert_drops(network, layer, after=["conv"]),
+    ):
+        with pytest.raises(ValueError, match=f"`drop` must be a drop layer.*{words}"):
+            insert()
+    if isinstance(layer, keras.layers.BatchNormalization):  # A callable may return any layer.
+        models.build("resnet-8", drop=lambda site: keras.layers.BatchNormalization())
+
+
+def test_drops_of_other_packages_are_accepted():
+    class Noise(keras.layers.Layer):
+        """A drop with a state and for one rank only."""
+
+        def build(self, shape):
+            self.count = self.add_weight(name="count", shape=(), trainable=False)
+
+        def call(self, inputs, training=False):
+            return inputs * 2 if training else inputs
+
+    for drop in (Noise(), keras.layers.GaussianNoise(0.1), keras.layers.AlphaDropout(0.1)):
+        model = models.build("resnet-8", drop=drop)
+        assert sum(isinstance(layer, type(drop)) for layer in model.layers) == 7
