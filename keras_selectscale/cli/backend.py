@@ -33,9 +33,14 @@ def start_keras() -> None:
                 _import_keras()
         except (ImportError, ValueError) as error:
             name = os.environ.get("KERAS_BACKEND", "tensorflow")
+            known = name in ("tensorflow", "jax", "torch")
+            advice = (
+                f"the extra [{name}] installs it"
+                if known
+                else ("KERAS_BACKEND must be tensorflow, jax or torch")
+            )
             raise click.UsageError(
-                f"Keras does not start with KERAS_BACKEND={name}: {error}. The extras [jax] and "
-                "[torch] install these backends"
+                f"Keras does not start with KERAS_BACKEND={name}: {error}; {advice}"
             ) from None
         except BaseException:
             os.dup2(kept, 2)

@@ -45,6 +45,10 @@ class ExportReport:
         """Whether the file holds the inference of the model and no trace of a drop."""
         return not self.reasons
 
+    def __bool__(self) -> bool:
+        """Returns `passed`, so that `assert verify_export(…)` fails if the file did not pass."""
+        return self.passed
+
     def as_json(self) -> dict[str, Any]:
         """Returns the attributes and `passed` as JSON values."""
         found = {**dataclasses.asdict(self), "passed": self.passed}

@@ -34,7 +34,7 @@ def test_a_plain_export_with_a_drop_that_is_always_on_does_not_pass(tmp_path):
     assert set(np.unique(next(iter(served.signatures["serving_default"](x).values())))) == {0, 2}
 
     report = verify_export(tmp_path / "plain", model)
-    assert not report.passed and report.largest_difference > 0.1
+    assert not report and not report.passed and report.largest_difference > 0.1
     assert any("Random" in node for node in report.random_nodes)
     assert any("NthElement" in node for node in report.random_nodes)
     assert any("no weights of the model" in reason for reason in report.reasons)  # The seed.
@@ -96,7 +96,7 @@ def test_a_plain_export_of_a_model_without_drops_passes(format, suffix, tmp_path
     path = tmp_path / f"plain{suffix}"
     model.export(str(path), format=format, verbose=False)
     report = verify_export(path, model)
-    assert report.passed, report
+    assert report and report.passed, report
     if format == "tf_saved_model":  # Keras writes each twice.
         assert report.variables == 2 * len(model.weights)
         proof = prove(path, model, signature_of(model), FORMATS[format])
