@@ -97,6 +97,7 @@ def state(run):
     model = keras.models.load_model(run.checkpoint_path)
     drops = [layer for layer in model.layers if isinstance(layer, FeatureDrop)]
     variables = [*model.weights, *model.optimizer.variables]
+    variables += [drop.training_calls for drop in drops if drop.training_calls is not None]
     variables += [drop.seed_generator.state for drop in drops]
     return [keras.ops.convert_to_numpy(variable.value) for variable in variables], len(drops)
 
