@@ -24,7 +24,7 @@ INNER_RATES = ("dropout", "recurrent_dropout")
 
 def check_which(which: str) -> None:
     """Raises a `ValueError` if `which` is neither "all" nor "selectscale"."""
-    if which not in ("all", "selectscale"):
+    if not isinstance(which, str) or which not in ("all", "selectscale"):
         raise ValueError(
             'Argument `which` must be "all" (the drops of this package and of Keras) or '
             f'"selectscale" (those of this package). Received: which={shown(which)}'

@@ -125,7 +125,7 @@ def mc_predict(
     levels = [as_number("quantiles", level) for level in as_sequence("quantiles", quantiles)]
     if any(not 0 <= level <= 1 for level in levels):
         raise value_error("quantiles", "numbers in [0, 1]", quantiles)
-    if verbose not in (0, 1):
+    if not isinstance(verbose, int) or verbose not in (0, 1):
         as_choice("verbose", verbose, ("auto",))
     if batch_size is not None:
         batch_size = as_positive_integer("batch_size", batch_size, MOST_SAMPLES)

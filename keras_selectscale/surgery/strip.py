@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
-from keras_selectscale.checks import shown
+from keras_selectscale.checks import as_choice
 from keras_selectscale.object_checks import as_boolean
 from keras_selectscale.surgery import compilation, drop_kinds, graph
 from keras_selectscale.surgery.drop_kinds import Which
@@ -90,11 +90,7 @@ def without_drops(
 ) -> keras.Model:
     """Returns what `strip_drops` returns, not compiled; the arguments are the same."""
     drop_kinds.check_which(which)
-    if unreachable not in ("raise", "warn"):
-        raise ValueError(
-            'Argument `unreachable` must be "raise" or "warn". '
-            f"Received: unreachable={shown(unreachable)}"
-        )
+    as_choice("unreachable", unreachable, ("raise", "warn"))
     graph.check_rewritable(model)
     _say_unreachable(model, which, unreachable)
 

@@ -4,6 +4,7 @@ Keras would raise a `TypeError` that repeats the whole config of the layer and o
 same reason, the arguments that Keras checks itself are checked here first.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -53,7 +54,8 @@ def create(cls: type[T], config: Any, objects: tuple[str, ...] = ()) -> T:
     except Exception as error:
         missing = re.search(r"missing \d+ required [\w -]+: (.*)", str(error))
         reason = f"the key {missing[1]} is missing" if missing else _reason(error)
-        raise _error(cls, getattr(error, "argument", ""), reason) from None
+        key = getattr(error, "argument", "") or ("" if missing else _culprit(cls, config))
+        raise _error(cls, key, reason) from None
 
 
 def check_keras_arguments(dtype: Any, name: Any = None, **others: Any) -> None:
@@ -87,6 +89,15 @@ def _deserialized(key: str, value: Any) -> Any:
     simple = isinstance(policy, keras.dtype_policies.DTypePolicy) and not policy.quantization_mode
     # As Keras does it: `get_config` of a model may write the name.
     return policy.name if simple and not hasattr(policy, "default_policy") else policy
+
+
+def _culprit(cls: type, config: dict[str, Any]) -> str:
+    """Returns the key without which the object can be created, or an empty string."""
+    for key in config:
+        with contextlib.suppress(Exception):
+            cls(**{name: value for name, value in config.items() if name != key})
+            return key
+    return ""
 
 
 def _error(cls: type, key: str, reason: str) -> ArgumentValueError:
