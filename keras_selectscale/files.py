@@ -175,9 +175,14 @@ def parse_json(text: str, path: pathlib.Path) -> Any:
         DamagedFileError: If the text is not JSON.
     """
     try:
-        return json.loads(text)
+        content = json.loads(text)
+        if r"\ud" in text.lower():  # Half of a character, which no file can hold.
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
     except RecursionError:
         raise DamagedFileError(f"{path} is damaged: it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise DamagedFileError(f"{path} is damaged: a string is not Unicode text") from None
     except ValueError as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from None
 

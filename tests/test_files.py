@@ -144,3 +144,12 @@ def test_as_path_expands_the_home_folder(monkeypatch):
     for bad in (b"x", 5, None):
         with pytest.raises(TypeError, match="Argument `p` must be a path"):
             object_checks.as_path("p", bad)
+
+
+def test_half_of_a_character_is_damage(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(r'{"name": "\ud83d\ude00"}')
+    assert files.read_json(path) == {"name": "\U0001f600"}
+    path.write_text(r'{"name": "\ud83d"}')
+    with pytest.raises(files.DamagedFileError, match="a string is not Unicode"):
+        files.read_json(path)
