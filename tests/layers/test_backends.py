@@ -33,6 +33,7 @@ TESTS = {
         "test_fit_counts_one_for_each_step_and_traces_once",
     ],
     "test_training_steps.py": [],
+    "test_torch_compile.py": [],
     "test_feature_drop_saving.py": [
         "test_a_weight_file_without_random_state_loads",
         "test_a_training_that_was_interrupted_ends_as_one_that_was_not",

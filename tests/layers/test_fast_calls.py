@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_selectscale import Selectout, linear_curriculum
+from keras_selectscale import Selectout, SelectScale, linear_curriculum
 from keras_selectscale.layers import factors, selection
 from keras_selectscale.layers.backends import fast_call
 from keras_selectscale.layers.factors import DropSeedGenerator
@@ -154,3 +154,22 @@ def test_a_trace_keeps_the_selection_and_not_its_result():
     traced = make_fx(select)(rising)
     for found, expected in zip(traced(falling), ([1, 1, 0, 0], [1, 0, 1, 0]), strict=True):
         np.testing.assert_array_equal(drawing.as_array(found), [expected])
+
+
+@pytest.mark.skipif(drawing.BACKEND != "jax", reason="about the compiler of JAX")
+def test_a_second_eager_call_compiles_nothing():
+    import jax
+
+    layer, inputs = SelectScale(top_rate=0.5, retaining_rate=0.4, seed=1), ops.ones((2, 5, 4, 16))
+    layer(inputs, training=True)
+    compiled = []
+
+    def listen(event, seconds, **kwargs):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    layer(inputs, training=True)
+    assert compiled == []
+    layer(ops.ones((3, 5, 4, 16)), training=True)
+    assert compiled  # The listener hears of a new shape.

@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_selectscale.checks import shown, type_error
 
-BESIDES_TENSORS = (np.ndarray, np.generic, keras.Variable, keras.KerasTensor)
+ARRAYS = (np.ndarray, np.generic)
+BESIDES_TENSORS = (*ARRAYS, keras.Variable, keras.KerasTensor)
 # What a shape and a size are not, though Python could take it for one.
 NO_SHAPES = (str, bytes, dict, set)
 NO_SIZES = (bool, float, str, bytes, list, tuple, dict, np.floating)
@@ -30,7 +31,7 @@ def check_dense(inputs: Any, owner: str) -> None:
         raise TypeError(
             f"{owner} expects `inputs` to be one dense tensor with values. Received: {received}"
         )
-    if isinstance(inputs, np.ndarray | np.generic) and inputs.dtype.kind not in "biufcV":
+    if isinstance(inputs, ARRAYS) and inputs.dtype.kind not in "biufcV":
         raise TypeError(
             f"{owner} expects `inputs` of a floating-point dtype. "
             f"Received: inputs.dtype={inputs.dtype}"

@@ -33,7 +33,8 @@ def computed_once(factor: Any) -> Any:
     On a CPU, XLA recomputes small values for each element of the maps in every loop that reads
     them: the ranks, the draws and the choice, once forward and twice backward.
     """
-    if not _on_one_cpu():
+    # Outside a trace, there is no loop, and a branch would be compiled at every call.
+    if not isinstance(factor, jax.core.Tracer) or not _on_one_cpu():
         return factor
     # The compiler cannot know that no value is NaN.
     is_number = jnp.all(factor.ravel()[:1] >= -jnp.inf)
