@@ -1,6 +1,7 @@
 """The folder of a search."""
 
 import contextlib
+import math
 import os
 import pathlib
 import statistics
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from keras_selectscale import files
+from keras_selectscale.checks import shown
 from keras_selectscale.object_checks import as_path
 from keras_selectscale.tuning.objective import OBJECTIVE
 from keras_selectscale.tuning.search import Search
@@ -276,12 +278,18 @@ def _read_row(path: pathlib.Path) -> TrialRow:
     content = read_trial(path)
     metric = content["metrics"]["metrics"].get(OBJECTIVE, {"observations": []})
     status = content["status"]
+    values = [value for each in metric["observations"] for value in each["value"]]
+    if not all(map(math.isfinite, values)):
+        raise files.DamagedFileError(
+            f"{path} is damaged: the field `metrics.metrics.{OBJECTIVE}`: expected finite numbers, "
+            f"received {shown(values)}"
+        )
     return TrialRow(
         id=content["trial_id"],
         status=status if status in ("COMPLETED", "FAILED") else "RUNNING",
         values=content["hyperparameters"]["values"],
         # The values of a worker have been rounded to 32 bits.
-        errors=[round(value, 5) for each in metric["observations"] for value in each["value"]],
+        errors=[round(value, 5) for value in values],
         message=_message(path.parent, content["message"]) if status == "FAILED" else "",
     )
 

@@ -22,11 +22,32 @@ DEATHS_FILE = "deaths.txt"
 Value = bool | int | float | str
 
 
+class ParentConfig(TypedDict):
+    """The hyperparameter on which another depends, and its values."""
+
+    name: str
+    values: list[Any]
+
+
+class Condition(TypedDict):
+    """When a hyperparameter is active."""
+
+    class_name: str
+    config: ParentConfig
+
+
+class HyperparameterConfig(TypedDict, total=False):
+    """What all hyperparameters share."""
+
+    name: str
+    conditions: list[Condition]
+
+
 class Hyperparameter(TypedDict):
     """A hyperparameter in KerasTuner's serialized form."""
 
     class_name: str
-    config: dict[str, Any]
+    config: HyperparameterConfig
 
 
 class Hyperparameters(TypedDict):

@@ -146,3 +146,9 @@ def test_what_is_no_search():
         SearchFolder("nowhere").read_search()
     with pytest.raises(ValueError, match="the field `sieve` is unknown"):
         Search.from_json({"recipe": RECIPE.as_json(), "sieve": 1})
+
+
+def test_an_error_that_is_not_a_number_is_damage(tmp_path):
+    _, folder = finished(tmp_path, [(scale(0.2, 0.0), [6.0, float("nan")])])
+    with pytest.raises(DamagedRunError, match=r"trial\.json is damaged: .*validation_error.*nan"):
+        folder.read_trials()
