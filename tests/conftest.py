@@ -1,7 +1,11 @@
 """What all tests share: quiet libraries, threads, fixed seeds, both data formats."""
 
 import os
+import signal
 
+# A shell lets what it starts in the background ignore Ctrl-C, and so would every process below.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Workers side by side share the cores: more threads than cores wait for each other.

@@ -45,7 +45,7 @@ class LayerContract(testing.TestCase):
         """Stands for the test that `unittest` asks for."""
 
 
-def check(layer, arguments, shape, weights, seeds=1):
+def check(layer, arguments, shape, counts, seeds=1):
     LayerContract().run_layer_test(
         layer,
         init_kwargs=arguments,
@@ -53,7 +53,8 @@ def check(layer, arguments, shape, weights, seeds=1):
         expected_output_shape=shape,
         expected_output_dtype="float32",
         expected_num_trainable_weights=0,
-        expected_num_non_trainable_weights=weights,
+        expected_num_non_trainable_weights=0,
+        expected_num_non_trainable_variables=counts + seeds,
         expected_num_seed_generators=seeds,
         expected_num_losses=0,
         supports_masking=True,
@@ -61,14 +62,14 @@ def check(layer, arguments, shape, weights, seeds=1):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"rank{len(shape)}")
-@pytest.mark.parametrize(("layer", "arguments", "weights"), ALL)
-def test_layers(layer, arguments, weights, shape):
-    check(layer, arguments, shape, weights)
+@pytest.mark.parametrize(("layer", "arguments", "counts"), ALL)
+def test_layers(layer, arguments, counts, shape):
+    check(layer, arguments, shape, counts)
 
 
 @pytest.mark.parametrize("call", [{"training": True}, {"training": False}])
-@pytest.mark.parametrize(("layer", "arguments", "weights"), ALL)
-def test_layers_in_training(layer, arguments, weights, call):
+@pytest.mark.parametrize(("layer", "arguments", "counts"), ALL)
+def test_layers_in_training(layer, arguments, counts, call):
     LayerContract().run_layer_test(
         layer,
         init_kwargs=arguments,
@@ -81,13 +82,13 @@ def test_layers_in_training(layer, arguments, weights, call):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"rank{len(shape)}")
 @pytest.mark.parametrize(
-    ("drop", "weights"),
+    ("drop", "counts"),
     [
         (SpatialScale(retaining_rate=0.5, seed=2), 0),
         (SpatialScale(retaining_rate=linear_curriculum(0.5, 10), seed=2), 1),
         (keras.layers.GaussianDropout(0.2, seed=2), 0),
     ],
 )
-def test_selective(drop, weights, shape):
+def test_selective(drop, counts, shape):
     drop = type(drop).from_config(drop.get_config())
-    check(Selective, {"drop": drop, "top_rate": 0.5}, shape, weights)
+    check(Selective, {"drop": drop, "top_rate": 0.5}, shape, counts)
