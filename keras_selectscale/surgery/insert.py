@@ -1,6 +1,5 @@
 """Inserts drops into existing models."""
 
-import inspect
 import numbers
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -157,16 +156,7 @@ def _as_chooser(drop: Drops) -> DropSites:
     return DropSites(drop_of)
 
 
-def _check_is_drop(layer: keras.layers.Layer) -> None:
-    if "training" not in inspect.signature(layer.call).parameters:
-        raise ValueError(
-            "Argument `drop` must be a drop layer, whose `call` has a `training` argument. "
-            f"Received: {layer!r}"
-        )
-
-
 def _check_goes_with(layer: keras.layers.Layer, site: Site) -> None:
-    _check_is_drop(layer)
     theirs = getattr(layer, "data_format", None)
     if theirs not in (None, site.data_format):
         raise ValueError(

@@ -51,11 +51,10 @@ def predictions(
             sizes = [samples // calls + (call < samples % calls) for call in range(calls)]
             for call, size in enumerate(sizes):
                 repeated = _repeated(batch, size)
-                if prepares:
-                    with drops_active(model, which=which):
+                with _kept_function(model, drops, which):
+                    if prepares:
                         out = model.predict(repeated, batch_size=batch_size, verbose=0)
-                else:
-                    with _kept_function(model, drops, which):
+                    else:
                         out = model.predict_on_batch(repeated)
                 if bar is not None:
                     bar.update(call + 1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_selectscale import recipes
+from keras_selectscale.cli.results import command
 from keras_selectscale.experiments import results
 from keras_selectscale.experiments.results_report import FORMATS, report
 from keras_selectscale.training import Recipe, RunFolder
@@ -109,6 +110,8 @@ def test_every_form_has_the_same_numbers(tmp_path):
     record(tmp_path, DROP, {0: 4.0, 1: 6.5})
     groups, found = grouped(tmp_path)
     texts = {form: report(groups, found, form) for form in FORMATS}
+    option = next(option for option in command.params if option.name == "form")
+    assert list(option.type.choices) == list(FORMATS)
     row = next(line for line in texts["text"].splitlines() if "selectscale" in line)
     markdown = next(line for line in texts["markdown"].splitlines() if "selectscale" in line)
     for cell in ("t 0.1, q 0.4", "5.25 ± 1.77", "-0.75 [-3.93, +2.43] (2 paired)"):

@@ -187,3 +187,20 @@ def test_bad_arguments_are_refused(kwargs, error, words):
     given = {"model": insert_drops(small(), DROP), "x": images(), **kwargs}
     with pytest.raises(error, match=words):
         mc_predict(**given)
+
+
+def test_a_model_with_its_own_predict_is_traced_once():
+    class Scaled(keras.Model):
+        """Prepares its inputs as KerasHub's tasks do."""
+
+        def predict(self, x, **kwargs):
+            return super().predict(np.asarray(x) / 4, **kwargs)
+
+    inputs = keras.Input((6,))
+    model = Scaled(inputs, layers.Dropout(0.5, seed=1)(inputs))
+    traces, call = [], model.call
+    model.call = lambda *args, **kwargs: traces.append(1) or call(*args, **kwargs)
+    drawn = mc_predict(model, np.ones((2, 6)), 6, return_samples=True).samples
+    assert set(drawn.ravel()) == {0, 0.5} and len({sample.tobytes() for sample in drawn}) > 1
+    if keras.backend.backend() != "torch":  # It traces nothing.
+        assert len(traces) <= 2
