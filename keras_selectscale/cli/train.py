@@ -16,7 +16,11 @@ from keras_selectscale.cli.group import input_errors
 @click.option("--drop", default="none", show_default=True, help="Drop method; see `list drops`.")
 @click.option("--top-rate", type=float, help="Share of the feature maps that are candidates.")
 @click.option("--retaining-rate", type=float, help="1 is no drop, lower is stronger.")
-@click.option("--score", help="Score of a selecting drop: max, average_pool, global_average.")
+@click.option(
+    "--score",
+    help="Score of a selecting drop: max, average_pool, global_average, or the controls random "
+    "and lowest.",
+)
 @click.option("--curriculum", help="How the retaining rate falls from 1: linear, exponential.")
 @click.option("--epochs", type=int, default=200, show_default=True)
 @click.option("--batch-size", type=int, default=128, show_default=True)

@@ -1,17 +1,19 @@
-"""Scores besides the maximum that the paper tried (Section 2.3).
+"""Scores besides the maximum: those that the paper tried (Section 2.3), and two controls.
 
 A score takes the inputs and the axis of their channels and returns a tensor of shape (batch,
-channels); a higher score is more important.
+channels); a higher score is more important. The controls select as many maps as any other score,
+and show whether it matters which ones.
 """
 
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers import factors, feature_maps
 from keras_selectscale.layers.backends.configs import create
-from keras_selectscale.layers.selection import SCORES, at_least_float32
+from keras_selectscale.layers.selection import SCORES, at_least_float32, max_score
 from keras_selectscale.object_checks import as_positive_integer
 
 # Larger than any feature map; the size of a pooling window has 32 bits.
@@ -99,5 +101,41 @@ class AveragePoolScore:
         return create(cls, config)
 
 
+def lowest_score(inputs: Any, channel_axis: int) -> Any:
+    """Returns -max |y|, a control that selects the least important maps.
+
+    As in `max_score`, NaN counts as infinity: such a map is selected last.
+
+    Args:
+        inputs: Feature maps of rank 3 to 5.
+        channel_axis: Axis of the channels, counted from the front.
+
+    Returns:
+        A tensor of shape (batch, channels), float32 or better.
+    """
+    highest = at_least_float32(max_score(inputs, channel_axis))
+    return -ops.where(ops.isnan(highest), ops.full_like(highest, math.inf), highest)
+
+
+def random_score(inputs: Any, channel_axis: int, seed: keras.random.SeedGenerator) -> Any:
+    """Returns random numbers, a control that selects maps at random, anew for each sample.
+
+    Args:
+        inputs: Feature maps of rank 3 to 5, of which only the shape is used.
+        channel_axis: Axis of the channels, counted from the front.
+        seed: Random state of the layer, advanced by one.
+
+    Returns:
+        A float32 tensor of shape (batch, channels).
+    """
+    shape = (ops.shape(inputs)[0], inputs.shape[channel_axis])
+    return factors.uniform(shape, 0.0, 1.0, seed)
+
+
+# Tells a layer to hand on its random state.
+random_score.draws = True  # type: ignore[attr-defined]
+
 SCORES["average_pool"] = AveragePoolScore()
 SCORES["global_average"] = global_average_score
+SCORES["lowest"] = lowest_score
+SCORES["random"] = random_score

@@ -28,8 +28,8 @@ class SelectScale(TopRanked, SpatialScale):
         top_rate: t in (0, 1], the share of the feature maps of each sample that is scaled. Section
             4 suggests 0.1 or 0.2 if it is not tuned.
         retaining_rate: q in [0, 1], or a schedule of it.
-        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
-            `(inputs, channel_axis) -> (batch, channels)`.
+        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, the controls
+            `"random"` and `"lowest"`, or a callable `(inputs, channel_axis) -> (batch, channels)`.
         {shared}
 
     Example:

@@ -5,6 +5,7 @@ selection is a boolean mask over (batch, channels), so that no shape depends on 
 a tensor.
 """
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -16,9 +17,8 @@ from keras import ops
 from keras_selectscale.checks import as_number, value_error
 from keras_selectscale.layers import feature_maps
 from keras_selectscale.layers.backends import fast_call, ranking
-from keras_selectscale.layers.feature_maps import FeatureMaps
 
-Score = Callable[[Any, int], Any]
+Score = Callable[..., Any]  # (inputs, channel_axis) -> (batch, channels)
 SLACK = 1e-6  # Per channel, before rounding: 0.29 * 50 is 14.499999999999998.
 
 
@@ -88,7 +88,7 @@ def at_least_float32(values: Any) -> Any:
     return ops.cast(values, "float32")
 
 
-class TopRanked(FeatureMaps):
+class TopRanked(feature_maps.FeatureMaps):
     """A mixin of layers that act only on the feature maps with the top t scores."""
 
     def __init__(self, *, top_rate: float, score: str | Score = "max", **kwargs: Any):
@@ -99,8 +99,10 @@ class TopRanked(FeatureMaps):
 
     def candidates(self, inputs: Any) -> Any:
         """Returns the boolean mask (batch, channels) of the feature maps with the top t scores."""
-        axis = self.channel_axis(inputs)
-        return candidate_mask(inputs, axis, self.top_rate, self._score_function)
+        axis, score = self.channel_axis(inputs), self._score_function
+        if getattr(score, "draws", False):  # A control of `scores.py`.
+            score = functools.partial(score, seed=self.seed_generator)
+        return candidate_mask(inputs, axis, self.top_rate, score)
 
     def get_config(self) -> dict[str, Any]:
         """Returns all arguments of the layer, a callable score in Keras' serialized form."""

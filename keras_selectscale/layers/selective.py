@@ -31,8 +31,8 @@ class Selective(TopRanked):
     Args:
         drop: The drop layer; it is the only positional argument.
         top_rate: t in (0, 1], the share of the feature maps of each sample on which it acts.
-        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
-            `(inputs, channel_axis) -> (batch, channels)`.
+        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, the controls
+            `"random"` and `"lowest"`, or a callable `(inputs, channel_axis) -> (batch, channels)`.
         data_format: `"channels_last"` or `"channels_first"`; `None` takes that of `drop` if it
             has one, and `keras.config.image_data_format()` otherwise.
         **kwargs: `name`, `dtype` and `trainable`. Its seed is that of `drop`.
@@ -85,6 +85,14 @@ class Selective(TopRanked):
             raise value_error("data_format", f"that of `drop`, which is {theirs!r}", data_format)
         super().__init__(top_rate=top_rate, score=score, data_format=data_format, **kwargs)
         self.drop = drop
+        if getattr(self._score_function, "draws", False) and self.seed_generator is None:
+            expected = "one that draws nothing, because `drop` has no `seed_generator`"
+            raise value_error("score", expected, score)
+
+    @property
+    def seed_generator(self) -> Any:
+        """The random state of the drop, or `None` if it has none of this name."""
+        return getattr(self.drop, "seed_generator", None)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Checks the shape and builds the drop."""

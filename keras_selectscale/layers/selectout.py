@@ -77,8 +77,8 @@ class Selectout(TopRanked, FeatureDrop):
         top_rate: t in (0, 1], the share of the feature maps of each sample that are candidates.
         retaining_rate: p in (0, 1], at least 1 - t, the share of maps that is kept, or a schedule
             of it. 1 is the identity.
-        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, or a callable
-            `(inputs, channel_axis) -> (batch, channels)`.
+        score: `"max"` (max |x|, the paper's), `"average_pool"`, `"global_average"`, the controls
+            `"random"` and `"lowest"`, or a callable `(inputs, channel_axis) -> (batch, channels)`.
         {shared}
 
     A `ValueError` is also raised if `1 - retaining_rate > top_rate`.

@@ -47,9 +47,13 @@ COMMON = {
 # A string, or a function.
 SCORE = Kind(
     lambda value: (
-        None if callable(value) else choice("max", "average_pool", "global_average").allows(value)
+        None
+        if callable(value)
+        else choice("max", "average_pool", "global_average", "lowest", "random").allows(value)
     ),
-    st.sampled_from(["max", "average_pool", "global_average", ks.AveragePoolScore(2)]),
+    st.sampled_from(
+        ["max", "average_pool", "global_average", "lowest", "random", ks.AveragePoolScore(2)]
+    ),
 )
 TOP = {"top_rate": number(0, 1, above=True), "score": SCORE}
 IMAGES = {

@@ -17,6 +17,8 @@ SCORES = (
     "max",
     "average_pool",
     "global_average",
+    "lowest",
+    "random",
     ks.AveragePoolScore(window=2**16, strides=2**16),
     ks.AveragePoolScore(window=5, strides=3),
 )

@@ -64,7 +64,7 @@ RECIPE = {
     "drop": choice(*METHODS),
     "top_rate": optional(file_number(0, 1, above=True)),
     "retaining_rate": optional(file_number(0, 1)),
-    "score": optional(choice("max", "average_pool", "global_average")),
+    "score": optional(choice("max", "average_pool", "global_average", "lowest", "random")),
     "curriculum": choice("none", "linear", "exponential"),
     "group_factors": optional(
         Kind(

@@ -22,6 +22,8 @@ TESTS = {
     "test_fast_calls.py": [],
     "test_drop_seed_generator.py": ["test_each_call_draws_anew"],
     "test_selection.py": [],
+    "test_scores.py": [],
+    "test_top_ranked.py": ["test_the_random_control_selects_as_many_maps_anew_for_each_sample"],
     "test_feature_drop.py": [
         "test_compiled_the_factor_is_still_that_of_the_method",
         "test_the_gradient_is_the_factor_and_nothing_comes_through_the_score",

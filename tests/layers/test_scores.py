@@ -58,3 +58,9 @@ def test_a_sample_that_is_not_finite_stays_by_itself(score):
     inputs[1, 0, 0] = np.inf
     found = drawing.as_array(score(ops.convert_to_tensor(inputs), 2))
     np.testing.assert_allclose(found[[0, 2]], 1, rtol=1e-6)
+
+
+def test_the_lowest_score_selects_a_map_that_is_not_finite_last():
+    inputs = np.array([[[np.nan, 0.5, -np.inf, -2.0]]], "float32")
+    found = drawing.as_array(scores.lowest_score(ops.convert_to_tensor(inputs), 2))
+    np.testing.assert_array_equal(found, [[-np.inf, -0.5, -np.inf, -2.0]])

@@ -6,7 +6,8 @@ import pytest
 from keras import ops
 
 from keras_selectscale import Selective, Selectout, SelectScale, SpatialScale
-from keras_selectscale.layers import AveragePoolScore
+from keras_selectscale.cli import train
+from keras_selectscale.layers import AveragePoolScore, selection
 from tests.layers import drawing, reference
 
 MAPS = np.random.default_rng(0).normal(size=(6, 7, 5, 12)).astype("float32")
@@ -50,6 +51,7 @@ def make(request):
         (AveragePoolScore(2, 2), lambda maps: reference.average_pool_score(maps, 2, 2)),
         (last_first, lambda maps: np.tile(np.arange(12), (6, 1))),
         (lambda x, axis: -ops.max(ops.abs(x), axis=(1, 2)), lambda x: -reference.max_score(x)),
+        ("lowest", lambda maps: -reference.max_score(maps)),
     ],
 )
 def test_the_score_ranks(make, score, expected):
@@ -58,7 +60,7 @@ def test_the_score_ranks(make, score, expected):
     )
 
 
-@pytest.mark.parametrize("score", ["max", "global_average", "average_pool", last_first])
+@pytest.mark.parametrize("score", ["max", "average_pool", "lowest", last_first])
 def test_the_layout_changes_nothing(make, score):
     first = np.ascontiguousarray(np.moveaxis(MAPS, -1, 1))
     np.testing.assert_array_equal(
@@ -103,3 +105,50 @@ def test_all_of_the_scales_maps_are_selected(top_rate):
     layer = SelectScale(top_rate=top_rate, retaining_rate=0.0)
     count = reference.candidate_count(top_rate, 12)
     np.testing.assert_array_equal(selected(layer, MAPS).sum(axis=1), count)
+
+
+def test_the_random_control_selects_as_many_maps_anew_for_each_sample(make):
+    layer = make(score="random")
+    layer.build((None, 7, 5, 12))
+    many = np.broadcast_to(MAPS[:1], (2000, 7, 5, 12))
+    masks = drawing.as_array(layer.candidates(ops.convert_to_tensor(many)))
+    np.testing.assert_array_equal(masks.sum(axis=1), 3)
+    # Each map is selected 500 times, with a standard deviation of 19.
+    assert np.abs(masks.sum(axis=0) - 500).max() < 80
+    assert len(np.unique(masks, axis=0)) == 220  # All choices of 3 of 12.
+
+
+def test_the_random_control_depends_on_the_seed_alone():
+    masks = [
+        drawing.as_array(
+            SelectScale(top_rate=0.25, retaining_rate=0.0, score="random", seed=seed).candidates(
+                ops.convert_to_tensor(maps)
+            )
+        )
+        for seed, maps in ((7, MAPS), (7, MAPS * np.nan), (8, MAPS))
+    ]
+    np.testing.assert_array_equal(masks[0], masks[1])
+    assert np.any(masks[0] != masks[2])
+
+
+def test_the_random_control_continues_with_the_saved_state(tmp_path):
+    model = keras.Sequential([keras.Input((7, 5, 12)), LAYERS["SelectScale"](score="random")])
+    model(MAPS, training=True)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    outputs = [drawing.as_array(each(MAPS, training=True)) for each in (model, again)]
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_the_random_control_needs_a_random_state():
+    class Stateless(keras.layers.Layer):
+        def call(self, inputs, training=False):
+            return inputs
+
+    with pytest.raises(ValueError, match="`score` must be .* no `seed_generator`.*'random'"):
+        Selective(Stateless(), top_rate=0.5, score="random")
+
+
+def test_the_help_names_every_score():
+    option = next(each for each in train.command.params if each.name == "score")
+    assert all(name in option.help for name in selection.SCORES)
