@@ -99,6 +99,10 @@ def _trained(cell: "PublishedCell") -> str:
     if recipe.retaining_rate is not None:
         parts.append(f"retaining {recipe.retaining_rate:g}")
     parts.append(f"{recipe.epochs} epochs")
+    if recipe.score not in (None, "max"):
+        parts.append(f"score {recipe.score}")
+    if recipe.last_drop != "before_addition":
+        parts.append(f"last drop {recipe.last_drop.replace('_', ' ')}")
     if recipe.schedule != "step":
         parts.append(recipe.schedule)
     if recipe.curriculum != "none":
@@ -107,6 +111,8 @@ def _trained(cell: "PublishedCell") -> str:
 
 
 def _published(cell: "PublishedCell") -> str:
+    if cell.error is None:
+        return ""
     deviation = "" if cell.deviation is None else f" ± {cell.deviation:.2f}"
     top5 = "" if cell.top5_error is None else f", top-5 {cell.top5_error:.2f}"
     return f"{cell.error:.2f}{deviation}{top5}"
@@ -118,5 +124,5 @@ def _table(title: str, *headers: str) -> "Table":
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column(headers[0], no_wrap=True)
     for header in headers[1:]:
-        table.add_column(header)
+        table.add_column(header, overflow="fold")
     return table

@@ -41,7 +41,8 @@ def command(
     """Train cells or whole tables of the paper, and print the results next to the paper's.
 
     NAME is a cell such as table1/wrn-20-4/selectscale (see `list recipes`), a network of a table
-    such as table1/wrn-20-4, or a table. If started again, it continues with the missing runs.
+    such as table1/wrn-20-4, or a table; controls and lowdata are named in the same way. If started
+    again, it continues with the missing runs.
     """
     from keras_selectscale.console import Console
 
@@ -92,7 +93,9 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
         table.add_row(
             row["name"],
             _error(row["mean"], row["deviation"], row["runs"]),
-            _error(row["paper_error"], row["paper_deviation"], row["paper_runs"]),
+            "none"
+            if row["paper_error"] is None
+            else _error(row["paper_error"], row["paper_deviation"], row["paper_runs"]),
             row["difference"] or "no",
         )
         if "paper_top5_error" in row:

@@ -21,6 +21,13 @@ from keras_selectscale.cli.group import input_errors
     help="Score of a selecting drop: max, average_pool, global_average, or the controls random "
     "and lowest.",
 )
+@click.option(
+    "--last-drop",
+    default="before_addition",
+    show_default=True,
+    help="Where the drop of a residual block's second convolution stands: before_addition or "
+    "after_addition.",
+)
 @click.option("--curriculum", help="How the retaining rate falls from 1: linear, exponential.")
 @click.option("--epochs", type=int, default=200, show_default=True)
 @click.option("--batch-size", type=int, default=128, show_default=True)

@@ -1,7 +1,9 @@
 """Datasets by name: the registered sources, `check_name` and `load`."""
 
 import contextlib
+import dataclasses
 import os
+import re
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +16,52 @@ from keras_selectscale.data.packed_images import PACKED, find_packed, read_packe
 from keras_selectscale.data.prepared_images import CIFAR10, CIFAR100, IMAGENET, PREPARED
 from keras_selectscale.data.splits import training_subset
 
+# Fixes the images of every `subset:N:DATASET` for good.
+SUBSET_SEED = 0
+
+
+def _is_subset(place: str) -> bool:
+    size, _, name = place.partition(":")
+    if not re.fullmatch("[1-9][0-9]{0,8}", size) or name.startswith("subset:"):
+        return False
+    with contextlib.suppress(ValueError):
+        check_name(name)
+        return True
+    return False
+
+
+def load_subset(request: Request) -> Dataset:
+    """Reads the dataset `subset:N:DATASET`: N of its training images, and all of its test images.
+
+    The images are those of `training_subset` with seed 0, whatever the seed of a run is: all runs
+    train on the same ones.
+
+    Raises:
+        ValueError: If the dataset has fewer images, or more classes.
+    """
+    size, _, name = request.place.partition(":")
+    source, place = find_source(name)
+    whole = _read(source, request._replace(name=name, place=place))
+    try:
+        data = training_subset(whole, train_size=int(size), seed=SUBSET_SEED)
+    except ValueError as error:
+        reason = f"a subset that can be drawn (N: {error})"
+        raise value_error("dataset", reason, request.name) from None
+    return dataclasses.replace(data, name=request.name)  # type: ignore[type-var]
+
+
+SUBSET = Source(
+    "subset:N:DATASET",
+    "a stratified subset of N training images, the same for every seed",
+    load_subset,
+    accepts=_is_subset,
+    changes=True,
+)
 # A new dataset is a file that defines its `Source`, and an entry here.
-SOURCES: tuple[Source, ...] = (DIGITS, CIFAR10, CIFAR100, IMAGENET, PREPARED, FOLDER, PACKED)
+SOURCES: tuple[Source, ...] = (
+    *(DIGITS, CIFAR10, CIFAR100, IMAGENET, PREPARED, FOLDER, PACKED),
+    SUBSET,
+)
 DATASETS: Mapping[str, str] = types.MappingProxyType(
     {source.form: source.description for source in SOURCES}
 )

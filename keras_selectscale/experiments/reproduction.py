@@ -69,7 +69,9 @@ class Reproduction:
 
     def recipe(self, cell: PublishedCell, seed: int) -> Recipe:
         """Returns the recipe of one run of a cell."""
-        changes: dict[str, Any] = {"train_size": self.train_size}
+        changes: dict[str, Any] = {}
+        if self.train_size is not None:
+            changes["train_size"] = self.train_size
         if self.epochs is not None:
             changes["epochs"] = self.epochs
         if self.precision is not None:

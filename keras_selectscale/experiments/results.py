@@ -16,16 +16,16 @@ from keras_selectscale import recipes
 from keras_selectscale.layers.methods import get_method
 from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import DamagedRunError, Recipe, RunFolder
+from keras_selectscale.training.recipe import WITHOUT_DROP
 
 CONFIDENCE = 0.95
 # What a recipe has for no drop.
-WITHOUT_DROP: dict[str, Any] = {
+NO_DROP: dict[str, Any] = {
     "drop": "none",
     "top_rate": None,
     "retaining_rate": None,
     "score": None,
-    "curriculum": "none",
-    "group_factors": None,
+    **WITHOUT_DROP,
 }
 # What does not tell one group from another: the seed, and a choice that changes roundings only.
 NOT_COMPARED = ("seed", "normalization")
@@ -115,6 +115,8 @@ class ResultGroup:
         parts += [f"{n} {v:g}" for n, v in self.rates.items()]
         parts += [f"{recipe.curriculum} curriculum"] * (recipe.curriculum != "none")
         parts += [f"score {recipe.score}"] * (recipe.score not in (None, "max"))
+        if recipe.last_drop != WITHOUT_DROP["last_drop"]:
+            parts.append(f"last drop {recipe.last_drop.replace('_', ' ')}")
         return ", ".join(parts)
 
     @property
@@ -197,7 +199,7 @@ def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
         key: _group([by_seed[seed] for seed in sorted(by_seed)]) for key, by_seed in by_key.items()
     }
     for key, group in groups.items():
-        baseline = groups.get(_key(dataclasses.replace(group.recipe, **WITHOUT_DROP)))
+        baseline = groups.get(_key(dataclasses.replace(group.recipe, **NO_DROP)))
         if baseline is not None and baseline is not group:
             groups[key] = dataclasses.replace(group, difference=difference(group, baseline))
     order = {name: place for place, name in enumerate(recipes.names())}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from keras_selectscale.experiments.results import Difference, Found, Interval, ResultGroup
+from keras_selectscale.recipes import PublishedCell
 
 HEADERS = (
     "run",
@@ -57,7 +58,7 @@ def row(group: ResultGroup) -> dict[str, Any]:
         "test_error": group.test_error._asdict(),
         "standard_deviation": group.deviation,
         "published": None
-        if paper is None
+        if paper is None or paper.error is None
         else {"error": paper.error, "deviation": paper.deviation, "runs": paper.runs},
         "difference": None if group.difference is None else group.difference._asdict(),
     }
@@ -72,9 +73,15 @@ def cells(group: ResultGroup) -> tuple[str, ...]:
         str(len(group.runs)),
         _mean(group.test_error.mean, group.deviation),
         _ends(group.test_error),
-        "" if paper is None else f"{_mean(paper.error, paper.deviation)} ({paper.runs})",
+        _paper(paper),
         _difference(group.difference),
     )
+
+
+def _paper(cell: PublishedCell | None) -> str:
+    if cell is None or cell.error is None:
+        return ""
+    return f"{_mean(cell.error, cell.deviation)} ({cell.runs})"
 
 
 def _mean(mean: float, deviation: float | None) -> str:
@@ -166,7 +173,11 @@ def _as_csv(groups: Sequence[ResultGroup], found: Found) -> str:
         paper, change = group.published, group.difference
         writer.writerow(
             [group.name, group.settings, len(group.runs), *group.test_error, group.deviation]
-            + ([None] * 3 if paper is None else [paper.error, paper.deviation, paper.runs])
+            + (
+                [None] * 3
+                if paper is None or paper.error is None
+                else [paper.error, paper.deviation, paper.runs]
+            )
             + ([None] * 5 if change is None else list(change))
         )
     return text.getvalue()

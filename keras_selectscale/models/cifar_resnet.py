@@ -6,13 +6,15 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_selectscale.checks import as_integer, value_error
+from keras_selectscale.checks import as_choice, as_integer, value_error
 from keras_selectscale.models import blocks
 from keras_selectscale.models.deep_graph import deep_model
 from keras_selectscale.models.drop_sites import Drop, DropSites
 from keras_selectscale.models.names import network_family
 
 GROUP_FILTERS = (16, 32, 64)
+# Where the drop of a block's second convolution may stand.
+LAST_DROPS = ("before_addition", "after_addition")
 
 
 @network_family(
@@ -34,6 +36,7 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
     classes: int = 10,
     data_format: str | None = None,
     name: str | None = None,
+    last_drop: str = "before_addition",
 ) -> keras.Model:
     """Returns a ResNet or wide ResNet (WRN) for CIFAR.
 
@@ -46,11 +49,15 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
     A drop follows every convolution: after the ReLU of the stem and of a block's first convolution,
     and after the BN of a block's second convolution, on the residual branch before the addition. A
     network of depth d has d - 1 sites: `stem`, then `group1_block1_1`, `group1_block1_2` and so on.
-    The drop layer of a site is called `<site>_drop`.
+    The drop layer of a site is called `<site>_drop`. The paper does not say where the drop of a
+    block's second convolution stands; `last_drop` offers both readings.
 
     Args:
         depth: Number of weight layers, 6n + 2: 8, 14, 20, 32, 44, 56, 110, ...
         width: Factor by which every number of filters is multiplied, k in WRN-20-k.
+        last_drop: Where the drop of a block's second convolution stands: `"before_addition"`, on
+            the residual branch behind the BN, or `"after_addition"`, behind the ReLU that follows
+            the addition, where it acts on the shortcut too.
         {shared}
 
     Reference:
@@ -61,6 +68,7 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
     if depth < 8 or (depth - 2) % 6:
         raise value_error("depth", "6n + 2: 8, 14, 20, 26, 32, ...", depth)
     width = as_integer("width", width, 1, blocks.LARGEST_WIDTH)
+    as_choice("last_drop", last_drop, LAST_DROPS)
     squares = sum((filters * width) ** 2 for filters in GROUP_FILTERS)
     blocks.check_size(3 * (depth - 2) * squares, depth, width=width, depth=depth)
     input_shape, classes, data_format = blocks.check_image_arguments(
@@ -83,6 +91,7 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
                 group=group,
                 strides=2 if group > 1 and number == 1 else 1,
                 drops=drops,
+                last_drop=last_drop,
                 data_format=data_format,
             )
     outputs = blocks.classifier(x, classes, data_format=data_format)
@@ -97,6 +106,7 @@ def _block(
     group: int,
     strides: int,
     drops: DropSites,
+    last_drop: str,
     data_format: str,
 ) -> Any:
     shortcut = blocks.shortcut_without_parameters(
@@ -105,6 +115,8 @@ def _block(
     x = blocks.conv_bn_relu(x, filters, f"{name}_1", strides=strides, data_format=data_format)
     x = drops(x, f"{name}_1", group, filters)
     x = blocks.conv_bn(x, filters, f"{name}_2", data_format=data_format)
-    x = drops(x, f"{name}_2", group, filters)
+    if last_drop == "before_addition":
+        x = drops(x, f"{name}_2", group, filters)
     x = layers.Add(name=f"{name}_add")([x, shortcut])
-    return layers.ReLU(name=f"{name}_relu")(x)
+    x = layers.ReLU(name=f"{name}_relu")(x)
+    return drops(x, f"{name}_2", group, filters) if last_drop == "after_addition" else x

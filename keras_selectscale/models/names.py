@@ -1,5 +1,6 @@
 """The registry of networks, and `build`, which returns a network by name."""
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -93,6 +94,23 @@ def build(name: str, **kwargs: Any) -> keras.Model:
         # A number in the name.
         message = f"Argument `network` must be a network that can be built. {error}"
         raise ArgumentValueError.about("network", f"{message} (network={shown(name)})") from None
+
+
+def check_takes(network: str, argument: str, value: Any) -> None:
+    """Checks that the builder of a network has an argument.
+
+    Raises:
+        ValueError: If it has not, or no network has this name.
+    """
+    family, _ = find_family("network", network)
+    if argument in inspect.signature(family.builder).parameters:
+        return
+    takers = [f.form for f in FAMILIES if argument in inspect.signature(f.builder).parameters]
+    raise ArgumentValueError.about(
+        argument,
+        f"Argument `{argument}` goes with the networks {takers}. "
+        f"Received: {argument}={shown(value)} with network={network!r}",
+    )
 
 
 def find_family(argument: str, name: str) -> tuple[NetworkFamily, list[int]]:

@@ -1,17 +1,19 @@
-"""The cells of the paper's tables as data, with their published errors."""
+"""The cells of the paper's tables as data, with their published errors, and further recipes."""
 
 from keras_selectscale.checks import value_error
 from keras_selectscale.object_checks import as_string
-from keras_selectscale.recipes import cifar, imagenet
+from keras_selectscale.recipes import cifar, controls, imagenet, low_data
 from keras_selectscale.recipes.published_cell import PublishedCell
 
 __all__ = ["PublishedCell", "get", "names", "select"]
 
-_CELLS = {cell.name: cell for cell in (*cifar.cells(), *imagenet.cells())}
+_CELLS = {
+    cell.name: cell for source in (cifar, imagenet, controls, low_data) for cell in source.cells()
+}
 
 
 def names() -> list[str]:
-    """Returns the names of all cells in the order in which the paper prints them."""
+    """Returns the names of all cells, the paper's first, in the order in which it prints them."""
     return list(_CELLS)
 
 
@@ -33,7 +35,9 @@ def get(name: str) -> PublishedCell:
 
 
 def select(name: str) -> list[PublishedCell]:
-    """Returns the cells of a table or of a network in it, or the cell of a full name.
+    """Returns the cells of a table, of a network in it, or the cell of a full name.
+
+    The controls and the low-data protocol are named as tables are.
 
     Raises:
         TypeError: If `name` is not a string.
@@ -43,8 +47,8 @@ def select(name: str) -> list[PublishedCell]:
     found = [cell for key, cell in _CELLS.items() if f"{key}/".startswith(f"{name}/")]
     if not found:
         expected = (
-            "a table (table1 to table4), a network of a table, or a cell such as "
-            "'table1/wrn-20-4/selectscale'; see `list recipes`"
+            "a table (table1 to table4), controls, lowdata, a network of one of them, or a cell "
+            "such as 'table1/wrn-20-4/selectscale'; see `list recipes`"
         )
         raise value_error("name", expected, name)
     return found

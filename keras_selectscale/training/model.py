@@ -10,6 +10,7 @@ from keras_selectscale import data as datasets
 from keras_selectscale import models
 from keras_selectscale.checks import as_integer
 from keras_selectscale.data import Dataset
+from keras_selectscale.models.cifar_resnet import LAST_DROPS
 from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training.recipe import Recipe
@@ -45,12 +46,16 @@ def build_model(
         drop: Any = recipe.make_drop(recipe.epochs * steps_per_epoch)
         if drop is not None and recipe.group_factors is not None:
             drop = models.by_group(drop, dict(recipe.group_factors))
+        further = {}
+        if recipe.last_drop != LAST_DROPS[0]:  # Not every builder has it.
+            further["last_drop"] = recipe.last_drop
         model = models.build(
             recipe.network,
             drop=drop,
             input_shape=images.input_shape,
             classes=images.classes,
             data_format="channels_last",
+            **further,
         )
     metrics: list[Any] = ["accuracy"]
     if images.classes >= TOP5_CLASSES:

@@ -14,6 +14,8 @@ from keras_selectscale.checks import as_choice, as_integer, as_number, type_erro
 from keras_selectscale.files import convert
 from keras_selectscale.layers import methods
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.models.cifar_resnet import LAST_DROPS
+from keras_selectscale.models.names import check_takes
 from keras_selectscale.object_checks import as_sequence, as_string
 from keras_selectscale.optimizers import CoupledSGD
 from keras_selectscale.training.speed import PRECISIONS
@@ -24,6 +26,12 @@ CURRICULA = ("none", "linear", "exponential")
 # Some backends store seeds, steps and sizes as 32-bit integers, and numbers as float32.
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_NUMBER = 1e38
+# What a recipe without a drop has.
+WITHOUT_DROP: dict[str, Any] = {
+    "curriculum": "none",
+    "group_factors": None,
+    "last_drop": LAST_DROPS[0],
+}
 # Key in the metadata of a field: the value under which runs were made before the field existed, if
 # that is not the default.
 FORMER = "former"
@@ -71,6 +79,8 @@ class Recipe:
             (see `fuse_normalization`), or `"keras"` for the operations of Keras. They differ in
             roundings and time only. A run continues with the one with which it began, whatever a
             recipe says.
+        last_drop: Where the drop of a block's second convolution stands, `"before_addition"` or
+            `"after_addition"`; see `models.CifarResNet`.
 
     Raises:
         TypeError: If a value has the wrong type. NumPy numbers become Python numbers.
@@ -98,6 +108,7 @@ class Recipe:
     precision: str = "float32"
     seed: int = 0
     normalization: str = dataclasses.field(default="fused", metadata={FORMER: "keras"})
+    last_drop: str = LAST_DROPS[0]
 
     def __post_init__(self) -> None:
         """Checks every value that needs no data, and fills in the drop's defaults."""
@@ -109,6 +120,7 @@ class Recipe:
         as_choice("curriculum", self.curriculum, CURRICULA)
         as_choice("precision", self.precision, PRECISIONS)
         as_choice("normalization", self.normalization, NORMALIZATIONS)
+        as_choice("last_drop", self.last_drop, LAST_DROPS)
         for name, low in (("epochs", 1), ("batch_size", 1), ("seed", 0)):
             self._set(name, as_integer(name, getattr(self, name), low, LARGEST_INTEGER))
         for name in ("train_size", "image_size"):
@@ -127,9 +139,11 @@ class Recipe:
         if self.group_factors is not None:
             self._set("group_factors", _as_group_factors(self.group_factors))
         if self.drop == "none":
-            for name, absent in (("curriculum", "none"), ("group_factors", None)):
+            for name, absent in WITHOUT_DROP.items():
                 if (value := getattr(self, name)) != absent:
                     raise value_error(name, f"{absent!r} with drop='none'", value)
+        if self.last_drop != LAST_DROPS[0]:
+            check_takes(self.network, "last_drop", self.last_drop)
         layer = self.make_drop(total_steps=1)
         if layer is not None:
             method = methods.get_method(self.drop)

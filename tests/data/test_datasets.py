@@ -17,6 +17,7 @@ def test_datasets_are_named_and_described():
         "tfds:NAME",
         "folder:PATH",
         "packed:NAME",
+        "subset:N:DATASET",
     ]
     assert all(text and "\n" not in text for text in DATASETS.values())
     with pytest.raises(TypeError):
@@ -72,6 +73,8 @@ def test_bad_values_are_refused_before_anything_is_read(tmp_path):
         ("folder:pictures", ("folder:PATH", "pictures")),
         ("folder:/a b/é:ü", ("folder:PATH", "/a b/é:ü")),
         ("packed:flowers-1.0", ("packed:NAME", "flowers-1.0")),
+        ("subset:5000:cifar10", ("subset:N:DATASET", "5000:cifar10")),
+        ("subset:20:folder:a:b", ("subset:N:DATASET", "20:folder:a:b")),
     ],
 )
 def test_names_are_taken_apart(name, expected):
@@ -102,7 +105,8 @@ def test_what_is_no_string_is_refused():
 
 def test_fixed_names_pass():
     for name in DATASETS:
-        check_name(name)
+        if ":" not in name:
+            check_name(name)
 
 
 # The package around is left out: it imports Keras, and with it the backend.
@@ -138,3 +142,29 @@ def test_needs_tensorflow_only_to_read_prepared_files_and_to_make_batches(tmp_pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Dataset cifar10 is not prepared: ")
     assert done.stdout.count("\n") == 1
+
+
+def test_a_fixed_subset_is_the_same_for_every_seed():
+    whole, expected = load("digits"), load("digits", train_size=100, seed=0)
+    for seed in (0, 5):
+        subset = load("subset:100:digits", seed=seed)
+        np.testing.assert_array_equal(subset.train_images, expected.train_images)
+        np.testing.assert_array_equal(subset.test_images, whole.test_images)
+        assert (subset.name, subset.mean) == ("subset:100:digits", whole.mean)
+        assert np.bincount(subset.train_labels).tolist() == [10] * 10
+    assert load("subset:100:digits", train_size=50, seed=5).train_count == 50
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["subset:0:digits", "subset:٣:digits", "subset:9:", "subset:9:x", "subset:9:subset:9:digits"]
+    + ["subset:digits", "subset:-9:digits", "subset:9999999999:digits"],
+)
+def test_the_name_of_a_fixed_subset_has_one_size_and_one_dataset(name):
+    with pytest.raises(ValueError, match="`dataset` must be one of .*subset:N:DATASET"):
+        check_name(name)
+
+
+def test_a_fixed_subset_larger_than_its_dataset_is_an_error():
+    with pytest.raises(ValueError, match="`dataset` must be .*to 898.*subset:899:digits"):
+        load("subset:899:digits")

@@ -32,6 +32,12 @@ def test_what_is_shorter_or_smaller_is_said():
     assert {(r.epochs, r.train_size) for r in short.recipes(CELL)} == {(20, 5000)}
 
 
+def test_the_subset_of_a_recipe_stays_unless_another_one_is_asked_for():
+    own = dataclasses.replace(CELL, recipe=dataclasses.replace(CELL.recipe, train_size=100))
+    assert Reproduction((own,)).recipe(own, 0).train_size == 100
+    assert Reproduction((own,), train_size=50).recipe(own, 0).train_size == 50
+
+
 def test_a_cell_shares_its_folders_with_its_table(tmp_path):
     cells = {
         name: Reproduction(tuple(recipes.select(name)), runs=1, epochs=2).open(tmp_path)

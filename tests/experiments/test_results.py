@@ -129,3 +129,18 @@ def test_the_page_of_results_is_up_to_date(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     groups, found = grouped("results")
     assert pathlib.Path(path).read_text(encoding="utf-8") == report(groups, found, "markdown")
+
+
+def test_a_recipe_without_a_published_error_is_named_and_stands_beside_nothing(tmp_path):
+    for method in ("none", "selectscale", "selectscale-random"):
+        cell = recipes.get(f"lowdata/resnet-20/{method}")
+        record(tmp_path / method, cell.recipe, {0: 25.0, 1: 26.0})
+    groups, found = grouped(tmp_path)
+    names = [f"lowdata/resnet-20/{m}" for m in ("none", "selectscale", "selectscale-random")]
+    assert [group.name for group in groups] == names
+    assert [group.difference and group.difference.mean for group in groups] == [None, 0.0, 0.0]
+    for form in FORMATS:
+        assert "score random" in report(groups, found, form)
+    assert all(
+        each["published"] is None for each in json.loads(report(groups, found, "json"))["groups"]
+    )

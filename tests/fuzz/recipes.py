@@ -60,7 +60,7 @@ def _drops(*methods: str) -> Kind:
 
 RECIPE = {
     "network": text("resnet-8", "vgg-16"),
-    "dataset": text("digits", "cifar10", "tfds:x", "folder:x"),
+    "dataset": text("digits", "cifar10", "tfds:x", "folder:x", "subset:20:digits"),
     "drop": choice(*METHODS),
     "top_rate": optional(file_number(0, 1, above=True)),
     "retaining_rate": optional(file_number(0, 1)),
@@ -84,6 +84,7 @@ RECIPE = {
     "image_size": optional(integer(1, LARGEST)),
     "precision": choice("float32", "mixed_bfloat16"),
     "seed": integer(0, LARGEST),
+    "last_drop": choice("before_addition", "after_addition"),
 }
 RATES = {
     "top_rates": optional(sequence(number(0, 1, above=True), 1)),

@@ -59,6 +59,25 @@ def test_the_drops_stand_where_the_paper_has_them():
         assert source_of(model, f"{block}_relu") == [f"{block}_add"]
 
 
+def test_the_last_drop_of_a_block_may_stand_behind_the_addition():
+    drop = SpatialDropout(retaining_rate=0.9)
+    model = CifarResNet(8, drop=drop, last_drop="after_addition")
+    for group in (1, 2, 3):
+        block = f"group{group}_block1"
+        assert source_of(model, f"{block}_1_drop") == [f"{block}_1_relu"]
+        assert source_of(model, f"{block}_add")[0] == f"{block}_2_bn"
+        assert source_of(model, f"{block}_2_drop") == [f"{block}_relu"]
+    names = {each.name for each in CifarResNet(8, drop=drop).layers}
+    assert {each.name for each in model.layers} == names
+    assert len(drops(model, SpatialDropout)) == 7
+
+
+@pytest.mark.parametrize("value", ["shortcut", None, 1])
+def test_another_place_of_the_last_drop_is_an_error(value):
+    with pytest.raises((ValueError, TypeError), match="`last_drop` must be"):
+        CifarResNet(8, last_drop=value)
+
+
 def test_resolution_halves_and_filters_double():
     model = CifarResNet(14, 2, input_shape=(24, 32, 3))
     shapes = [model.get_layer(f"group{g}_block2_relu").output.shape for g in (1, 2, 3)]

@@ -59,6 +59,18 @@ TABLE_4 = [
     ("selectscale", 23.38, 6.78, 0.1, 0.2),
 ]
 
+CONTROLS = {
+    "selectscale-random": {"score": "random"},
+    "selectscale-lowest": {"score": "lowest"},
+    "selectscale-after-addition": {"last_drop": "after_addition"},
+    "none-400": {"epochs": 400},
+}
+METHODS = ["none", "dropout", "spatial-dropout", "spatial-scale", "selectout", "selectscale"]
+LOW_DATA = [
+    *(f"resnet-20/{name}" for name in [*METHODS, "selectscale-random", "selectscale-lowest"]),
+    *(f"wrn-20-4/{name}" for name in METHODS),
+]
+
 
 def number(text):
     return None if text == "-" else float(text)
@@ -114,10 +126,41 @@ def test_table_4(row):
     assert recipe.group_factors == (((3, 0.5), (4, 1.0)) if dropped else None)
 
 
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_differs_from_table_1_in_one_thing(name):
+    cell = recipes.get(f"controls/wrn-20-4/{name}")
+    table1 = recipes.get(f"table1/wrn-20-4/{name.split('-')[0]}").recipe
+    assert cell.recipe == dataclasses.replace(table1, **CONTROLS[name])
+    assert (cell.error, cell.deviation, cell.runs) == (None, None, 5) and cell.note
+
+
+@pytest.mark.parametrize("name", LOW_DATA)
+def test_the_low_data_protocol_shares_everything_but_the_drop(name):
+    network, _, method = name.partition("/")
+    cell = recipes.get(f"lowdata/{name}")
+    plain = recipes.get(f"lowdata/{network}/none").recipe
+    assert (plain.dataset, plain.network) == ("subset:5000:cifar10", network)
+    differing = {
+        field for field, value in cell.recipe.as_json().items() if value != plain.as_json()[field]
+    }
+    assert differing <= {"drop", "top_rate", "retaining_rate", "score"}
+    drop, _, score = (
+        method.replace("scale-", "scale ").partition(" ")
+        if "select" in method
+        else (method, "", "")
+    )
+    assert cell.recipe.drop == drop and (cell.error, cell.runs) == (None, 5)
+    if score:
+        drop = recipes.get(f"lowdata/{network}/{drop}").recipe
+        assert cell.recipe == dataclasses.replace(drop, score=score)
+
+
 def test_nothing_else_is_there():
     expected = [f"table{t}/{network}/{method}" for t, network, method, *_ in ROWS]
     expected += [f"table3/resnext-29-8x64d/{name}" for name, *_ in TABLE_3]
     expected += [f"table4/resnet-50/{method}" for method, *_ in TABLE_4]
+    expected += [f"controls/wrn-20-4/{name}" for name in CONTROLS]
+    expected += [f"lowdata/{name}" for name in LOW_DATA]
     assert recipes.names() == expected
     assert [recipes.get(name).name for name in expected] == expected
 

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_selectscale import SelectScale, SpatialDropout
+from keras_selectscale import SelectScale, SpatialDropout, data
 from keras_selectscale.training import Recipe
+from keras_selectscale.training.model import build_model
 from keras_selectscale.training.recipe import FORMER
 
 
@@ -228,3 +229,18 @@ def test_a_recipe_from_before_the_kernel_is_of_keras_and_stays_so():
     assert recipe.as_begun(old) == old
     with pytest.raises(ValueError, match="`normalization` must be one of"):
         dataclasses.replace(recipe, normalization="Keras")
+
+
+def test_the_place_of_the_last_drop_goes_with_a_drop_and_a_network_that_has_it():
+    values = {"network": "resnet-8", "dataset": "digits", "drop": "selectscale"}
+    assert Recipe(**values).last_drop == "before_addition"
+    old = Recipe(**values).as_json()
+    del old["last_drop"]
+    assert Recipe.from_json(old) == Recipe(**values)
+    recipe = Recipe(**values, last_drop="after_addition")
+    model = build_model(recipe, data.load("digits", train_size=10), 1)
+    layers = [layer.name for layer in model.layers]
+    assert layers.index("group1_block1_2_drop") > layers.index("group1_block1_relu")
+    for change in ({"drop": "none"}, {"network": "vgg-16"}, {"last_drop": "x"}):
+        with pytest.raises(ValueError, match="`last_drop`"):
+            Recipe(**{**values, "last_drop": "after_addition", **change})
