@@ -1,11 +1,15 @@
 """What all tests share: quiet libraries, threads, fixed seeds, both data formats."""
 
+import gc
 import os
 import signal
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every process below.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# Modules, graphs and models are many small objects that live long: by default, a tenth of the time
+# goes into collections.
+gc.set_threshold(50_000, 20, 20)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Workers side by side share the cores: more threads than cores wait for each other.
@@ -15,7 +19,6 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
 
 import hypothesis  # noqa: E402
-import keras  # noqa: E402
 import pytest  # noqa: E402
 
 # The same examples at each run, and none is too slow: the first of each shape compiles.
@@ -23,9 +26,17 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
+def pytest_collection_finish():
+    """Keeps the collections from looking at what the imports have made."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def fixed_seeds():
     """Seeds Python, NumPy and the backend, so that unseeded layers and models repeat."""
+    import keras  # Here, as the process that only distributes the tests never needs it.
+
     keras.utils.set_random_seed(20)
 
 

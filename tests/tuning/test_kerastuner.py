@@ -66,8 +66,17 @@ def searched(tmp_path_factory):
     return folder
 
 
-def copied(searched, kind, folder):
-    return shutil.copytree(searched / kind, folder / "search")
+@pytest.fixture(scope="module")
+def searched_by_ours(tmp_path_factory):
+    """Folders of our tuners, with two trials each."""
+    folder = tmp_path_factory.mktemp("ours")
+    for kind in TUNERS:
+        ours(kind, folder / kind, 2).search()
+    return folder
+
+
+def copied(searched, kind, folder, name="search"):
+    return shutil.copytree(searched / kind, folder / name)
 
 
 def trials_of(tuner):
@@ -121,7 +130,9 @@ def test_kerastuner_reads_our_folders_and_continues(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", TUNERS)
 @pytest.mark.parametrize("other", TUNERS)
-def test_a_search_of_another_tuner_is_refused_and_stays(kind, other, searched, tmp_path):
+def test_a_search_of_another_tuner_is_refused_and_stays(
+    kind, other, searched, searched_by_ours, tmp_path
+):
     if kind == other:
         return
     folder = copied(searched, other, tmp_path)
@@ -129,8 +140,7 @@ def test_a_search_of_another_tuner_is_refused_and_stays(kind, other, searched, t
     with pytest.raises(ValueError, match=f"`tuner` must be '{other}'.*search.*'{kind}'"):
         ours(kind, folder, 5)
     assert files(folder) == before
-    own = tmp_path / "own"
-    ours(other, own, 2).search()
+    own = copied(searched_by_ours, other, tmp_path, "own")
     before = files(own)
     with pytest.raises(ValueError, match=f"`tuner` must be '{other}'.*own.*'{kind}'"):
         ours(kind, own, 5)
@@ -148,12 +158,11 @@ def test_a_search_of_another_objective_is_refused_and_stays(objective, searched,
     assert files(folder) == before
 
 
-def test_whichever_file_of_a_tuner_is_missing(tmp_path):
+def test_whichever_file_of_a_tuner_is_missing(searched_by_ours, tmp_path):
     """A former version wrote `tuner.json`, a chief of KerasTuner writes `chief.json`."""
-    folder = tmp_path / "search"
-    tuner = ours("random", folder, 2)
-    tuner.search()
-    before = trials_of(tuner)
+    folder = copied(searched_by_ours, "random", tmp_path)
+    before = trials_of(ours("random", folder, 2))
+    assert len(before) == 2
     for name in ("tuner.json", "chief.json", None):
         for path in folder.glob("*.json"):
             if path.name != "oracle.json":
@@ -164,10 +173,8 @@ def test_whichever_file_of_a_tuner_is_missing(tmp_path):
         assert (folder / "tuner0.json").exists()
 
 
-def test_the_ids_stay_strings(tmp_path):
-    tuner = ours("random", tmp_path, 2)
-    tuner.search()
-    again = ours("random", tmp_path, 100)
+def test_the_ids_stay_strings(searched_by_ours, tmp_path):
+    again = ours("random", copied(searched_by_ours, "random", tmp_path), 100)
     again.oracle.create_trial("tuner0")
     assert list(again.oracle.trials) == ["t0000", "t0001", "t0002"]
     for trial_id in again.oracle.trials:
@@ -196,16 +203,16 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("name, content, words", DAMAGE)
-def test_a_damaged_file_is_named_with_its_field(name, content, words, tmp_path):
-    ours("random", tmp_path, 2).search()
-    path = tmp_path / name
+def test_a_damaged_file_is_named_with_its_field(name, content, words, searched_by_ours, tmp_path):
+    folder = copied(searched_by_ours, "random", tmp_path)
+    path = folder / name
     if content is None:
         path.unlink()
     elif isinstance(content, dict):
         path.write_text(json.dumps(json.loads(path.read_text()) | content))
     else:
         path.write_text(content)
-    before = files(tmp_path)
+    before = files(folder)
     with pytest.raises(DamagedFileError, match=words):
-        ours("random", tmp_path, 5)
-    assert files(tmp_path) == before and not list(tmp_path.parent.glob("**/evil0*"))
+        ours("random", folder, 5)
+    assert files(folder) == before and not list(tmp_path.parent.glob("**/evil0*"))
