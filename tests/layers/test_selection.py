@@ -74,7 +74,8 @@ ANY_VALUES = st.one_of(
 
 
 def rows_of(values):
-    sizes = st.tuples(st.integers(1, 4), st.integers(1, 40))
+    # Few shapes, because JAX compiles for each.
+    sizes = st.tuples(st.sampled_from([1, 3]), st.sampled_from([1, 2, 7, 20, 40]))
     return sizes.flatmap(
         lambda size: st.lists(
             st.lists(values, min_size=size[1], max_size=size[1]), min_size=size[0], max_size=size[0]
@@ -93,13 +94,22 @@ def accelerated_mask(values, count):
     if drawing.BACKEND == "jax":
         from keras_selectscale.layers.backends import jax as jax_calls
 
-        return jax_calls.by_order(values, count)
+        with mock.patch.object(jax_calls, "_on_one_cpu", lambda: False):
+            return jax_calls.top_k_mask(values, count)
     if drawing.BACKEND == "torch":
         from keras_selectscale.layers.backends import torch as torch_calls
 
         with mock.patch.object(torch_calls, "_is_readable", lambda values: False):
             return torch_calls.top_k_mask(values, count)
     return ranking.top_k_mask_by_rank(values, count)  # For TensorFlow's see below.
+
+
+def order_of_jax(keys, count):
+    if drawing.BACKEND != "jax":
+        return ranking.by_pairs(keys, count)
+    from keras_selectscale.layers.backends import jax as jax_calls
+
+    return jax_calls.by_order(keys, count)
 
 
 @strategies.examples(60)
@@ -114,6 +124,7 @@ def test_every_way_to_the_top_takes_the_same_maps(rows, share):
         "ranking": ranking.top_k_mask_by_rank(tensor, count),
         "by pairs": ranking.by_pairs(keys, count),
         "by bits": ranking.by_bits(keys, count),
+        "of JAX for many channels": order_of_jax(keys, count),
         "of the backend": selection.top_k_mask(tensor, count),
         "of its accelerators": accelerated_mask(tensor, count),
     }.items():
@@ -179,6 +190,26 @@ def test_a_graph_takes_the_candidates_of_every_precision(dtype, known, data_form
     maps = reference.channels_last(drawing.as_array(inputs), data_format)
     expected = reference.candidates(maps, 0.3)
     np.testing.assert_array_equal(drawing.as_array(select(inputs)) == 1, expected)
+
+
+@pytest.mark.skipif(drawing.BACKEND != "jax", reason="the choice of JAX")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize(("channels", "sorts"), [(6, False), (512, False), (513, True)])
+def test_an_accelerator_takes_the_candidates_of_the_ranks(channels, sorts, dtype, monkeypatch):
+    import jax
+
+    from keras_selectscale.layers.backends import jax as jax_calls
+
+    monkeypatch.setattr(jax_calls, "_on_one_cpu", lambda: False)
+    choices = [0.0, -0.0, 1.0, 2.0, -3.0, math.nan, math.inf, -math.inf, 6e-8, 1e-40]
+    odds = np.random.default_rng(0).choice(choices, (5, 2, 3, channels), p=[0.3, 0.3, *[0.05] * 8])
+    inputs = ops.cast(ops.convert_to_tensor(odds.astype("float32")), dtype)
+    # A new function, so that no earlier trace is taken.
+    select = jax.jit(lambda x: selection.candidate_mask(x, 3, 0.3, selection.max_score))
+    scores = np.abs(drawing.as_array(ops.cast(inputs, "float32"))).max((1, 2))
+    expected = expected_top(scores, selection.candidate_count(0.3, channels))
+    np.testing.assert_array_equal(drawing.as_array(select(inputs)) == 1, expected)
+    assert ("stablehlo.sort" in select.lower(inputs).as_text()) == sorts
 
 
 @pytest.mark.skipif(drawing.BACKEND != "torch", reason="the norm of PyTorch")
