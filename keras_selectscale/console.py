@@ -4,12 +4,16 @@ It prints any text unchanged on any device: text from users is never read as mar
 output never costs a result (see `streams`).
 """
 
+import os
 from typing import Any
 
 import rich.console
 import rich.text
 
 from keras_selectscale.streams import SafeStream, encodable, visible
+
+# Width of a console that is no terminal.
+UNLIMITED = 10_000
 
 
 class Console(rich.console.Console):
@@ -23,6 +27,9 @@ class Console(rich.console.Console):
     def __init__(self, *, stderr: bool = False, **kwargs: Any):
         plain = {"markup": False, "emoji": False, "highlight": False}
         super().__init__(stderr=stderr, **{**plain, **kwargs})
+        if not self.is_terminal and not {"width"} & set(kwargs) and "COLUMNS" not in os.environ:
+            # A pipe or a file has no width, at which rich would break tables and lines.
+            self.width = UNLIMITED
 
     @property
     def file(self) -> Any:

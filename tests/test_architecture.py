@@ -46,6 +46,7 @@ GROUND = {
     "stopping",
     "streams",
     "version",
+    "wording",
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

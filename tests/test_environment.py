@@ -1,4 +1,6 @@
 import json
+import pathlib
+import re
 
 import keras
 
@@ -21,3 +23,11 @@ def test_what_is_not_installed_is_left_out(monkeypatch):
 def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     assert environment.describe()["commit"] is None
+
+
+def test_the_version_is_that_of_the_changelog_and_of_the_citation():
+    root = pathlib.Path(__file__).resolve().parents[1]
+    newest = re.search(r"^## \[(.+?)\]", (root / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    # A version that is not released ends with .dev0, and its changes are listed as such.
+    assert newest == ("Unreleased" if __version__.endswith(".dev0") else __version__)
+    assert f"\nversion: {__version__}\n" in (root / "CITATION.cff").read_text()

@@ -11,6 +11,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
+from keras_selectscale.wording import counted
 
 
 @click.command()
@@ -92,9 +93,9 @@ def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
     console = Console()
     console.print(
         f"{recipe['network']} on {recipe['dataset']}: {summary['train_images']:,} training and "
-        f"{summary['test_images']:,} test images, {recipe['epochs']} epochs, "
+        f"{counted(summary['test_images'], 'test image')}, {counted(recipe['epochs'], 'epoch')}, "
         f"{recipe['precision']}.\n"
-        f"Test error (%), mean ± standard deviation of {seeds} run{'s' if seeds > 1 else ''}:"
+        f"Test error (%), mean ± standard deviation of {counted(seeds, 'run')}:"
     )
     # Titles are broken between words, so that six columns fit into a terminal of 80 characters.
     table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)

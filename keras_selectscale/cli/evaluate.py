@@ -7,6 +7,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.wording import counted
 
 
 @click.command()
@@ -39,7 +40,8 @@ def command(run: str, data_dir: str | None, runs_dir: pathlib.Path) -> None:
     found = evaluate(model, images)
     top5 = f", top-5 {found['top5_error']:.2f}%" if "top5_error" in found else ""
     Console().say(
-        f"{folder.path}: {recipe.network}, drop {recipe.drop}, after {epochs} of {recipe.epochs} "
-        f"epochs: test error {found['error']:.2f}%{top5}, test loss {found['loss']:.4f} "
-        f"on {images.evaluation_count:,} images of {recipe.dataset}"
+        f"{folder.path}: {recipe.network}, drop {recipe.drop}, after {epochs} of "
+        f"{counted(recipe.epochs, 'epoch')}: test error {found['error']:.2f}%{top5}, "
+        f"test loss {found['loss']:.4f} "
+        f"on {counted(images.evaluation_count, 'image')} of {recipe.dataset}"
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,7 +69,9 @@ def _datasets() -> "Table":
 
     table = _table("datasets", "name", "what it is", "defaults of compare")
     for source in SOURCES:
-        defaults = f"{source.network}, {source.epochs} epochs, batch size {source.batch_size}"
+        defaults = (
+            f"{source.network}, {counted(source.epochs, 'epoch')}, batch size {source.batch_size}"
+        )
         table.add_row(source.form, source.description, defaults)
     return table
 
@@ -98,7 +101,7 @@ def _trained(cell: "PublishedCell") -> str:
         parts.append(f"top {recipe.top_rate:g}")
     if recipe.retaining_rate is not None:
         parts.append(f"retaining {recipe.retaining_rate:g}")
-    parts.append(f"{recipe.epochs} epochs")
+    parts.append(counted(recipe.epochs, "epoch"))
     if recipe.score not in (None, "max"):
         parts.append(f"score {recipe.score}")
     if recipe.last_drop != "before_addition":

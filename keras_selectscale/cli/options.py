@@ -105,8 +105,12 @@ def precision_option(default: str | None = "auto") -> Callable:
         type=click.Choice(choices if default is None else ["auto", *choices]),
         default=default,
         show_default="that of the recipe" if default is None else True,
-        help="Of the activations; mixed_bfloat16 halves their width. auto is that of a run "
-        "that continues, or the fastest on the device.",
+        help="Of the activations; mixed_bfloat16 halves their width."
+        + (
+            " auto is that of a run that continues, or the fastest on the device."
+            if default
+            else ""
+        ),
     )
 
 

@@ -8,6 +8,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.wording import counted
 
 
 @click.command()
@@ -103,8 +104,8 @@ def command(
         Console().say(f"{path}: process {devices.process} of {devices.processes} is done")
         return
     Console().say(
-        f"{path}: {'already done' if done else 'done'}, {result['epochs']} epochs, "
+        f"{path}: {'already done' if done else 'done'}, {counted(result['epochs'], 'epoch')}, "
         f"test error {result['test_error']:.2f}%, training error {result['train_error']:.2f}%, "
-        f"{result['parameters']:,} parameters, {result['images_per_second']:.0f} images/s "
+        f"{counted(result['parameters'], 'parameter')}, {result['images_per_second']:.0f} images/s "
         f"({setting})"
     )

@@ -14,6 +14,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import CONTINUE, input_errors
 from keras_selectscale.cli.value_list import ValueList
+from keras_selectscale.wording import counted
 
 if TYPE_CHECKING:
     from keras_selectscale.tuning import Search, SearchFolder
@@ -31,8 +32,7 @@ MAIN = (
 @click.option(
     "--methods",
     type=ValueList(str),
-    default="selectscale,selectout",
-    show_default=True,
+    show_default="selectscale,selectout,none; selectscale,none with --figure4",
     help="Drop methods to draw from; see `list drops`.",
 )
 @click.option("--top-rates", type=ValueList(float), help="By default 0.1, 0.2, … 1.")
@@ -182,13 +182,15 @@ def _tune(
         folder = SearchFolder(path)
         began = folder.read_search() if resume and folder.config_path.exists() else None
         before = began.recipe.as_json() if began else None
+        if values["methods"] is None and began:
+            values["methods"] = began.methods
         recipe = options.decide_recipe(recipe, before, precision, values.pop("fused_normalization"))
         # A search from a version that did not record it continues without.
         values["jit"] = options.as_jit(jit)
         if jit == "auto":
             values["jit"] = began.jit if began else decide_jit(None)
         tune = {field: given for field, given in searched.items() if len(given) > 1}
-        search = Search(recipe, tune=tune, **values)
+        search = Search(recipe, tune=tune, **options.given(**values))
         models.build(network)  # Reports a wrong name before reading the data.
         images = load_for_search(search, data_dir)
         if not resume and not is_worker():
@@ -242,7 +244,7 @@ def _train_winner(search: "Search", folder: "SearchFolder", data_dir: str | None
     if all(trial.score is None for trial in trials):
         reasons = [trial.message for trial in trials if trial.message]
         raise FloatingPointError(
-            f"none of {len(trials)} trials was completed; the first failed with "
+            f"none of {counted(len(trials), 'trial')} was completed; the first failed with "
             f"{reasons[0] if reasons else 'no reason'}"
         )
     images = load_for_winner(search, data_dir)
@@ -256,7 +258,7 @@ def _warn(search: "Search") -> None:
     size = search.grid_size()
     if search.tuner == "grid" and search.trials is not None and search.trials < size:
         Console(stderr=True).say(
-            f"The grid has {size} points: --trials {search.trials} takes the first."
+            f"The grid has {counted(size, 'point')}: --trials {search.trials} takes the first."
         )
 
 
@@ -274,7 +276,8 @@ def _report(folder: "SearchFolder", data_dir: str | None = None) -> None:
     say = console.say
     counts = ", ".join(f"{count} {status.lower()}" for status, count in found["counts"].items())
     say(
-        f"{recipe.network} on {recipe.dataset}, {search.tuner} search, {recipe.epochs} epochs, "
+        f"{recipe.network} on {recipe.dataset}, {search.tuner} search, "
+        f"{counted(recipe.epochs, 'epoch')}, "
         f"{recipe.precision}, seeds per trial: {search.seeds}; trials: {counts or 'none'}."
     )
     if best is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_selectscale.checks import value_error
 from keras_selectscale.environment import require
+from keras_selectscale.wording import counted
 
 # Bytes of the decoded images of both splits; larger datasets are streamed.
 LARGEST_IN_MEMORY = 2 * 2**30
@@ -83,8 +84,8 @@ def resized(images: np.ndarray, image_size: int) -> np.ndarray:
     size, memory = len(images) * image_size**2 * images.shape[-1], _memory()
     if size > memory:
         expected = (
-            f"smaller: {len(images):,} images of this size take {size / 2**30:,.0f} GiB, and the "
-            f"machine has {memory / 2**30:,.0f}"
+            f"smaller: {counted(len(images), 'image')} of this size take "
+            f"{size / 2**30:,.0f} GiB, and the machine has {memory / 2**30:,.0f}"
         )
         raise value_error("image_size", expected, image_size)
     require("tensorflow", "tensorflow", "Bringing images to another size")

@@ -16,6 +16,7 @@ from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.prepared_folder import find_prepared, preparation
 from keras_selectscale.data.streamed_images import DEFAULT_SIZE, StreamedImages, streamed
 from keras_selectscale.environment import require
+from keras_selectscale.wording import counted
 
 # Images decoded at a time; 20 times as many are no faster.
 READ_BATCH = 500
@@ -249,8 +250,8 @@ def _index(builder: Any, split: str, features: ClassificationFeatures, again: st
         raise OSError(f"The {split} split cannot be read ({error}). {again}") from error
     if len(records) != info.num_examples:
         raise OSError(
-            f"The {split} split in {builder.data_path} should hold {info.num_examples} images, but "
-            f"holds {len(records)}. {again}"
+            f"The {split} split in {builder.data_path} should hold "
+            f"{counted(info.num_examples, 'image')}, but holds {len(records)}. {again}"
         )
     return records
 

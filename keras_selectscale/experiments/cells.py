@@ -10,6 +10,7 @@ from keras_selectscale import environment, stopping
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.model import released_models
+from keras_selectscale.wording import counted
 
 
 class Cell(NamedTuple):
@@ -77,7 +78,7 @@ def run_cells(
         if result is None:
             # A call within a time limit trains something, however short the limit.
             if trained:
-                stopping.check(f"after {number - 1} of {len(cells)} runs")
+                stopping.check(f"after {number - 1} of {counted(len(cells), 'run')}")
             trained += 1
             with released_models():
                 result = train(

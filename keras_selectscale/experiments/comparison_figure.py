@@ -7,6 +7,7 @@ from keras_selectscale.checks import value_error
 from keras_selectscale.environment import require
 from keras_selectscale.files import replacing
 from keras_selectscale.object_checks import as_instance, as_path
+from keras_selectscale.wording import counted
 
 SUMMARISED = ("recipe", "methods", "seeds", "train_images", "test_images")
 
@@ -66,13 +67,13 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
     axes.errorbar([], [], xerr=[], fmt="D", color="#b3342d", label="mean ± standard deviation")
     axes.set_yticks(range(len(methods)), [_label(method) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
-    axes.set_xlabel(f"test error (%) on {summary['test_images']:,} images")
+    axes.set_xlabel(f"test error (%) on {counted(summary['test_images'], 'image')}")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    seeds = len(summary["seeds"])
     axes.set_title(
-        f"{recipe['network']} on {recipe['dataset']}: {summary['train_images']:,} training images, "
-        f"{recipe['epochs']} epochs, {seeds} seed{'s' if seeds > 1 else ''}",
+        f"{recipe['network']} on {recipe['dataset']}: "
+        f"{counted(summary['train_images'], 'training image')}, "
+        f"{counted(recipe['epochs'], 'epoch')}, {counted(len(summary['seeds']), 'seed')}",
         fontsize=11,
     )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)

@@ -15,6 +15,7 @@ from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import Devices, Recipe
+from keras_selectscale.wording import counted
 
 MOST_RUNS = 1000
 
@@ -92,14 +93,14 @@ class Reproduction:
         """Returns how the runs fall short of the recipe, or an empty string."""
         short = []
         if self.epochs is not None and self.epochs != cell.recipe.epochs:
-            short.append(f"{self.epochs} of {cell.recipe.epochs} epochs")
+            short.append(f"{self.epochs} of {counted(cell.recipe.epochs, 'epoch')}")
         if self.train_size is not None:
-            short.append(f"{self.train_size:,} training images")
+            short.append(counted(self.train_size, "training image"))
         if self.precision not in (None, cell.recipe.precision):
             short.append(str(self.precision))
         seeds = self.seeds_of(cell)
         if len(seeds) != cell.runs:
-            short.append(f"{len(seeds)} of {cell.runs} runs")
+            short.append(f"{len(seeds)} of {counted(cell.runs, 'run')}")
         if seeds != tuple(range(len(seeds))):
             short.append(f"seeds {', '.join(map(str, seeds))}")
         return ", ".join(short)

@@ -17,6 +17,7 @@ from keras_selectscale.layers.methods import get_method
 from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training import DamagedRunError, Recipe, RunFolder
 from keras_selectscale.training.recipe import WITHOUT_DROP
+from keras_selectscale.wording import counted
 
 CONFIDENCE = 0.95
 # What a recipe has for no drop.
@@ -109,9 +110,9 @@ class ResultGroup:
     def settings(self) -> str:
         """What distinguishes the group from others of its name."""
         recipe = self.recipe
-        parts = [f"{recipe.epochs} epochs", recipe.precision]
+        parts = [counted(recipe.epochs, "epoch"), recipe.precision]
         if recipe.train_size is not None:
-            parts.insert(0, f"{recipe.train_size} images")
+            parts.insert(0, counted(recipe.train_size, "image"))
         parts += [f"{n} {v:g}" for n, v in self.rates.items()]
         parts += [f"{recipe.curriculum} curriculum"] * (recipe.curriculum != "none")
         parts += [f"score {recipe.score}"] * (recipe.score not in (None, "max"))

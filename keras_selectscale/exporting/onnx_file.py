@@ -40,6 +40,7 @@ def write_onnx(model: keras.Model, signature: Signature, path: pathlib.Path) -> 
         missing = sorted({op for op in _nodes(content.graph.node) if not _exists(op, opset)})
         if not missing:
             pad_the_outputs(content)
+            _name_the_free_sizes(content)
             onnx.save(content, str(path))
             return
     raise ExportError(
@@ -109,6 +110,17 @@ def _convert(graph: Any, concrete: Any, opset: int) -> Any:
             tensors_to_rename={**inputs, **outputs},
         )
     return content
+
+
+def _name_the_free_sizes(content: Any) -> None:
+    """Names the free sizes of the inputs and outputs: `batch`, and `images_1` for axis 1 of images.
+
+    tf2onnx numbers them, such as `unk__13`, in which the number changes with every export.
+    """
+    for value in (*content.graph.input, *content.graph.output):
+        for axis, size in enumerate(value.type.tensor_type.shape.dim):
+            if not size.HasField("dim_value"):
+                size.dim_param = f"{value.name}_{axis}" if axis else "batch"
 
 
 @contextlib.contextmanager

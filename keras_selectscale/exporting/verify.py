@@ -23,6 +23,7 @@ from keras_selectscale.surgery.drop_kinds import all_layers
 from keras_selectscale.surgery.layer_copies import kept_states
 from keras_selectscale.surgery.strip import in_float32
 from keras_selectscale.surgery.switching import drops_off
+from keras_selectscale.wording import counted
 
 
 def verify_export(
@@ -227,7 +228,7 @@ def _other_weights(
             (twice if key in wanted else others).append(f"{name} {list(value.shape)}")
     reasons = []
     if missing := sum(left.values()):
-        reasons.append(f"It lacks {missing} of the {len(ours)} weights of the model.")
+        reasons.append(f"It lacks {missing} of the {counted(len(ours), 'weight')} of the model.")
     if others:
         reasons.append(f"It holds variables that are no weights of the model: {_few(others)}.")
     if twice and once:

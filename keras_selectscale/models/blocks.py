@@ -101,10 +101,33 @@ def conv_bn(
     groups: int = 1,
     data_format: str,
 ) -> Any:
-    """Returns a convolution without bias, with He initialization, and batch normalization."""
+    """Returns `conv` followed by batch normalization. The arguments are those of `conv`."""
+    x = conv(
+        x,
+        filters,
+        name,
+        kernel_size=kernel_size,
+        strides=strides,
+        groups=groups,
+        data_format=data_format,
+    )
+    return batch_norm(x, name, data_format=data_format)
+
+
+def conv(
+    x: Any,
+    filters: int,
+    name: str,
+    *,
+    kernel_size: int = 3,
+    strides: int = 1,
+    groups: int = 1,
+    data_format: str,
+) -> Any:
+    """Returns a convolution without bias, with He initialization."""
     if strides > 1:
         x = symmetric_padding(x, kernel_size, name, data_format=data_format)
-    x = _conv(
+    return _conv(
         x,
         filters,
         f"{name}_conv",
@@ -116,6 +139,10 @@ def conv_bn(
         kernel_initializer="he_normal",
         data_format=data_format,
     )
+
+
+def batch_norm(x: Any, name: str, *, data_format: str) -> Any:
+    """Returns batch normalization with the momentum and the epsilon of the papers."""
     return layers.BatchNormalization(
         axis=channel_axis(data_format),
         momentum=BN_MOMENTUM,
@@ -127,6 +154,11 @@ def conv_bn(
 def conv_bn_relu(x: Any, filters: int, name: str, **kwargs: Any) -> Any:
     """Returns `conv_bn` followed by a ReLU. The arguments are those of `conv_bn`."""
     return layers.ReLU(name=f"{name}_relu")(conv_bn(x, filters, name, **kwargs))
+
+
+def bn_relu(x: Any, name: str, *, data_format: str) -> Any:
+    """Returns batch normalization followed by a ReLU."""
+    return layers.ReLU(name=f"{name}_relu")(batch_norm(x, name, data_format=data_format))
 
 
 def symmetric_padding(x: Any, kernel_size: int, name: str, *, data_format: str) -> Any:

@@ -17,10 +17,17 @@ GROUP_FILTERS = (16, 32, 64)
 LAST_DROPS = ("before_addition", "after_addition")
 
 
+def exists(depth: int, width: int = 1) -> bool:
+    """Returns whether a network of this depth exists."""
+    return depth >= 8 and (depth - 2) % 6 == 0
+
+
 @network_family(
     "wrn-D-K",
     r"wrn-(\d+)-(\d+)",
-    "the same with K times the filters in each layer (wrn-20-4, wrn-20-8)",
+    "post-activation residual network with K times the filters of ResNet in each layer, depth "
+    "D = 6n + 2 (wrn-20-4, wrn-20-8)",
+    exists,
 )
 @network_family(
     "resnet-D",
@@ -65,7 +72,7 @@ def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
         of Chen et al., IJCAI 2020.
     """
     depth = as_integer("depth", depth, 1, blocks.LARGEST_DEPTH)
-    if depth < 8 or (depth - 2) % 6:
+    if not exists(depth):
         raise value_error("depth", "6n + 2: 8, 14, 20, 26, 32, ...", depth)
     width = as_integer("width", width, 1, blocks.LARGEST_WIDTH)
     as_choice("last_drop", last_drop, LAST_DROPS)

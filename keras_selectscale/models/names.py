@@ -42,18 +42,23 @@ class NetworkFamily(NamedTuple):
             arguments.
         builder: Function that returns the model.
         description: One line.
+        exists: Function of the numbers in a name that returns whether the network exists, if
+            another family has the same pattern.
     """
 
     form: str
     pattern: str
     builder: Callable[..., keras.Model]
     description: str
+    exists: Callable[..., bool] | None = None
 
 
 FAMILIES: list[NetworkFamily] = []
 
 
-def network_family(form: str, pattern: str, description: str) -> Callable[[T], T]:
+def network_family(
+    form: str, pattern: str, description: str, exists: Callable[..., bool] | None = None
+) -> Callable[[T], T]:
     r"""Registers a builder under a pattern of names. The arguments are those of `NetworkFamily`.
 
     Example:
@@ -66,7 +71,7 @@ def network_family(form: str, pattern: str, description: str) -> Callable[[T], T
 
     def register(builder: T) -> T:
         builder.__doc__ = (builder.__doc__ or "").replace(f"        {MARK}", SHARED)
-        FAMILIES.append(NetworkFamily(form, pattern, builder, description))
+        FAMILIES.append(NetworkFamily(form, pattern, builder, description, exists))
         return builder
 
     return register
@@ -76,8 +81,10 @@ def build(name: str, **kwargs: Any) -> keras.Model:
     """Returns the network called `name`.
 
     Args:
-        name: `"resnet-20"`, `"resnet-110"`, `"wrn-20-4"`, `"resnext-29-8x64d"`, `"vgg-16"` and so
-            on, with any valid depth and width; `"resnet-50"` is `ResNet50`, the bottleneck network.
+        name: `"resnet-20"`, `"resnet-110"`, `"wrn-20-4"`, `"wrn-28-10"`, `"resnext-29-8x64d"`,
+            `"vgg-16"` and so on, with any valid depth and width; `"resnet-50"` is `ResNet50`, the
+            bottleneck network. `"wrn-D-K"` is `CifarResNet` if D is 6n + 2, as in the SelectScale
+            paper, and `WideResNet` if D is 6n + 4.
         **kwargs: Further arguments of the builder: `drop`, `input_shape`, `classes`,
             `data_format`. The defaults are those of the builder: images of 32x32 and ten classes,
             or 224x224 and 1,000 classes for `"resnet-50"`.
@@ -123,9 +130,16 @@ def find_family(argument: str, name: str) -> tuple[NetworkFamily, list[int]]:
     Raises:
         ValueError: If no family matches it.
     """
+    alike = []
     for family in FAMILIES:
         match = re.fullmatch(family.pattern, name, re.ASCII) if isinstance(name, str) else None
         if match and all(len(number) < 10 for number in match.groups()):
-            return family, [int(number) for number in match.groups()]
-    forms = " or ".join(family.form for family in FAMILIES)
+            numbers = [int(number) for number in match.groups()]
+            if family.exists is None or family.exists(*numbers):
+                return family, numbers
+            alike.append(family)
+    if alike:
+        expected = " or ".join(f"a {family.description}" for family in alike)
+        raise value_error(argument, f"a network that exists: {expected}", name)
+    forms = " or ".join(dict.fromkeys(family.form for family in FAMILIES))
     raise value_error(argument, f"of the form {forms}, such as 'resnet-20' or 'wrn-20-4'", name)

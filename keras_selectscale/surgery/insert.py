@@ -13,6 +13,7 @@ from keras_selectscale.surgery import compilation, graph, sites
 from keras_selectscale.surgery.matching import After
 from keras_selectscale.surgery.rebuild import Rebuild
 from keras_selectscale.surgery.sites import Depths, Groups, Place, Site
+from keras_selectscale.wording import counted
 
 # Number of matches without a site that an error lists.
 SHOWN = 5
@@ -179,7 +180,7 @@ def _taken(
         raise ValueError(
             "Arguments `depths` and `groups` must leave a site. Received: "
             f"depths={shown(depths)}, groups={shown(groups)}, which leave none of "
-            f"{sum(place.site is not None for place in found)} sites"
+            f"{counted(sum(place.site is not None for place in found), 'site')}"
         )
     return chosen
 
@@ -206,6 +207,6 @@ def _table(taken: list[tuple[Site, keras.layers.Layer]], skipped: list[Place]) -
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    lines.append(f"{len(taken)} drops")
+    lines.append(counted(len(taken), "drop"))
     lines += [f"none after {place.path}: {place.reason}" for place in skipped]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import keras
 from keras_selectscale.models.deep_graph import deep_graph
 from keras_selectscale.surgery import classes, compilation, graph, layer_copies, same_model
 from keras_selectscale.surgery.variables import variable_pairs
+from keras_selectscale.wording import counted
 
 
 def _nothing(model: keras.Model, node: Any) -> None:
@@ -227,8 +228,8 @@ def _check_variables(models: list[tuple[Any, Any]], layers: list[tuple[Any, Any]
     if len(found) != len(copied):
         raise ValueError(
             "Argument `model` must have no weight that two layers share, other than one layer that "
-            f"is called twice. Received: {len(found)} weights in the layers, {len(copied)} in the "
-            "copies of them"
+            f"is called twice. Received: {counted(len(found), 'weight')} in the layers, "
+            f"{len(copied)} in the copies of them"
         )
     for model, _ in models:
         found |= {id(v) for layer in model.layers for v in layer.weights}

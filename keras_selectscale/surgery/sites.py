@@ -13,6 +13,7 @@ from keras_selectscale.models.drop_sites import DropSite
 from keras_selectscale.surgery import drop_kinds, graph, matching
 from keras_selectscale.surgery.graph import Call
 from keras_selectscale.surgery.matching import After
+from keras_selectscale.wording import counted
 
 Depths: TypeAlias = tuple[float, float] | range | None
 Groups: TypeAlias = int | Collection[int] | None
@@ -144,7 +145,7 @@ def _why_not(call: Call, predictions: set[int]) -> str:
     if drop_kinds.is_drop(call.node.operation):
         return "it is a drop itself"
     if len(call.node.outputs) != 1:
-        return f"it has {len(call.node.outputs)} outputs"
+        return f"it has {counted(len(call.node.outputs), 'output')}"
     output = call.node.outputs[0]
     if not keras.backend.is_float_dtype(output.dtype):
         return f"its output is of dtype {output.dtype}"

@@ -10,6 +10,7 @@ import keras
 from keras_selectscale.checks import ArgumentValueError, as_choice, as_integer, shown, value_error
 from keras_selectscale.object_checks import as_string
 from keras_selectscale.training.speed import check_jit, decide_jit
+from keras_selectscale.wording import counted
 
 STRATEGIES = ("none", "mirrored", "data")
 BACKENDS = {"mirrored": "tensorflow", "data": "jax"}
@@ -151,8 +152,9 @@ class Devices:
         last = train_count % batch_size
         if batch_size % self.count or last % self.count:
             expected = (
-                f"such that {self.count} devices share evenly every batch of the {train_count} "
-                f"training images, also the last one of {last or batch_size}"
+                f"such that {counted(self.count, 'device')} share evenly every batch of the "
+                f"{counted(train_count, 'training image')}, also the last one of "
+                f"{last or batch_size}"
             )
             raise value_error("batch_size", expected, batch_size)
 

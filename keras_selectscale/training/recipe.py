@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shlex
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from keras_selectscale.models.cifar_resnet import LAST_DROPS
 from keras_selectscale.models.names import check_takes
 from keras_selectscale.object_checks import as_sequence, as_string
 from keras_selectscale.optimizers import CoupledSGD
-from keras_selectscale.training.speed import PRECISIONS
+from keras_selectscale.training.speed import PRECISIONS, said
 
 SCHEDULES = ("step", "cosine")
 NORMALIZATIONS = ("fused", "keras")
@@ -250,3 +251,35 @@ def _as_group_factors(values: Any) -> tuple[tuple[int, float], ...]:
     if not factors or len({group for group, _ in factors}) < len(factors):
         raise value_error(name, "one or more different groups with a factor each", values)
     return tuple(factors)
+
+
+def training_command(
+    recipe: Recipe, data_dir: str | None = None, jit: bool | None = None
+) -> str | None:
+    """Returns the command that trains a recipe in its own run, or `None` if none can."""
+    plain = Recipe(network=recipe.network, dataset=recipe.dataset)
+    fields = ("momentum", "milestones", "decay_factor", "group_factors")
+    if any(getattr(recipe, field) != getattr(plain, field) for field in fields):
+        return None
+    options: dict[str, Any] = {
+        "--network": recipe.network,
+        "--dataset": recipe.dataset,
+        "--data-dir": data_dir,
+        "--train-size": recipe.train_size,
+        "--image-size": recipe.image_size,
+        "--drop": recipe.drop,
+        "--top-rate": recipe.top_rate,
+        "--retaining-rate": recipe.retaining_rate,
+        "--epochs": recipe.epochs,
+        "--batch-size": recipe.batch_size,
+        "--learning-rate": recipe.learning_rate,
+        "--schedule": recipe.schedule,
+        "--weight-decay": recipe.weight_decay,
+        "--seed": recipe.seed,
+        "--precision": recipe.precision,
+        "--jit": None if jit is None else said(jit),
+        "--run": f"tuned-{recipe.network}-{recipe.drop}",
+    }
+    given = [[option, str(value)] for option, value in options.items() if value is not None]
+    given += [["--no-fused-normalization"]] * (recipe.normalization == "keras")
+    return shlex.join(["keras-selectscale", "train", *(part for each in given for part in each)])

@@ -242,7 +242,7 @@ def _check_state(
     total, done, rows = epochs * steps, state.step // steps, len(state.rows)
     check("step", 0 <= state.step <= total, f"a number from 0 to {total}", state.step)
     # A callback may have stopped the training within an epoch, which has a row all the same.
-    check("rows", done <= rows <= done + 1, f"{done} rows at step {state.step}", rows)
+    check("rows", done <= rows <= done + 1, f"a row per epoch, {done}, at step {state.step}", rows)
     if state.metrics:
         sizes = [int(np.prod(variable.shape)) for variable in model.metrics_variables]
         given = [len(values) for values in state.metrics]

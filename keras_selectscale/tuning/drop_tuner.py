@@ -24,8 +24,14 @@ from keras_selectscale.tuning.kerastuner import LastingTuner, is_chief, limit_wa
 from keras_selectscale.tuning.objective import as_metrics, check_finite, check_objective
 from keras_selectscale.tuning.oracles import make_oracle
 from keras_selectscale.tuning.state import DEATHS_FILE, FAILURE_FILE
-from keras_selectscale.tuning.trial_callbacks import TrialLog, trial_callbacks
+from keras_selectscale.tuning.trial_callbacks import (
+    WEIGHTS_FILE,
+    TrialLines,
+    TrialLog,
+    trial_callbacks,
+)
 from keras_selectscale.tuning.workers import MOST_DEATHS, answered, quiet, serve
+from keras_selectscale.wording import counted
 
 WAIT_SECONDS = 600.0
 # Pause before a worker without work asks again.
@@ -39,8 +45,7 @@ class DropTuner(LastingTuner):
     seed, and their mean is the score. If a search is killed, even with `kill -9`, the same call
     resumes it: ended trials stay ended, and a trial that was running runs again under its id,
     without the seeds that are done. A trial that fails (a loss that is not finite, out of memory or
-    any other exception) is recorded as failed with its reason, and the search continues. No model
-    is kept.
+    any other exception) is recorded as failed with its reason, and the search continues.
 
     If `KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT` are set in the
     environment, the tuner is KerasTuner's chief or one of its workers.
@@ -49,24 +54,24 @@ class DropTuner(LastingTuner):
         hypermodel: A `DropHyperModel`, or a custom `keras_tuner.HyperModel` or `build(hp)`.
         tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
         directory: Folder of the search. An existing search in it is continued.
-        trials: Maximum number of trials. `None` means all points of a grid, or one sweep of
-            Hyperband.
+        trials: Maximum number of trials; `None` for all points of a grid or a sweep of Hyperband.
         objective: Name of a metric, a `keras_tuner.Objective`, or a list of these; those with the
             direction "max" are subtracted from the sum of the others. `None` stands for the
             `validation_error` that a `DropHyperModel` returns for images.
         seeds: Runs of each trial, at least 1.
         max_epochs: Epochs of a trial that Hyperband trains to the end. The other tuners use the
             argument `epochs` of `search`.
-        early_stopping: Number of epochs without a better objective after which a run ends; `None`
-            trains all epochs.
+        early_stopping: Epochs without a better objective after which a run ends, or `None`.
         figure4: Whether to restrict a grid to the two curves of the paper's Figure 4.
         seed: Determines the random points, at least 1.
         wait_seconds: How long a chief and its workers wait for each other.
-        tensorboard: Whether to write logs with HParams to `directory/tensorboard`, if TensorBoard
-            is installed.
+        tensorboard: Whether to write logs to `directory/tensorboard`, if TensorBoard is installed.
+        keep_weights: Whether to keep the weights of each trial's first seed after its last epoch,
+            which `get_best_models` loads. Hyperband always keeps them, to continue trials.
         listener: Object that is notified of progress, such as a `SearchDisplay`, with the methods
             `on_trial_begin(trial)`, `on_epoch_end(trial, seed, epoch)` and `on_trial_end(trial)`,
-            and for a chief `refresh()`. `None` notifies nothing.
+            and for a chief `refresh()`. `None` prints two lines for each trial, unless
+            `search` receives `verbose=0`.
 
     Raises:
         ValueError: If an argument is out of range, or the search space is infeasible.
@@ -87,6 +92,7 @@ class DropTuner(LastingTuner):
         seed: int = 1,
         wait_seconds: float = WAIT_SECONDS,
         tensorboard: bool = True,
+        keep_weights: bool = False,
         listener: Any = None,
     ):
         if isinstance(hypermodel, type) or not (
@@ -113,6 +119,7 @@ class DropTuner(LastingTuner):
         self.early_stopping = early_stopping
         self.wait_seconds = wait_seconds
         self.tensorboard = tensorboard
+        self.keep_weights = as_boolean("keep_weights", keep_weights)
         self.listener = listener
         path = pathlib.Path(directory).resolve()
         path.mkdir(parents=True, exist_ok=True)
@@ -127,8 +134,7 @@ class DropTuner(LastingTuner):
         if self.is_worker:
             limit_waits(wait_seconds)
         else:
-            # KerasTuner saves only after the first trial; a kill before that would restart the
-            # search.
+            # KerasTuner saves only after the first trial; a kill before that would start again.
             self.save()
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
@@ -137,8 +143,7 @@ class DropTuner(LastingTuner):
         Args:
             *fit_args: Arguments of `hypermodel.fit` after the model, such as images from
                 `data.validation_split`, or `x` and `y`.
-            **fit_kwargs: Keyword arguments of `hypermodel.fit`, such as `validation_data`, `epochs`
-                and `callbacks`.
+            **fit_kwargs: Keyword arguments of it, such as `validation_data` and `callbacks`.
 
         The first Ctrl-C or SIGTERM stops a trial after the step that is running. Called again, the
         search continues with this trial and seed.
@@ -152,6 +157,8 @@ class DropTuner(LastingTuner):
             serve(self.oracle, self.wait_seconds, getattr(self.listener, "refresh", None))
             return
         self.on_search_begin()
+        if self.listener is None and fit_kwargs.get("verbose", 1) and not self.is_worker:
+            self.listener = TrialLines(self)
         # Without the existing objects, a garbage collection takes milliseconds instead of half a
         # second, and every run does one.
         gc.collect()
@@ -180,6 +187,7 @@ class DropTuner(LastingTuner):
         images = bool(args) and isinstance(args[0], Dataset)
         if images and isinstance(self.hypermodel, DropHyperModel):
             kwargs["seed"] = seed
+            kwargs.pop("verbose", None)
         failed = True
         try:
             results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)
@@ -215,16 +223,28 @@ class DropTuner(LastingTuner):
             self.listener.on_trial_end(trial)
 
     def load_model(self, trial: Any) -> keras.Model:
-        """Raises an error, because no model is kept."""
-        raise NotImplementedError(
-            "A search keeps no models: train the best hyperparameters, which "
-            "get_best_hyperparameters() returns, on all training images"
-        )
+        """Returns a trial's model with the weights of its first seed, for `get_best_models`.
+
+        Raises:
+            NotImplementedError: If the weights were not kept.
+        """
+        path = pathlib.Path(self.get_trial_dir(trial.trial_id)) / WEIGHTS_FILE.format(seed=0)
+        if not path.exists():
+            raise NotImplementedError(
+                "This search keeps no models: pass keep_weights=True to the tuner, or train the "
+                "best hyperparameters, which get_best_hyperparameters() returns, on all images"
+            )
+        model = self.hypermodel.build(trial.hyperparameters)
+        if model.optimizer is not None:  # Its state is in the file.
+            model.optimizer.build(model.trainable_variables)
+        model.load_weights(path)
+        return model
 
     def _search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         first = True
         while True:
-            stopping.check("" if self.is_worker else f"after {len(self.oracle.end_order)} trials")
+            done = counted(len(self.oracle.end_order), "trial")
+            stopping.check("" if self.is_worker else f"after {done}")
             with self._limited("a trial"):
                 trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == "STOPPED":

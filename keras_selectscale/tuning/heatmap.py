@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.layers.methods import METHODS
-from keras_selectscale.tuning.oracles import (
+from keras_selectscale.tuning.search import Search
+from keras_selectscale.tuning.search_folder import TrialRow
+from keras_selectscale.tuning.space import (
     FIGURE4_METHOD,
     FIGURE4_RETAINING_RATE,
     FIGURE4_TOP_RATE,
 )
-from keras_selectscale.tuning.search import Search
-from keras_selectscale.tuning.search_folder import TrialRow
+from keras_selectscale.wording import counted
 
 ERROR_LABEL = "validation error (%)"
 BEST_COLOR, LINE_COLOR, FAILED_COLOR = "#b3342d", "#33547f", "#666666"
@@ -81,8 +82,9 @@ def draw_heatmap(
     done = sum(t.score is not None for _, t in ended)
     size = "" if recipe.train_size is None else f" ({recipe.train_size:,} training images)"
     figure.suptitle(
-        f"{recipe.network} on {recipe.dataset}{size}: {search.tuner} search, {done} trials of "
-        f"{search.seeds} seed{'s' if search.seeds > 1 else ''}, {recipe.epochs} epochs{without}",
+        f"{recipe.network} on {recipe.dataset}{size}: {search.tuner} search, "
+        f"{counted(done, 'trial')} of {counted(search.seeds, 'seed')}, "
+        f"{counted(recipe.epochs, 'epoch')}{without}",
         fontsize=10,
     )
     beside = path.with_name(f".{path.name}.part")

@@ -7,14 +7,10 @@ from typing import Any
 from keras_selectscale.checks import ArgumentValueError, as_choice, shown, value_error
 from keras_selectscale.tuning.bayesian_oracle import BayesianOracle
 from keras_selectscale.tuning.kerastuner import LastingOracle
+from keras_selectscale.tuning.space import on_figure4
 from keras_selectscale.tuning.state import ENDED
 
 TUNERS = ("random", "bayesian", "hyperband", "grid")
-# The two curves of the paper's Figure 4: error against top rate at the first rate, and against
-# retaining rate at the second.
-FIGURE4_METHOD = "selectscale"
-FIGURE4_RETAINING_RATE = 0.0
-FIGURE4_TOP_RATE = 0.2
 # Values that Hyperband adds to those of a trial, except for the id of the continued trial.
 ROUND_VALUES = ("tuner/epochs", "tuner/initial_epoch", "tuner/bracket", "tuner/round")
 
@@ -276,16 +272,6 @@ class HyperbandOracle(LastingOracle):
             "tuner/bracket": kind,
             "tuner/round": number,
         }
-
-
-def on_figure4(values: Mapping[str, Any]) -> bool:
-    """Returns whether a point lies on one of the two curves of Figure 4, or has no drop."""
-    if values["drop"] != FIGURE4_METHOD:
-        return values["drop"] == "none"
-    return (
-        values[f"{FIGURE4_METHOD}/top_rate"] == FIGURE4_TOP_RATE
-        or values[f"{FIGURE4_METHOD}/retaining_rate"] == FIGURE4_RETAINING_RATE
-    )
 
 
 def _bracket(number: int) -> dict[str, Any]:

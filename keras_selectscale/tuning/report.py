@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,10 +17,11 @@ from keras_selectscale.data import Dataset
 from keras_selectscale.files import write_json, write_text
 from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
-from keras_selectscale.training.speed import said
+from keras_selectscale.training.recipe import training_command
 from keras_selectscale.tuning.heatmap import draw_heatmap
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder, TrialRow
+from keras_selectscale.wording import counted
 
 BEST_SHOWN, REFRESH_SECONDS = 8, 0.5
 HELD_OUT = (
@@ -53,7 +53,8 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
     Returns:
         `search`; `counts` of the trials by status; `best`: id, the recipe's `drop`, `top_rate` and
         `retaining_rate`, the `values` of all hyperparameters, `validation_error`, `deviation` and
-        `errors` of each seed; `command`, which trains the winner; `winner`, its result on the test
+        `errors` of each seed; `without_drop`, the lowest validation error of the trials without a
+        drop, or `None`; `command`, which trains the winner; `winner`, its result on the test
         images, or `None` before that; and `note`. Errors are in percent.
 
     Raises:
@@ -69,6 +70,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         "search": search.as_json(),
         "counts": dict(Counter(trial.status for trial in trials)),
         "best": None,
+        "without_drop": None,
         "command": None,
         "winner": None,
         "note": HELD_OUT.format(share=search.validation_share),
@@ -88,10 +90,25 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         }
         report["command"] = training_command(recipe, folder.read_data_dir(), search.jit)
         report["winner"] = _winner_run(folder, recipe, best.id).read_result()
+        plain = [trial for trial in ranked if trial.values["drop"] == "none"]
+        report["without_drop"] = plain[0].score if plain else None
+        report["note"] += f" {_gain(best, plain)}"
         if report["winner"] is not None:
             report["note"] += f" {TESTED}"
     write_json(folder.report_path, report)
     return report
+
+
+def _gain(best: TrialRow, plain: Sequence[TrialRow]) -> str:
+    """Returns a sentence on whether a drop helps, from the trials without one, best first."""
+    if not plain:
+        return "No trial without a drop ran to the end: whether a drop helps is not shown."
+    if best is plain[0]:
+        return "The best trial has no drop: none of the drops that were tried helps."
+    return (
+        f"The best trial without a drop, {plain[0].id}, has {_error(plain[0])}%: with the drop the "
+        f"error is {(plain[0].score or 0.0) - (best.score or 0.0):.2f} points lower."
+    )
 
 
 def train_winner(folder: SearchFolder, images: Dataset, **options: Any) -> dict[str, Any] | None:
@@ -113,38 +130,6 @@ def train_winner(folder: SearchFolder, images: Dataset, **options: Any) -> dict[
     devices = Devices(jit=search.jit)
     run.open(recipe.as_json(), environment.describe() | devices.describe())
     return train(recipe, run, images, devices=devices, **options)
-
-
-def training_command(
-    recipe: Recipe, data_dir: str | None = None, jit: bool | None = None
-) -> str | None:
-    """Returns the command that trains a recipe in its own run, or `None` if none can."""
-    plain = Recipe(network=recipe.network, dataset=recipe.dataset)
-    fields = ("momentum", "milestones", "decay_factor", "group_factors")
-    if any(getattr(recipe, field) != getattr(plain, field) for field in fields):
-        return None
-    options: dict[str, Any] = {
-        "--network": recipe.network,
-        "--dataset": recipe.dataset,
-        "--data-dir": data_dir,
-        "--train-size": recipe.train_size,
-        "--image-size": recipe.image_size,
-        "--drop": recipe.drop,
-        "--top-rate": recipe.top_rate,
-        "--retaining-rate": recipe.retaining_rate,
-        "--epochs": recipe.epochs,
-        "--batch-size": recipe.batch_size,
-        "--learning-rate": recipe.learning_rate,
-        "--schedule": recipe.schedule,
-        "--weight-decay": recipe.weight_decay,
-        "--seed": recipe.seed,
-        "--precision": recipe.precision,
-        "--jit": None if jit is None else said(jit),
-        "--run": f"tuned-{recipe.network}-{recipe.drop}",
-    }
-    given = [[option, str(value)] for option, value in options.items() if value is not None]
-    given += [["--no-fused-normalization"]] * (recipe.normalization == "keras")
-    return shlex.join(["keras-selectscale", "train", *(part for each in given for part in each)])
 
 
 def _winner_run(folder: SearchFolder, recipe: Recipe, trial_id: str) -> RunFolder:
@@ -207,7 +192,7 @@ class SearchDisplay:
         # Trials that ended earlier are not reported again.
         self._shown = {trial.id for trial in self.folder.read_trials() if trial.status != "RUNNING"}
         if self._shown:
-            self.say(f"resuming: {len(self._shown)}{self._of()} trials are done")
+            self.say(f"resuming; trials done: {len(self._shown)}{self._of()}")
         if self.console.is_terminal:
             self._live = Live(console=self.console, transient=True, auto_refresh=False)
             self._live.start()
@@ -268,7 +253,7 @@ class SearchDisplay:
         running = [trial.id for trial in trials if trial.status == "RUNNING"]
         state = self._running if len(running) == 1 and self._running else f"running: {running}"
         table = Table(box=None, title_justify="left", caption_justify="left", pad_edge=False)
-        table.title = f"{len(self._shown)}{self._of()} trials done, {failed} failed"
+        table.title = f"trials done: {len(self._shown)}{self._of()}, failed: {failed}"
         table.caption = state if running else ""
         table.add_column("best trials", no_wrap=True)
         table.add_column("drop", no_wrap=True)
@@ -291,7 +276,7 @@ def describe(search: Search, trial: TrialRow) -> str:
         words.append(f"retaining {rates['retaining_rate']:g}")
     words += [f"{name.replace('_', ' ')} {trial.values[f'recipe/{name}']}" for name in search.tune]
     if "tuner/epochs" in trial.values:
-        words.append(f"{trial.values['tuner/epochs']} epochs")
+        words.append(counted(trial.values["tuner/epochs"], "epoch"))
     return ", ".join(words)
 
 

@@ -24,14 +24,16 @@ from keras_selectscale.object_checks import as_boolean, as_instance
 from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel, as_tune
 from keras_selectscale.tuning.drop_tuner import WAIT_SECONDS, DropTuner
-from keras_selectscale.tuning.oracles import (
+from keras_selectscale.tuning.oracles import TUNERS
+from keras_selectscale.tuning.space import (
+    DEFAULT_METHODS,
     FIGURE4_METHOD,
     FIGURE4_RETAINING_RATE,
     FIGURE4_TOP_RATE,
-    TUNERS,
+    RateSpace,
+    check_on_figure4,
     on_figure4,
 )
-from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
 
 if TYPE_CHECKING:
     from keras_selectscale.tuning.search_folder import SearchFolder
@@ -50,7 +52,8 @@ class Search:
             differ. The recipe's own seed determines the subset of the training images and the
             held-out part of it.
         tuner: `"random"`, `"bayesian"`, `"hyperband"` or `"grid"`.
-        methods: As `drop_space` takes them.
+        methods: As `drop_space` takes them. By default SelectScale, Selectout and no drop, or,
+            for Figure 4, SelectScale and no drop.
         top_rates: As `drop_space` takes them.
         retaining_rates: As `drop_space` takes them.
         tune: As `DropHyperModel` takes it.
@@ -72,7 +75,7 @@ class Search:
 
     recipe: Recipe
     tuner: str = "random"
-    methods: Sequence[str] = DEFAULT_METHODS
+    methods: Sequence[str] = None  # type: ignore[assignment]  # Replaced by the default.
     top_rates: Sequence[float] | None = None
     retaining_rates: Sequence[float] | None = None
     tune: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
@@ -102,6 +105,9 @@ class Search:
         if not 0 < share < 1:
             raise value_error("validation_share", "in (0, 1)", self.validation_share)
         object.__setattr__(self, "validation_share", share)
+        if self.methods is None:
+            default = (FIGURE4_METHOD,) if self.figure4 else DEFAULT_METHODS
+            object.__setattr__(self, "methods", (*default, "none"))
         space = self.space
         for name in ("methods", "top_rates", "retaining_rates"):
             object.__setattr__(self, name, getattr(space, name))
@@ -130,6 +136,15 @@ class Search:
                 f"Received: figure4=True with top_rates={shown(self.top_rates)}, "
                 f"retaining_rates={shown(self.retaining_rates)}"
             )
+
+    def check_used(self) -> None:
+        """Checks that every given value can be drawn, for a search that has not begun.
+
+        Raises:
+            ValueError: If `figure4` leaves out a method, or a rate that was given.
+        """
+        if self.figure4:
+            check_on_figure4(self.space)
 
     def as_begun(self, began: "Search") -> "Search":
         """Returns the search with what a folder keeps as it began: the recipe's normalization."""

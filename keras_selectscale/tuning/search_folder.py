@@ -132,19 +132,18 @@ class SearchFolder:
         Args:
             search: The search.
             environment: What is recorded of versions, devices and so on.
-            data_dir: Folder of the prepared datasets to record for `training_command`; `None`
-                records none. The command line records none: search folders are published.
-            for_worker: Whether this is a worker, which may run on another machine and records
-                nothing in an existing folder.
+            data_dir: Folder of the prepared datasets to record for `training_command`, or `None`,
+                as on the command line, because search folders are published.
+            for_worker: Whether this is a worker, which records nothing in an existing folder.
 
         Raises:
-            ValueError: If the folder holds another search, or something else.
+            ValueError: If the folder holds another search or something else, or `check_used` does.
             OSError: If it cannot be created or written.
         """
         if self.config_path.exists():
             began = self.read_search()
             theirs, ours = began.as_json(), search.as_begun(began).as_json()
-            # The search has its own seed in addition to that of the recipe.
+            # The recipe has its own seed.
             flat = [
                 {**each["recipe"], "recipe seed": each["recipe"]["seed"], **each, "recipe": None}
                 for each in (theirs, ours)
@@ -161,8 +160,10 @@ class SearchFolder:
                 )
             if theirs == ours and (for_worker or self.read_data_dir() == data_dir):
                 return
-        elif not self._removed and self.path.exists():
-            if not self.path.is_dir() or any(self.path.iterdir()):
+        else:
+            search.check_used()
+            folder = self.path.is_dir() and not any(self.path.iterdir())
+            if self.path.exists() and not self._removed and not folder:
                 raise ValueError(
                     f"{self.path} exists and is not the folder of a search (it has no search.json)"
                 )
@@ -179,7 +180,7 @@ class SearchFolder:
 
         Raises:
             FileNotFoundError: If the folder holds other files and no search.
-            ValueError: If a search is still running there.
+            ValueError: If a search is running there.
         """
         if not self.path.exists() or not any(self.path.iterdir()):
             return
@@ -199,8 +200,8 @@ class SearchFolder:
 
     def _is_inside(self, path: pathlib.Path) -> bool:
         """Returns whether a file is in the folder itself, not behind a symbolic link."""
-        between = path.relative_to(self.path).parents
-        return path.is_file() and not any((self.path / each).is_symlink() for each in between)
+        between = [self.path / each for each in path.relative_to(self.path).parents]
+        return path.is_file() and not any(each.is_symlink() for each in between)
 
     def read_search(self) -> Search:
         """Returns the search of `search.json`.

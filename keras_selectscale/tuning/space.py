@@ -16,6 +16,11 @@ DEFAULT_METHODS = ("selectscale", "selectout")
 # hyperparameter, which tells an oracle so. A condition on the top rate would not work, because a
 # worker receives it rounded to 32 bits, which equals no value.
 ONE_SHARE = 1.0
+# The two curves of the paper's Figure 4: error against top rate at the first rate, and against
+# retaining rate at the second.
+FIGURE4_METHOD = "selectscale"
+FIGURE4_RETAINING_RATE = 0.0
+FIGURE4_TOP_RATE = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +146,40 @@ def with_one_share(values: Mapping[str, Any], space: Sequence[Any]) -> dict[str,
         if hp.name in values and values[top_rate] == min(choices[top_rate]):
             changed[hp.name] = ONE_SHARE
     return changed
+
+
+def on_figure4(values: Mapping[str, Any]) -> bool:
+    """Returns whether a point lies on one of the two curves of Figure 4, or has no drop."""
+    if values["drop"] != FIGURE4_METHOD:
+        return values["drop"] == "none"
+    return (
+        values[f"{FIGURE4_METHOD}/top_rate"] == FIGURE4_TOP_RATE
+        or values[f"{FIGURE4_METHOD}/retaining_rate"] == FIGURE4_RETAINING_RATE
+    )
+
+
+def check_on_figure4(space: RateSpace) -> None:
+    """Checks that nothing of a space lies off the curves of Figure 4.
+
+    Raises:
+        ValueError: If a method, or a rate that was given, can be on neither curve.
+    """
+    tops, rates = space.top_rates, space.retaining_rates
+    off: dict[str, list[Any]] = {
+        "methods": [each for each in space.methods if each not in (FIGURE4_METHOD, "none")]
+    }
+    if rates is not None and FIGURE4_RETAINING_RATE not in rates:
+        off["top_rates"] = [top for top in tops or () if top != FIGURE4_TOP_RATE]
+    if tops is not None and FIGURE4_TOP_RATE not in tops:
+        off["retaining_rates"] = [rate for rate in rates or () if rate != FIGURE4_RETAINING_RATE]
+    for name, values in off.items():
+        if values:
+            expected = (
+                f"on the curves of `figure4`, which are {FIGURE4_METHOD} at the retaining rate "
+                f"{FIGURE4_RETAINING_RATE:g} and at the top rate {FIGURE4_TOP_RATE:g}, without "
+                f"{', '.join(map(str, values))}"
+            )
+            raise value_error(name, expected, getattr(space, name))
 
 
 def drop_space(

@@ -10,10 +10,13 @@ from typing import Any
 import keras
 
 from keras_selectscale import stopping
+from keras_selectscale.console import Console
 from keras_selectscale.training.logs import EventFile, can_log
 from keras_selectscale.tuning.objective import ObjectiveStopping
 
 SIGN_SECONDS = 5.0
+# In the folder of a trial.
+WEIGHTS_FILE = "seed{seed}.weights.h5"
 
 
 def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.Callback]:
@@ -34,8 +37,9 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
         callbacks.append(TrialLog(path, values, f"{trial.trial_id}/seed{seed}"))
     if tuner.listener is not None or tuner.is_worker:
         callbacks.append(LifeSign(tuner, trial, seed))
-    if "tuner/epochs" in values:  # Set by Hyperband.
-        name = f"seed{seed}.weights.h5"
+    hyperband = "tuner/epochs" in values  # It sets this value.
+    if hyperband or (tuner.keep_weights and seed == 0):
+        name = WEIGHTS_FILE.format(seed=seed)
         before = values.get("tuner/trial_id")
         folder = tuner.project_path / f"trial_{before}"
         # KerasTuner keeps the weights of one run, under another name.
@@ -43,6 +47,45 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
         path = tuner.project_path / f"trial_{trial.trial_id}" / name
         callbacks.append(TrialWeights(path, known))
     return callbacks
+
+
+class TrialLines:
+    """The listener of a `DropTuner` that has none: prints the values and the score of each trial.
+
+    Args:
+        tuner: The `DropTuner`.
+    """
+
+    def __init__(self, tuner: Any):
+        self.oracle = tuner.oracle
+        self.console = Console(stderr=True)
+        self._began = time.monotonic()
+
+    def on_trial_begin(self, trial: Any) -> None:
+        """Prints what is tried."""
+        self._began = time.monotonic()
+        drawn = trial.hyperparameters.values.items()
+        values = ", ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in drawn)
+        most = f" of {self.oracle.max_trials}" if self.oracle.max_trials else ""
+        number = self.oracle.start_order.index(trial.trial_id) + 1
+        self.console.say(f"trial {trial.trial_id} ({number}{most}): {values or 'no values'}")
+
+    def on_epoch_end(self, trial: Any, seed: int, epoch: int) -> None:
+        """Prints nothing."""
+
+    def on_trial_end(self, trial: Any) -> None:
+        """Prints the score, or why the trial failed, and the best trial so far."""
+        seconds = time.monotonic() - self._began
+        if trial.status == "COMPLETED":
+            trial = self.oracle.trials[trial.trial_id]
+            best = self.oracle.get_best_trials()[0]
+            found = (
+                f"{self.oracle.objective.name} {trial.score:.5g} "
+                f"(best {best.score:.5g}, trial {best.trial_id})"
+            )
+        else:
+            found = f"failed, {(trial.message or '').partition(chr(10))[0]}"
+        self.console.say(f"trial {trial.trial_id}: {found}, {seconds:.1f} s")
 
 
 class FiniteLoss(keras.callbacks.Callback):

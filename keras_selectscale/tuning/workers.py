@@ -20,6 +20,7 @@ from keras_selectscale.tuning.kerastuner import (
     LastingOracle,
     add_servicer,
 )
+from keras_selectscale.wording import counted
 
 # A trial fails after this many deaths of its worker.
 MOST_DEATHS = 5
@@ -182,8 +183,7 @@ def run_workers(
         say: Function that shows a line to the user.
 
     Raises:
-        ChildProcessError: If the chief ends with an error, or a process dies repeatedly, with the
-            reason.
+        ChildProcessError: If the chief ends with an error, or a process dies repeatedly.
         KeyboardInterrupt: If Ctrl-C was pressed.
         Stopped: If SIGTERM arrived, here or in the chief, or the time limit has passed.
     """
@@ -220,13 +220,13 @@ def run_workers(
             start(name)
         while True:
             time.sleep(POLL_SECONDS)
-            stopping.check(f"after {ended} trials")
+            stopping.check(f"after {counted(ended, 'trial')}")
             if (now_ended := trials_ended()) > ended:
                 ended = now_ended
                 deaths.clear()
             code = processes[CHIEF].poll()
             if code == stopping.STOPPED:
-                raise stopping.stop(stopping.TERMINATE, f"after {ended} trials")
+                raise stopping.stop(stopping.TERMINATE, f"after {counted(ended, 'trial')}")
             if code:
                 deaths[CHIEF] += 1
                 if code > 0 or deaths[CHIEF] > MOST_DEATHS:
@@ -253,8 +253,8 @@ def run_workers(
                 # By then, DropTuner has given up the trial in which the worker dies.
                 if deaths[name] > MOST_DEATHS + 1:
                     raise ChildProcessError(
-                        f"{name} ended {deaths[name]} times while no trial was done, the last time "
-                        f"{_how(code, logs / f'{name}.log')}; {AGAIN}"
+                        f"{name} ended {deaths[name]} times while no trial was done, "
+                        f"the last time {_how(code, logs / f'{name}.log')}; {AGAIN}"
                     )
                 say(f"{name} ended {_how(code)}: it is started again under its id")
                 if not told:

@@ -44,7 +44,7 @@ def test_a_search_from_end_to_end(command, tmp_path, monkeypatch):
     monkeypatch.setattr(fastest, lambda: "float32")  # Another machine: it goes on as it began.
 
     status, again, err = command(*arguments, "--trials", 2)
-    assert (status, again) == (0, out) and "2/2 trials are done" in err and " trial " not in err
+    assert (status, again) == (0, out) and "trials done: 2/2" in err and " trial " not in err
 
     status, reported, err = command("tune", "report", "search")
     assert (status, reported, err) == (0, out, "")

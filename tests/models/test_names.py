@@ -4,7 +4,7 @@ import pytest
 
 from keras_selectscale import SpatialScale, models
 from keras_selectscale.models import resnet50
-from keras_selectscale.models.names import FAMILIES
+from keras_selectscale.models.names import FAMILIES, find_family
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,12 @@ def test_vgg_has_the_depth_of_its_name():
 
 def test_each_family_has_a_name_of_its_own_form():
     forms = [family.form for family in FAMILIES]
-    assert forms == ["resnet-D", "wrn-D-K", "resnext-D-CxWd", "resnet-50", "vgg-D"]
-    names = ["resnet-20", "wrn-20-4", "resnext-29-8x64d", "resnet-50", "vgg-16"]
-    for name in names:
-        matching = [family for family in FAMILIES if re.fullmatch(family.pattern, name)]
-        assert len(matching) == 1
+    assert forms == ["resnet-D", "wrn-D-K", "resnext-D-CxWd", "resnet-50", "vgg-D", "wrn-D-K"]
+    names = ["resnet-20", "wrn-20-4", "resnext-29-8x64d", "resnet-50", "vgg-16", "wrn-28-10"]
+    for family, name in zip(FAMILIES, names, strict=True):
+        assert find_family("network", name)[0] is family
+        matching = [each for each in FAMILIES if re.fullmatch(each.pattern, name)]
+        assert len(matching) == 1 or all(each.exists is not None for each in matching)
     assert len({family.description for family in FAMILIES}) == len(FAMILIES)
 
 

@@ -117,7 +117,7 @@ def test_a_search_that_is_told_to_stop_stops_between_seeds_and_continues(tmp_pat
         patched.setattr(MadeUp, "fit", told)
         with pytest.raises(stopping.Stopped, match="stopped by SIGTERM in trial t0001, seed 1"):
             made_up_tuner("random", tmp_path / "told").search()
-    with stopping.time_limit(1e-9), pytest.raises(stopping.Stopped, match="limit after 1 trials"):
+    with stopping.time_limit(1e-9), pytest.raises(stopping.Stopped, match="limit after 1 trial"):
         made_up_tuner("random", tmp_path / "told").search()
     made_up_tuner("random", tmp_path / "told").search()
     assert trials_of(tmp_path / "told") == trials_of(tmp_path / "whole")
@@ -294,3 +294,24 @@ def test_refuses_what_is_no_hypermodel(hypermodel, tmp_path):
     with pytest.raises(TypeError, match="`hypermodel` must be a keras_tuner.HyperModel"):
         DropTuner(hypermodel, "random", tmp_path / "search", trials=1)
     assert not (tmp_path / "search").exists()
+
+
+def test_the_best_models_are_those_that_were_trained_if_their_weights_are_kept(tmp_path, capsys):
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    y = (x[:, 0] > 0).astype("int64")
+    tuner = DropTuner(
+        classifier,
+        "random",
+        tmp_path,
+        trials=2,
+        objective="val_loss",
+        keep_weights=True,
+        tensorboard=False,
+    )
+    tuner.search(x, y, validation_data=(x, y), epochs=2, verbose=2)
+    for model, trial in zip(tuner.get_best_models(2), tuner.oracle.get_best_trials(2), strict=True):
+        assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(trial.score, rel=1e-5)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("trial")]
+    best = tuner.oracle.get_best_trials()[0]
+    assert len(lines) == 4 and lines[0].startswith("trial t0000 (1 of 2): units=")
+    assert f"(best {best.score:.5g}, trial {best.trial_id})" in lines[-1]

@@ -111,3 +111,17 @@ def test_the_winner_is_trained_on_all_training_images_and_tested_once(tmp_path):
     config = json.loads((tmp_path / "winner" / "config.json").read_text())["recipe"]
     assert (config["drop"], config["top_rate"], config["train_size"]) == ("selectscale", 0.2, 40)
     assert train_winner(folder, images) == result
+
+
+@pytest.mark.parametrize(
+    ("trials", "without_drop", "said"),
+    [
+        ([(scale(0.2, 0.4), [4.0]), ({"drop": "none"}, [6.5])], 6.5, "2.50 points lower"),
+        ([(scale(0.2, 0.4), [4.0]), ({"drop": "none"}, [3.0])], 3.0, "none of the drops"),
+        ([(scale(0.2, 0.4), [4.0])], None, "No trial without a drop"),
+    ],
+)
+def test_the_report_says_whether_a_drop_helps(trials, without_drop, said, tmp_path):
+    _, folder = finished(tmp_path, trials, methods=("selectscale", "none"), seeds=1)
+    report = make_report(folder)
+    assert report["without_drop"] == without_drop and said in report["note"]

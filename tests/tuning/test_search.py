@@ -4,7 +4,7 @@ import json
 import pytest
 
 from keras_selectscale.training import Recipe
-from keras_selectscale.tuning import Search
+from keras_selectscale.tuning import Search, SearchFolder
 
 RECIPE = Recipe(network="resnet-8", dataset="digits", epochs=4, batch_size=64)
 
@@ -116,3 +116,34 @@ def test_refuses_bad_values(arguments, error, words):
     with pytest.raises(error) as raised:
         Search(**{"recipe": RECIPE, **arguments})
     assert all(word in str(raised.value) for word in words), raised.value
+
+
+def test_no_drop_is_among_the_methods_by_default():
+    recipe = Recipe(network="resnet-8", dataset="digits")
+    assert Search(recipe).methods == ("selectscale", "selectout", "none")
+    assert Search(recipe, "grid", figure4=True).methods == ("selectscale", "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("methods", {"methods": ("selectscale", "selectout")}),
+        ("top_rates", {"top_rates": (0.1, 0.2), "retaining_rates": (0.5,)}),
+        ("retaining_rates", {"top_rates": (0.1,), "retaining_rates": (0.0, 0.5)}),
+    ],
+)
+def test_figure_4_ignores_no_value_silently(name, values, tmp_path):
+    search = Search(Recipe(network="resnet-8", dataset="digits"), "grid", figure4=True, **values)
+    with pytest.raises(ValueError, match=f"Argument `{name}` must be on the curves of `figure4`"):
+        SearchFolder(tmp_path / "new").open(search, {})
+    # A search that an earlier version began continues.
+    (tmp_path / "old").mkdir()
+    content = {"search": search.as_json(), "environment": {}, "data_dir": None}
+    (tmp_path / "old" / "search.json").write_text(json.dumps(content))
+    SearchFolder(tmp_path / "old").open(search, {})
+
+
+def test_figure_4_takes_values_on_its_curves(tmp_path):
+    recipe = Recipe(network="resnet-8", dataset="digits")
+    values = {"top_rates": (0.1, 0.2), "retaining_rates": (0.0, 0.5)}
+    SearchFolder(tmp_path).open(Search(recipe, "grid", figure4=True, **values), {})

@@ -17,7 +17,7 @@ def test_a_line_a_trial_where_there_is_no_terminal(tmp_path):
         display.on_trial_end(SimpleNamespace(trial_id="05"))
         display.refresh()
     lines = text.getvalue().splitlines()
-    assert lines[0] == "resuming: 1/6 trials are done"
+    assert lines[0] == "resuming; trials done: 1/6"
     assert len(lines) == 5
     assert lines[1].startswith(
         "2/6  trial 01: selectscale, top 0.5, retaining 0: validation error 10.00 ± 1.41%"
@@ -36,7 +36,7 @@ def test_a_table_of_the_best_on_a_terminal(tmp_path):
         display.on_epoch_end(SimpleNamespace(trial_id="05"), 1, 2)
         display.refresh()
     shown = text.getvalue()
-    assert "5/6 trials done, 1 failed" in shown and "trial 05, seed 1, epoch 3" in shown
+    assert "trials done: 5/6, failed: 1" in shown and "trial 05, seed 1, epoch 3" in shown
     rows = [line for line in shown.split("best trials")[-1].splitlines() if "±" in line]
     assert [row.split()[0] for row in rows] == ["03", "02", "00", "01"]
 
