@@ -103,12 +103,15 @@ def move_weights(model):
 def main(only):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_selectscale import export
+    from keras_selectscale.exporting import ExportError
 
+    made = make_models()
+    chosen = {name: m for name, m in made.items() if not only or any(w in name for w in only)}
+    if not chosen:
+        raise click.UsageError(f"Option --only must match one of {', '.join(made)}.")
     print("| model | format | bytes | weights' bytes | nodes | largest difference |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
-    for name, make in make_models().items():
-        if only and not any(word in name for word in only):
-            continue
+    for name, make in chosen.items():
         model = make()
         move_weights(model)
         for format, suffix in FORMATS.items():
@@ -119,7 +122,7 @@ def main(only):
                         f"{report.bytes:,} | {report.weights_bytes:,} | {report.nodes:,} | "
                         f"{report.largest_difference:.2g}"
                     )
-                except ValueError as error:
+                except (ValueError, ExportError) as error:
                     row = f"refused: {str(error).split(':')[0]} | | |"
             print(f"| {name} | {format} | {row} |", flush=True)
 

@@ -95,24 +95,28 @@ def device_work(model, images, batch_size, same):
 @click.option("--image-size", type=int)
 @click.option("--precision", default="float32", show_default=True)
 @click.option("--batch-size", default=128, show_default=True)
-@click.option("--steps", default=10, show_default=True, help="Steps of one round.")
-@click.option("--rounds", default=20, show_default=True)
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=10, show_default=True, help="Steps of one round."
+)
+@click.option("--rounds", type=click.IntRange(min=2), default=20, show_default=True)
 @click.option("--same", is_flag=True, help="Use the ready batch for both.")
 def main(network, dataset, data_dir, image_size, precision, batch_size, steps, rounds, same):
     import keras
 
     from keras_selectscale import data
+    from keras_selectscale.cli.group import input_errors
     from keras_selectscale.training import Recipe, build_model, fuse_normalization
 
-    images = data.load(dataset, data_dir=data_dir, image_size=image_size)
-    recipe = Recipe(
-        network=network,
-        dataset=dataset,
-        drop="selectscale",
-        batch_size=batch_size,
-        precision=precision,
-    )
-    model = build_model(recipe, images, data.steps_per_epoch(images, batch_size))
+    with input_errors():
+        images = data.load(dataset, data_dir=data_dir, image_size=image_size)
+        recipe = Recipe(
+            network=network,
+            dataset=dataset,
+            drop="selectscale",
+            batch_size=batch_size,
+            precision=precision,
+        )
+        model = build_model(recipe, images, data.steps_per_epoch(images, batch_size))
     fuse_normalization(model)  # As every training does.
     on_device = keras.backend.backend() == "jax" and images.in_memory
     prepare = device_work if on_device else host_work

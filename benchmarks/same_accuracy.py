@@ -30,6 +30,8 @@ MAIN = (
 @click.option("--python", default=sys.executable, help="Python that trains.")
 @click.argument("options", nargs=-1)
 def main(settings, drops, seeds, runs_dir, python, options):
+    if wrong := [setting for setting in settings if setting.count(":") != 1]:
+        raise click.UsageError(f"Option --setting must be PRECISION:JIT. Received: {wrong[0]}")
     name = "-".join(word.lstrip("-").replace("/", "-") for word in options)
     errors = {(drop, setting): [] for drop in drops for setting in settings}
     speeds = {key: [] for key in errors}
@@ -40,7 +42,10 @@ def main(settings, drops, seeds, runs_dir, python, options):
             command = [python, "-c", MAIN, "train", *options, "--drop", drop, "--seed", seed]
             command += ["--precision", precision, "--jit", jit]
             command += ["--runs-dir", runs_dir, "--run", run]
-            subprocess.run([str(word) for word in command], check=True, stderr=subprocess.DEVNULL)
+            words = [str(word) for word in command]
+            done = subprocess.run(words, stderr=subprocess.PIPE, text=True)
+            if done.returncode:
+                raise click.ClickException((done.stderr.strip().splitlines() or ["failed"])[-1])
             result = json.loads((pathlib.Path(runs_dir) / run / "result.json").read_text())
             errors[drop, setting].append(result["test_error"])
             speeds[drop, setting].append(result["images_per_second"])

@@ -35,8 +35,11 @@ def run(code, backend):
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it failed"])[-1]
+        raise click.ClickException(f"Keras does not start with the backend {backend}: {reason}")
     return 1000 * (time.perf_counter() - started), done.stdout
 
 

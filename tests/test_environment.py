@@ -1,6 +1,7 @@
 import json
 import pathlib
 import re
+import subprocess
 
 import keras
 
@@ -31,3 +32,16 @@ def test_the_version_is_that_of_the_changelog_and_of_the_citation():
     # A version that is not released ends with .dev0, and its changes are listed as such.
     assert newest == ("Unreleased" if __version__.endswith(".dev0") else __version__)
     assert f"\nversion: {__version__}\n" in (root / "CITATION.cff").read_text()
+
+
+def test_the_source_distribution_holds_the_whole_repository():
+    root = pathlib.Path(__file__).resolve().parents[1]
+    found = subprocess.run(
+        ["git", "-C", str(root), "ls-files"], capture_output=True, text=True
+    ).stdout.split()
+    manifest = (root / "MANIFEST.in").read_text()
+    named = set(re.sub(r"^(include|graft) ", "", manifest, flags=re.MULTILINE).split())
+    named |= {"keras_selectscale", "setup.cfg", "MANIFEST.in"}  # They always are in it.
+    named.add(".gitignore")  # Of use in a checkout only.
+    missing = {file for file in found if not {file, file.partition("/")[0]} & named}
+    assert missing == set()
