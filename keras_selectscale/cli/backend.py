@@ -1,6 +1,7 @@
 """Starts Keras without the log lines of its backend."""
 
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -9,6 +10,8 @@ import click
 
 from keras_selectscale import stopping
 
+# On a terminal only, where the second one erases the first.
+STARTING, ERASED = b"starting Keras\r", b"\x1b[K"
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -26,6 +29,9 @@ def start_keras() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
+    shown = os.isatty(kept)
+    if shown:  # The import takes seconds.
+        os.write(kept, STARTING)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
@@ -48,6 +54,8 @@ def start_keras() -> None:
             os.write(2, held.read())
             raise
         finally:
+            if shown:
+                os.write(kept, ERASED)
             os.dup2(kept, 2)
             os.close(kept)
 
@@ -57,6 +65,8 @@ def _import_keras() -> None:
 
     if keras.backend.backend() not in BACKENDS:
         raise ValueError(f"it trains no networks here; take one of {', '.join(BACKENDS)}")
+    # Each run of an experiment or of a search traces a new network, of which TensorFlow warns.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     beside = keras.backend.backend() != "tensorflow"
     if beside and importlib.util.find_spec("tensorflow") is not None:
         import tensorflow as tf

@@ -22,6 +22,13 @@ from keras_selectscale.wording import counted
     type=ValueList(str),
     help="Drop methods separated by commas; by default those of the paper. See `list drops`.",
 )
+@click.option(
+    "--drop",
+    "drops",
+    multiple=True,
+    help="A drop at its own rates, such as selectscale:top_rate=0.1,retaining_rate=0.2; may be "
+    "repeated. Without --methods, it is compared with no drop.",
+)
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
 @click.option("--epochs", type=int, help="By default those of the dataset.")
 @click.option("--batch-size", type=int, help="By default that of the dataset.")
@@ -36,6 +43,7 @@ def command(
     dataset: str,
     seeds: int,
     methods: tuple[str, ...] | None,
+    drops: tuple[str, ...],
     run_name: str | None,
     runs_dir: pathlib.Path,
     data_dir: str | None,
@@ -54,6 +62,7 @@ def command(
     from keras_selectscale.data.datasets import comparison_defaults
     from keras_selectscale.experiments import Comparison, run_comparison
     from keras_selectscale.experiments.comparison_figure import check_drawable
+    from keras_selectscale.experiments.contenders import as_contenders
     from keras_selectscale.layers.methods import PAPER_METHODS
     from keras_selectscale.training import DamagedRunError, Devices, Recipe
     from keras_selectscale.training.epoch_progress import make_progress
@@ -71,7 +80,11 @@ def command(
             run_name = f"compare-{plain}{size}-{base.network}"
         path = options.run_path(runs_dir, run_name)
         devices = Devices(jit=options.as_jit(jit))
-        comparison = Comparison(base, seeds, methods or PAPER_METHODS)
+        if methods is None:
+            methods = ("none",) if drops else PAPER_METHODS
+        if drops:  # Reports a bad drop under its option.
+            as_contenders("drop", drops, base)
+        comparison = Comparison(base, seeds, (*methods, *drops))
         began = comparison.began(path)
         base = options.decide_recipe(base, began, precision, fused_normalization)
         comparison = dataclasses.replace(comparison, base=base)
@@ -104,6 +117,8 @@ def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
         table.add_column(method["title"], justify="right", width=longest)
     table.add_row(*(_cell(method) for method in summary["methods"].values()))
     console.print(table)
+    if summary.get("remark"):  # Earlier versions have none.
+        console.print(summary["remark"])
     console.print(summary["limits"])
     export = summary["export"]
     if "skipped" in export:

@@ -15,6 +15,8 @@ from keras_selectscale.checks import shown
 from keras_selectscale.cli.group import CONTINUE
 from keras_selectscale.object_checks import as_file_name
 
+AUTO = " auto is that of a run that continues, or the fastest on the device."
+
 
 def dataset_options(command: Callable) -> Callable:
     """Adds `--dataset`, `--data-dir`, `--train-size` and `--image-size`."""
@@ -105,12 +107,7 @@ def precision_option(default: str | None = "auto") -> Callable:
         type=click.Choice(choices if default is None else ["auto", *choices]),
         default=default,
         show_default="that of the recipe" if default is None else True,
-        help="Of the activations; mixed_bfloat16 halves their width."
-        + (
-            " auto is that of a run that continues, or the fastest on the device."
-            if default
-            else ""
-        ),
+        help="Of the activations; mixed_bfloat16 halves their width." + (AUTO if default else ""),
     )
 
 
@@ -139,8 +136,7 @@ def jit_option(command: Callable) -> Callable:
         type=click.Choice(["auto", "on", "off"]),
         default="auto",
         show_default=True,
-        help="Compile the training step, on TensorFlow by XLA. auto is that of a run that "
-        "continues, or the fastest on the device.",
+        help="Compile the training step, on TensorFlow by XLA." + AUTO,
     )(command)
 
 

@@ -1,6 +1,5 @@
 """`keras-selectscale tune`."""
 
-import logging
 import os
 import pathlib
 import re
@@ -119,7 +118,6 @@ def work(path: pathlib.Path, wait: float, data_dir: str | None) -> None:
     start_keras()
     from keras_selectscale.tuning import SearchFolder, load_for_search, run_search
 
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     folder = SearchFolder(path)
     search = folder.read_search()
     run_search(search, folder, load_for_search(search, data_dir), wait_seconds=wait)
@@ -197,8 +195,6 @@ def _tune(
             folder.remove()
             click.get_current_context().meta[CONTINUE] = "run it without --no-resume to continue"
         folder.open(search, environment.describe(), for_worker=is_worker())
-    # TensorFlow warns of retracing, because each trial traces a new network.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if is_worker():
         with input_errors(DamagedRunError):
             run_search(search, folder, images, wait_seconds=wait)

@@ -1,6 +1,7 @@
 """The main job: one network without a drop and with each method, over several seeds."""
 
 import dataclasses
+import itertools
 import pathlib
 import statistics
 from collections.abc import Iterator, Mapping
@@ -14,11 +15,19 @@ from keras_selectscale import environment
 from keras_selectscale.checks import as_integer
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
+from keras_selectscale.experiments.contenders import (
+    as_contenders,
+    folder_name,
+    recipe_of,
+    remark,
+    title,
+)
 from keras_selectscale.exporting import ExportError, export
 from keras_selectscale.files import DamagedFileError, convert, read_json, write_json
-from keras_selectscale.layers.methods import METHODS, PAPER_METHODS
-from keras_selectscale.object_checks import as_choices, as_instance
+from keras_selectscale.layers.methods import PAPER_METHODS
+from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training import Devices, Recipe, RunFolder
+from keras_selectscale.wording import counted
 
 MOST_SEEDS = 1000
 LIMITS = (
@@ -84,7 +93,8 @@ class Comparison:
     Attributes:
         base: Recipe of every cell, apart from its drop and its seed.
         seeds: Number of seeds, from 1 to 1,000.
-        methods: Names of the drop methods to compare.
+        methods: Drop methods to compare, by name or with their settings, such as
+            `"selectscale:top_rate=0.1,retaining_rate=0.2"`.
 
     Raises:
         TypeError: If a value has the wrong type.
@@ -99,14 +109,13 @@ class Comparison:
         """Checks the values."""
         as_instance("base", self.base, Recipe, "a Recipe")
         object.__setattr__(self, "seeds", as_integer("seeds", self.seeds, 1, MOST_SEEDS))
-        object.__setattr__(self, "methods", as_choices("methods", self.methods, METHODS))
+        object.__setattr__(self, "methods", as_contenders("methods", self.methods, self.base))
 
     def cells(self) -> Iterator[tuple[str, Recipe]]:
         """Yields the name and the recipe of each cell: seed 0 of every method, then seed 1."""
         for seed in range(self.seeds):
             for method in self.methods:
-                recipe = dataclasses.replace(self.base, drop=method, seed=seed)
-                yield f"{method}-seed{seed}", recipe
+                yield f"{folder_name(method)}-seed{seed}", recipe_of(method, self.base, seed)
 
     def began(self, folder: pathlib.Path) -> dict[str, Any] | None:
         """Returns the recipe of the first cell in a folder as JSON, or `None` for a new folder.
@@ -131,8 +140,10 @@ class Comparison:
         """
         return open_cells(
             [
-                (METHODS[recipe.drop].title, recipe, folder / "cells" / name)
-                for name, recipe in self.cells()
+                (title(method), recipe, folder / "cells" / name)
+                for method, (name, recipe) in zip(
+                    itertools.cycle(self.methods), self.cells(), strict=False
+                )
             ],
             devices,
         )
@@ -163,10 +174,11 @@ def run_comparison(
     if finished is not None:
         return finished
     check_drawable()
+    progress.console.print(_beginning(comparison, cells, images, folder), soft_wrap=True)
     done = run_cells(cells, images, progress, devices)
     results: dict[str, list[dict[str, Any]]] = {method: [] for method in comparison.methods}
-    for cell, result in zip(cells, done, strict=True):
-        results[cell.recipe.drop].append(result)
+    for method, result in zip(itertools.cycle(comparison.methods), done, strict=False):
+        results[method].append(result)
     begun = dataclasses.replace(comparison, base=comparison.base.as_begun(cells[0].recipe))
     summary = _summarise(begun, results, images[comparison.base.dataset, 0])
     best = min(range(len(cells)), key=lambda number: done[number]["test_error"])
@@ -207,9 +219,9 @@ def _summarise(
     methods = {}
     for method, rows in results.items():
         errors = [row["test_error"] for row in rows]
-        recipe = dataclasses.replace(comparison.base, drop=method)
+        recipe = recipe_of(method, comparison.base)
         methods[method] = {
-            "title": METHODS[method].title,
+            "title": title(method),
             "top_rate": recipe.top_rate,
             "retaining_rate": recipe.retaining_rate,
             "test_errors": errors,
@@ -227,8 +239,25 @@ def _summarise(
         "test_images": images.count("test"),
         "methods": methods,
         "limits": f"{_spread(methods)} {LIMITS}",
+        "remark": remark(methods),
         "environment": environment.describe(),
     }
+
+
+def _beginning(
+    comparison: Comparison,
+    cells: list[Cell],
+    images: Mapping[tuple[str, int], datasets.Dataset],
+    folder: pathlib.Path,
+) -> str:
+    """Returns a line that says what is trained, for the time until the first run has ended."""
+    base = comparison.base
+    count = images[base.dataset, 0].train_count
+    left = sum(cell.run.read_result() is None for cell in cells)
+    return (
+        f"{folder}: {left} of {counted(len(cells), 'run')} to train, {base.network} on "
+        f"{counted(count, 'image')} of {base.dataset}, {counted(base.epochs, 'epoch')} each"
+    )
 
 
 def _spread(methods: dict[str, dict[str, Any]]) -> str:

@@ -63,6 +63,8 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
             markersize=5,
             capsize=4,
         )
+    if plain := [each["mean"] for each in methods if each["retaining_rate"] is None]:
+        axes.axvline(plain[0], color="#b3342d", ls=":", lw=1, zorder=0, label="mean without a drop")
     axes.plot([], [], "o", color="#7a8ba6", label="one run")
     axes.errorbar([], [], xerr=[], fmt="D", color="#b3342d", label="mean ± standard deviation")
     axes.set_yticks(range(len(methods)), [_label(method) for method in methods])
@@ -76,7 +78,7 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
         f"{counted(recipe['epochs'], 'epoch')}, {counted(len(summary['seeds']), 'seed')}",
         fontsize=11,
     )
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     with replacing(path) as beside:
         figure.savefig(beside, format="png")
 
@@ -87,4 +89,5 @@ def _label(method: dict[str, Any]) -> str:
     rates = f"retaining {method['retaining_rate']:g}"
     if method["top_rate"] is not None:
         rates = f"top {method['top_rate']:g}, {rates}"
-    return f"{method['title']}\n{rates}"
+    # The title of a method at other rates than the defaults names them, too.
+    return f"{method['title'].partition(' (')[0]}\n{rates}"

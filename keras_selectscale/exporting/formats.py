@@ -5,6 +5,7 @@ A format registers itself in the file that defines how it is written and read.
 
 import dataclasses
 import importlib
+import importlib.util
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_selectscale.checks import ArgumentValueError, as_choice, value_error
+from keras_selectscale.environment import require
 from keras_selectscale.exporting.signature import Signature
 
 
@@ -72,6 +74,7 @@ class Format:
         read: Function of the path and `safe_mode`.
         refusal: Function of the model that returns why the format cannot hold it, or `None` if only
             the conversion can show that.
+        companion_suffixes: Endings of the files that belong to a file, beside it.
         explanation: Function that returns more about the reason if the file of a model did not
             pass, or `None`.
     """
@@ -88,6 +91,16 @@ class Format:
     read: Callable[[pathlib.Path, bool], ExportedFile]
     refusal: Callable[[keras.Model], str | None] = _nothing
     explanation: Callable[[keras.Model], str | None] = _nothing
+    companion_suffixes: tuple[str, ...] = ()
+
+    @property
+    def is_written_elsewhere(self) -> bool:
+        """Whether TensorFlow writes it in a separate process, because another backend runs here."""
+        return self.on_tensorflow and keras.backend.backend() != "tensorflow"
+
+    def companions(self, path: pathlib.Path) -> list[pathlib.Path]:
+        """Returns the files that belong to a file."""
+        return [path.with_suffix(suffix) for suffix in self.companion_suffixes]
 
 
 FORMATS: dict[str, Format] = {}
@@ -104,19 +117,16 @@ def get_format(name: str) -> Format:
 
     Raises:
         TypeError: If `name` is not a string.
-        ValueError: If no format has that name, or the current backend cannot write it.
+        ValueError: If no format has that name.
         ImportError: If a package is missing that the format needs.
     """
     found = FORMATS[as_choice("format", name, sorted(FORMATS))]
-    backend = keras.backend.backend()
-    if found.on_tensorflow and backend != "tensorflow":
-        raise value_error(
-            "format",
-            f'"keras" on the {backend} backend, because TensorFlow writes the others: export a '
-            ".keras file here and load it there, under KERAS_BACKEND=tensorflow",
-            name,
-        )
-    missing = [pip for module, pip in found.packages.items() if not _imports(module)]
+    elsewhere = found.is_written_elsewhere
+    if elsewhere:
+        require("tensorflow", "tensorflow,export", f"The format {name!r}, which it writes,")
+    # An import may load TensorFlow, which would take the accelerator's memory from the backend.
+    is_there = _is_found if elsewhere else _imports
+    missing = [pip for module, pip in found.packages.items() if not is_there(module)]
     if missing:
         raise ImportError(
             f"The format {name!r} needs packages that are not installed: "
@@ -124,6 +134,10 @@ def get_format(name: str) -> Format:
             "'keras-selectscale[export]')"
         )
     return found
+
+
+def _is_found(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def _imports(module: str) -> bool:

@@ -5,13 +5,15 @@ import os
 import pathlib
 import tempfile
 import warnings
+from collections.abc import Sequence
 
 import keras
 
 from keras_selectscale.exporting.formats import Format, check_suffix, get_format
+from keras_selectscale.exporting.proof import as_held, prove
 from keras_selectscale.exporting.report import ExportError, ExportReport
 from keras_selectscale.exporting.signature import signature_of
-from keras_selectscale.exporting.verify import as_held, prove
+from keras_selectscale.exporting.tensorflow_process import write_on_tensorflow
 from keras_selectscale.files import disk_errors
 from keras_selectscale.object_checks import as_boolean, as_path
 
@@ -46,12 +48,18 @@ def export(
     | `"tf_saved_model"` | a folder | every model, on TensorFlow | equal to the bit |
     | `"onnx"` | `*.onnx` | every model, in float32, on TensorFlow | within float32 noise |
     | `"litert"` | `*.tflite` | every model, in float32, on TensorFlow | within float32 noise |
+    | `"openvino"` | `*.xml` and `*.bin` | every model, in float32, on TensorFlow | within float32
+    noise |
     | `"keras"` | `*.keras` | Functional and Sequential models, and others without drops, on every
     backend | equal to the bit |
 
-    ONNX and LiteRT files compute in float32. A Functional or Sequential model with a mixed policy
-    or in float64 is exported and verified in float32, with a notice in the report and a warning. A
-    subclassed one is refused.
+    On JAX and PyTorch, TensorFlow writes and verifies the first four in a separate process, which
+    takes some seconds to start. It must be installed, and loads the stripped model from a `.keras`
+    file; the report compares the outputs of the file with those on the own backend, too.
+
+    ONNX, LiteRT and OpenVINO files compute in float32. A Functional or Sequential model with a
+    mixed policy or in float64 is exported and verified in float32, with a notice in the report and
+    a warning. A subclassed one is refused.
 
     The file is written under a temporary name, loaded by its own consumer, compared with the model
     (see `verify_export`) and only then renamed. A failure changes nothing.
@@ -59,7 +67,7 @@ def export(
     Args:
         model: A built model: Functional, Sequential, nested, or subclassed and called once.
         path: The file or folder to create, in an existing folder.
-        format: `"tf_saved_model"`, `"onnx"`, `"litert"` or `"keras"`.
+        format: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"openvino"` or `"keras"`.
         overwrite: Whether an existing file or SavedModel may be replaced.
         safe_mode: Whether to refuse a `.keras` file that holds Python code, such as the lambda of
             a `Lambda` layer. Such a file loads only with `safe_mode=False`, which runs that code;
@@ -71,8 +79,7 @@ def export(
     Raises:
         TypeError: If an argument has the wrong type.
         ValueError: If the model is not built, a value is invalid, the path does not have the ending
-            of the format, or the format cannot hold such a model or is not available on this
-            backend.
+            of the format, or the format cannot hold such a model.
         ImportError: If a package is missing that the format needs.
         FileExistsError: If the path exists.
         FileNotFoundError: If its folder does not exist.
@@ -103,15 +110,18 @@ def export(
         # The file has its final name, because Keras and the converters use the ending.
         beside = pathlib.Path(folder) / "new" / path.name
         beside.parent.mkdir()
-        kind.write(model, signature, beside)
-        report = prove(beside, model, signature, kind, safe_mode=safe_mode, notices=notices)
+        if kind.is_written_elsewhere:
+            report = write_on_tensorflow(beside, model, signature, kind, notices=notices)
+        else:
+            kind.write(model, signature, beside)
+            report = prove(beside, model, signature, kind, safe_mode=safe_mode, notices=notices)
         report = dataclasses.replace(report, path=str(path))
         if not report.passed:
             if report.largest_difference > report.tolerance and (why := kind.explanation(model)):
                 report = dataclasses.replace(report, reasons=(*report.reasons, why))
             reasons = " ".join(report.reasons).replace(str(beside), str(path))
             raise ExportError(f"the export to {path} did not pass its proof: {reasons}", report)
-        _put(beside, path, pathlib.Path(folder) / "old")
+        _put([beside, *kind.companions(beside)], path.parent, pathlib.Path(folder) / "old")
     for notice in notices:
         warnings.warn(f"{path}: {notice}", stacklevel=2)
     return report
@@ -122,14 +132,16 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
         raise FileNotFoundError(
             f"{path.parent} is not a folder: create it first, or choose another"
         )
-    if not os.path.lexists(path):
+    there = [each for each in (path, *kind.companions(path)) if os.path.lexists(each)]
+    if not there:
         return
     if not overwrite:
-        raise FileExistsError(f"{path} exists: choose another path, or pass overwrite=True")
+        raise FileExistsError(f"{there[0]} exists: choose another path, or pass overwrite=True")
     # A mistyped path must not delete a folder of other files.
-    if not (path.is_file() if kind.suffix else path.is_dir()):
-        expected = "file" if kind.suffix else "SavedModel"
-        raise FileExistsError(f"{path} exists and is not a {expected}: it is not replaced")
+    for each in there:
+        if not (each.is_file() if kind.suffix else each.is_dir()):
+            expected = "file" if kind.suffix else "SavedModel"
+            raise FileExistsError(f"{each} exists and is not a {expected}: it is not replaced")
     inside = [] if kind.suffix else sorted(entry.name for entry in path.iterdir())
     if others := [name for name in inside if name not in OF_SAVED_MODELS]:
         raise FileExistsError(
@@ -138,14 +150,21 @@ def _check_place(path: pathlib.Path, kind: Format, *, overwrite: bool) -> None:
         )
 
 
-def _put(new: pathlib.Path, path: pathlib.Path, old: pathlib.Path) -> None:
-    """Moves the new file to its place, and restores the old one if that fails."""
-    if not path.is_dir():
-        os.replace(new, path)
-        return
-    os.replace(path, old)
+def _put(new: Sequence[pathlib.Path], folder: pathlib.Path, old: pathlib.Path) -> None:
+    """Moves the new files to their places, and restores the old ones if that fails."""
+    old.mkdir()
+    moved: list[pathlib.Path] = []
     try:
-        os.replace(new, path)
+        for file in new:
+            place = folder / file.name
+            if os.path.lexists(place):
+                os.replace(place, old / file.name)
+            moved.append(place)
+            os.replace(file, place)
     except BaseException:
-        os.replace(old, path)
+        for place in moved:
+            if os.path.lexists(old / place.name):
+                os.replace(old / place.name, place)
+            elif os.path.lexists(place):
+                place.unlink()
         raise

@@ -207,13 +207,12 @@ class SearchFolder:
         """Returns the search of `search.json`.
 
         Raises:
-            FileNotFoundError: If the folder does not hold a search.
+            FileNotFoundError: If the folder holds no search.
             DamagedFileError: If the file is damaged.
         """
         if not self.config_path.exists():
-            raise FileNotFoundError(
-                f"{self.path} is not the folder of a search (it has no search.json)"
-            )
+            what = "is not the folder of a search (it has no search.json)"
+            raise FileNotFoundError(f"{self.path} {what}")
         content = files.read_json(self.config_path).get("search", {})
         return Search.from_json(content, self.config_path, "search")
 
@@ -297,5 +296,5 @@ def _read_row(path: pathlib.Path) -> TrialRow:
 
 def _message(folder: pathlib.Path, message: str | None) -> str:
     failure = folder / FAILURE_FILE
-    text = message or (failure.read_text(encoding="utf-8") if failure.exists() else "")
+    text = message or (failure.read_text("utf-8") if failure.exists() else "")
     return (text.strip().splitlines() or ["the reason is not known"])[0]

@@ -15,7 +15,7 @@ def test_the_main_job_end_to_end(command, tmp_path):
     summary = json.loads((folder / "comparison.json").read_text())
     assert (folder / "comparison.png").stat().st_size > 10_000
     # Not what is fastest here: the figures of one machine are those of another.
-    assert summary["recipe"]["precision"] == "float32" and "1 epochs, float32." in out
+    assert summary["recipe"]["precision"] == "float32" and "1 epoch, float32." in out
     positions = [out.index(f"{row['mean']:.2f}") for row in summary["methods"].values()]
     assert len(positions) == 6 and "no spread" in out
     for word in ("SpatialDropout", "SpatialScale", "Selectout", "SelectScale", "does not show"):
@@ -45,6 +45,8 @@ def test_without_matplotlib_it_ends_before_anything_is_trained(command, tmp_path
         (["--seeds", 0], ["--seeds", "0"]),
         (["--seeds", 1000000], ["--seeds", "1000000"]),
         (["--run", ""], ["--run"]),
+        (["--drop", "selectscale:rate=0.1"], ["--drop", "top_rate", "rate=0.1"]),
+        (["--drop", "selectscale:top_rate=2"], ["--drop", "top_rate=2"]),
         (["--jit", "yes"], ["--jit", "'yes'"]),
         (["--network", "vgg-17"], ["depth", "17"]),
         (["--epochs", -3], ["--epochs", "-3"]),

@@ -33,6 +33,20 @@ def test_it_draws_a_picture_that_depends_on_the_errors(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
+def test_a_line_marks_the_mean_without_a_drop(tmp_path):
+    with_line = summary([2.0, 3.0])
+    without = summary([2.0, 3.0])
+    # The same points, of which none is without a drop.
+    without["methods"]["none"] |= {"retaining_rate": 0.5, "title": "none"}
+    pixels = []
+    for number, each in enumerate((with_line, without)):
+        draw_comparison(each, tmp_path / f"{number}.png")
+        picture = imread(tmp_path / f"{number}.png")[..., :3]
+        red = (picture[..., 0] > 0.6) & (picture[..., 1] < 0.4)
+        pixels.append(red.any(axis=1).sum())  # Rows with a mark in red.
+    assert pixels[0] > 2 * pixels[1]
+
+
 def test_one_seed_is_drawn_too(tmp_path):
     draw_comparison(summary([2.0], deviation=None), tmp_path / "one.png")
     assert imread(tmp_path / "one.png").std() > 0

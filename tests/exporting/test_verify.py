@@ -4,8 +4,8 @@ import pytest
 
 from keras_selectscale import Selectout, SelectScale, export, verify_export
 from keras_selectscale.exporting.formats import FORMATS
+from keras_selectscale.exporting.proof import prove
 from keras_selectscale.exporting.signature import signature_of
-from keras_selectscale.exporting.verify import prove
 from tests.exporting.models import MODELS, moved, scheduled_model
 
 tf = pytest.importorskip("tensorflow")

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import sys
 
 import keras
@@ -7,10 +8,16 @@ import pytest
 
 import keras_selectscale
 from keras_selectscale import export
-from keras_selectscale.exporting import ExportError, formats
+from keras_selectscale.exporting import ExportError, formats, tensorflow_process
 from tests.exporting.models import MODELS, scheduled_model
 
-PATHS = {"tf_saved_model": "m", "onnx": "m.onnx", "litert": "m.tflite", "keras": "m.keras"}
+PATHS = {
+    "tf_saved_model": "m",
+    "onnx": "m.onnx",
+    "litert": "m.tflite",
+    "openvino": "m.xml",
+    "keras": "m.keras",
+}
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +146,61 @@ def test_an_unknown_format_is_refused(model, tmp_path):
         export(model, tmp_path / "m", "pickle")
 
 
+def on_another_backend(monkeypatch):
+    """Makes the formats believe that the backend is not TensorFlow."""
+    elsewhere = property(lambda kind: kind.on_tensorflow)
+    monkeypatch.setattr(formats.Format, "is_written_elsewhere", elsewhere)
+
+
 @every_format
-def test_another_backend_is_refused_with_the_way_round(format, name, model, tmp_path):
-    if keras.backend.backend() == "tensorflow" or format == "keras":
-        pytest.skip("it is written")
-    with pytest.raises(ValueError, match=f"{keras.backend.backend()} backend.*KERAS_BACKEND="):
+def test_without_tensorflow_one_line_says_what_to_install(
+    format, name, model, tmp_path, monkeypatch
+):
+    if format == "keras":
+        pytest.skip("every backend writes it")
+    on_another_backend(monkeypatch)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"needs the package tensorflow.*\[tensorflow,export\]"):
         export(model, tmp_path / name, format)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_another_process_writes_and_verifies_for_another_backend(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")
+    on_another_backend(monkeypatch)
+    model = scheduled_model()
+    report = export(model, tmp_path / "m", "tf_saved_model")
+    assert report and report.path == str(tmp_path / "m") and report.largest_difference == 0.0
+    assert "separate process" in report.notices[-1] and report.random_nodes == ()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["m"]
+
+    kernel = model.get_layer("logits").kernel
+    kernel.assign(kernel + 1.0)
+    again = keras_selectscale.verify_export(tmp_path / "m", model)
+    assert not again and any("those of the model on" in reason for reason in again.reasons)
+
+
+def test_a_model_that_another_process_cannot_load_is_one_line(tmp_path, monkeypatch):
+    class Own(keras.layers.Layer):
+        def call(self, inputs):
+            return 2.0 * inputs
+
+    on_another_backend(monkeypatch)
+    monkeypatch.setattr(formats, "require", lambda *names: None)
+    monkeypatch.setattr(
+        tensorflow_process, "_run", lambda folder, kind: answered(folder, tensorflow_process)
+    )
+    inputs = keras.Input((3,))
+    with pytest.raises(ExportError, match="TensorFlow cannot take over this model: .*'Own'") as e:
+        export(keras.Model(inputs, Own()(inputs)), tmp_path / "m", "tf_saved_model")
+    assert "\n" not in str(e.value) and list(tmp_path.iterdir()) == []
+
+
+def answered(folder, module):
+    """Does in this process what the other one does."""
+    module.main(str(folder))
+    return json.loads((folder / module.ANSWER).read_text())
 
 
 @pytest.mark.usefixtures("on_tensorflow")
