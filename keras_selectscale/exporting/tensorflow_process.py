@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -165,7 +166,16 @@ def main(place: str) -> None:
 def _answer(folder: pathlib.Path, request: dict[str, Any]) -> dict[str, Any]:
     kind, path = FORMATS[request["format"]], pathlib.Path(request["path"])
     # This package has just written the file, so its code is that of the caller.
-    model = keras.models.load_model(folder / MODEL, compile=False, safe_mode=False)
+    try:
+        model = keras.models.load_model(folder / MODEL, compile=False, safe_mode=False)
+    except Exception as error:
+        if unknown := re.search(r"Could not locate (?:class|function) '(\w+)'", str(error)):
+            raise ExportError(
+                f"TensorFlow writes {kind.name!r} in a separate process, which does not know "
+                f"{unknown[1]!r}: export the model as 'keras' and load that file under "
+                "KERAS_BACKEND=tensorflow, in a process that imports what it needs"
+            ) from None
+        raise
     signature = signature_of(model)
     if request["write"]:
         kind.write(model, signature, path)

@@ -34,6 +34,6 @@ def test_a_drop_that_is_always_on_does_not_pass(tmp_path):
     inputs = keras.Input((6,))
     model = keras.Model(inputs, keras.layers.Dropout(0.5)(inputs, training=True))
     model(np.ones((1, 6), "float32"))
-    model.export(tmp_path / "m.xml", format="openvino", verbose=False)
+    model.export(str(tmp_path / "m.xml"), format="openvino", verbose=False)
     report = verify_export(tmp_path / "m.xml", model)
     assert not report.passed and any("Random" in node for node in report.random_nodes)
