@@ -258,7 +258,7 @@ def training_command(
 ) -> str | None:
     """Returns the command that trains a recipe in its own run, or `None` if none can."""
     plain = Recipe(network=recipe.network, dataset=recipe.dataset)
-    fields = ("momentum", "milestones", "decay_factor", "group_factors")
+    fields = ("momentum", "milestones", "decay_factor", "group_factors", "last_drop")
     if any(getattr(recipe, field) != getattr(plain, field) for field in fields):
         return None
     options: dict[str, Any] = {
