@@ -50,23 +50,20 @@ def shown(value: object) -> str:
         text = " ".join(repr(value).split())
     except Exception as error:  # A broken `repr` must not hide the error that is being reported.
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-    if len(text) <= LONGEST_ECHO:
-        return text
-    return f"{text[:LONGEST_ECHO]}… ({len(text):,} characters)"
+    cut = f"{text[:LONGEST_ECHO]}… ({len(text):,} characters)"
+    return text if len(text) <= LONGEST_ECHO else cut
 
 
-def as_integer(
-    name: str, value: Any, low: int | None = None, high: int | None = LARGEST_INT64
-) -> int:
+def as_integer(name: str, value: Any, low: Any = None, high: Any = LARGEST_INT64) -> int:
     """Returns an integer in [low, high] as an int; booleans are not integers."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise type_error(name, "an integer", value)
     number = int(value)
     if (low is not None and number < low) or (high is not None and number > high):
-        if high is None or high == LARGEST_INT64:
-            bounds = "of at most 2**63 - 1" if low is None else f"of at least {low}"
-        else:
-            bounds = f"of at most {high}" if low is None else f"from {low} to {high}"
+        most = "2**63 - 1" if high == LARGEST_INT64 else high
+        bounds = f"of at most {most}" if low is None else f"from {low} to {most}"
+        if low is not None and high in (None, LARGEST_INT64):
+            bounds = f"of at least {low}"
         raise value_error(name, f"an integer {bounds}", number)
     return number
 

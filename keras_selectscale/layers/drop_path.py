@@ -5,8 +5,8 @@ from typing import Any
 import keras
 
 from keras_selectscale.layers import bernoulli, rates
-from keras_selectscale.layers.backends.inputs import checked_shape
 from keras_selectscale.layers.feature_drop import FeatureDrop
+from keras_selectscale.layers.feature_maps import checked_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")

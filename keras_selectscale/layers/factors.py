@@ -23,18 +23,14 @@ SPACINGS = {name: max(float(ml_dtypes.finfo(name).eps), 2.0**-23) for name in FL
 
 
 class DropSeedGenerator(keras.random.SeedGenerator):
-    """A `keras.random.SeedGenerator` that differs between replicas and can be saved.
-
-    Keras keeps the state of its seed generators out of every file, and all replicas of a
-    `tf.distribute` strategy draw the same. Here each replica folds its number into the seed.
-    """
+    """A `keras.random.SeedGenerator` of which each `tf.distribute` replica draws its own seeds."""
 
     def next(self, ordered: bool = True) -> Any:
         """Returns the seed of the next draw, a tensor of shape (2,), and advances the state."""
         fast = fast_call("next_seed") if ordered else None
-        seed = super().next(ordered=ordered) if fast is None else fast(self.state)
+        seed = fast(self.state) if fast else super().next(ordered=ordered)
         fold_in_replica = fast_call("fold_in_replica")
-        return seed if fold_in_replica is None else fold_in_replica(seed)
+        return fold_in_replica(seed) if fold_in_replica else seed
 
 
 def as_seed(value: Any) -> int | None:
@@ -44,20 +40,14 @@ def as_seed(value: Any) -> int | None:
 
 def save_seed_state(generator: keras.random.SeedGenerator, store: dict) -> None:
     """Adds the state to the `store` of a layer's `save_own_variables`."""
-    state = keras.ops.convert_to_numpy(generator.state)
     # In one dtype for all backends, so that a file that one has written loads on another.
-    store[STATE_KEY] = state.astype("int64")
+    store[STATE_KEY] = ops.convert_to_numpy(generator.state).astype("int64")
 
 
 def load_seed_state(generator: keras.random.SeedGenerator | None, store: dict) -> dict:
-    """Restores the state from the `store` of `load_own_variables`; returns the store without it.
-
-    The generator keeps its state if the store has none, and `None` ignores the state.
-    """
-    if STATE_KEY not in store.keys():
-        return store
-    if generator is not None:
-        state = keras.ops.convert_to_numpy(store[STATE_KEY]).astype("int64")
+    """Restores the state, if there is one, and returns the store without it; `None` ignores it."""
+    if generator is not None and STATE_KEY in store.keys():
+        state = ops.convert_to_numpy(store[STATE_KEY]).astype("int64")
         # The seeds are 32 bits wide: a signed dtype holds the same bits as a negative number.
         dtype = keras.backend.standardize_dtype(generator.state.dtype)
         generator.state.assign(state.astype("uint32").astype(dtype) if dtype != "int64" else state)
@@ -66,18 +56,13 @@ def load_seed_state(generator: keras.random.SeedGenerator | None, store: dict) -
 
 def uniform(shape: Any, minval: float, maxval: float, seed: keras.random.SeedGenerator) -> Any:
     """Draws float32 numbers from [minval, maxval), as `keras.random.uniform` does."""
-    fast = fast_call("uniform")
-    if fast is not None:
+    if fast := fast_call("uniform"):
         return fast(shape, minval, maxval, seed)
     return keras.random.uniform(shape, minval, maxval, dtype="float32", seed=seed)
 
 
 def uniform_around_one(
-    shape: tuple,
-    half_width: Any,
-    dtype: str,
-    seed: keras.random.SeedGenerator,
-    mask: Any = None,
+    shape: tuple, half_width: Any, dtype: str, seed: Any, mask: Any = None
 ) -> Any:
     """Draws r ~ Uniform(1 - h, 1 + h), each entry independently and all in the closed range.
 
@@ -103,8 +88,7 @@ def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
 
 def computed_once(factor: Any) -> Any:
     """Returns a factor of one number per feature map, in a form that a compiler computes once."""
-    fast = fast_call("computed_once")
-    return factor if fast is None else fast(factor)
+    return fast(factor) if (fast := fast_call("computed_once")) else factor
 
 
 def apply(factor: Any, inputs: Any) -> Any:
@@ -112,7 +96,6 @@ def apply(factor: Any, inputs: Any) -> Any:
 
     The same holds for the gradient. `factor` broadcasts to `inputs`, and is a constant for it.
     """
-    fast = fast_call("apply_factor")
-    if fast is not None:
+    if fast := fast_call("apply_factor"):
         return fast(factor, inputs)
     return factor * ops.where(factor == 0, ops.zeros_like(factor), inputs)

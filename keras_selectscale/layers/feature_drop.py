@@ -1,6 +1,6 @@
 """The base class of the drop layers: a drop method is its factor."""
 
-from collections.abc import Sequence
+import inspect
 from typing import Any
 
 import keras
@@ -8,7 +8,8 @@ import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_selectscale.layers import factors, feature_maps, rates
+from keras_selectscale.checks import ArgumentTypeError, shown
+from keras_selectscale.layers import factors, rates
 from keras_selectscale.layers.backends import training_steps
 from keras_selectscale.layers.feature_maps import FeatureMaps
 
@@ -43,21 +44,25 @@ class FeatureDrop(FeatureMaps):
     """
 
     divides_by_retaining_rate = False
-    # The count of training steps. It keeps the name that it has in older files.
-    training_calls: Any = None
+    training_calls: Any = None  # The count of training steps, by its name in older files.
 
-    def __init__(
-        self,
-        *,
-        retaining_rate: float | LearningRateSchedule,
-        seed: int | None = None,
-        **kwargs: Any,
-    ):
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Refuses what users of Keras' layers write: a number alone, or `rate=`."""
+        taken = inspect.signature(cls.__init__).parameters
+        is_keyword_only = sum(each.kind <= each.VAR_POSITIONAL for each in taken.values()) == 1
+        if (args and is_keyword_only) or "rate" in kwargs.keys() - taken.keys():
+            raise ArgumentTypeError.about(
+                "rate",
+                f"{cls.__name__} takes no positional arguments, and no `rate`: in Keras the "
+                "share that is dropped. Write `retaining_rate=0.9` for `rate=0.1`. "
+                f"Received: {shown(args[0] if args else kwargs['rate'])}",
+            )
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *, retaining_rate: Any, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        divides = self.divides_by_retaining_rate
-        self.retaining_rate = rates.as_retaining_rate(retaining_rate, divides=divides)
-        if divides:
-            rates.check_inverse_fits(self.retaining_rate, self.compute_dtype)
+        divides_in = self.compute_dtype if self.divides_by_retaining_rate else None
+        self.retaining_rate = rates.as_retaining_rate(retaining_rate, divides_in)
         self.seed = factors.as_seed(seed)
         self.seed_generator = factors.DropSeedGenerator(self.seed)
 
@@ -128,10 +133,9 @@ class FeatureDrop(FeatureMaps):
 
     def map_shape(self, inputs: Any) -> tuple:
         """Returns (batch, 1, ..., channels), the shape of one factor per feature map."""
-        shape = [1] * len(inputs.shape)
-        axis = feature_maps.channel_axis(self.data_format, len(shape))
-        shape[0], shape[axis] = ops.shape(inputs)[0], inputs.shape[axis]
-        return tuple(shape)
+        axis = self.channel_axis(inputs)
+        sizes = {0: ops.shape(inputs)[0], axis: inputs.shape[axis]}
+        return tuple(sizes.get(i, 1) for i in range(len(inputs.shape)))
 
     def save_own_variables(self, store: dict) -> None:
         """Saves the weights and the random state, so that a loaded layer continues its draws."""
@@ -157,20 +161,16 @@ class FeatureDrop(FeatureMaps):
         """Weights, without the count of training steps: like a random state, it is a variable."""
         return [weight for weight in super().weights if weight is not self.training_calls]
 
-    def _fitted(self, values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    def _fitted(self, values: list[Any], variables: list[Any]) -> list[Any]:
         """Returns a value for each variable, whether or not a count is among the values."""
         count, missing = self.training_calls, len(variables) - len(values)
-        counts = [
-            place
-            for place, value in enumerate(values)
-            if value.shape == () and np.issubdtype(value.dtype, np.integer)
-        ]
+        counts = [v for v in values if v.shape == () and np.issubdtype(v.dtype, np.integer)]
         if count is None and not self._is_scheduled and missing == -1 and len(counts) == 1:
-            return [value for place, value in enumerate(values) if place != counts[0]]
+            return [value for value in values if value is not counts[0]]
         if count is not None and missing == 1 and not counts:
             place = next(i for i, variable in enumerate(variables) if variable is count)
             return [*values[:place], count.numpy(), *values[place:]]
-        return list(values)
+        return values
 
     def get_config(self) -> dict[str, Any]:
         """Returns all arguments of the layer, a schedule in Keras' serialized form."""

@@ -1,17 +1,25 @@
-"""Feature maps: where their channels are, and the layer that checks its input to be some."""
+"""Feature maps: where their channels are, and the layer that checks what it is called with."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_selectscale.checks import as_choice
-from keras_selectscale.layers.backends.configs import check_keras_arguments, create
-from keras_selectscale.layers.backends.inputs import check_dense, checked_shape, is_training
+from keras_selectscale.checks import as_choice, shown, type_error, value_error
+from keras_selectscale.layers.configs import create
 
 MIN_RANK, MAX_RANK = 3, 5
 FORMATS = ("channels_last", "channels_first")
+ARRAYS = (np.ndarray, np.generic)
+TENSORS = (*ARRAYS, keras.Variable, keras.KerasTensor)
+# The classes of TensorFlow and JAX, by name because these may not be installed.
+NOT_DENSE = {"BCOO", "BCSR", "IndexedSlices", "RaggedTensor", "SparseTensor"}
+# What a shape and a size are not, though Python could take it for one.
+NO_SHAPES = (str, bytes, dict, set)
+NO_SIZES = (bool, float, str, bytes, list, tuple, dict, np.floating)
 
 
 def channel_axis(data_format: str, rank: int) -> int:
@@ -26,41 +34,98 @@ def spatial_axes(axis: int, rank: int) -> tuple[int, ...]:
 
 def may_be_equal(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
     """Returns whether two shapes agree in their rank and in all sizes that are known."""
-    return len(shape) == len(other) and all(
-        a == b or a is None or b is None for a, b in zip(shape, other, strict=True)
-    )
+    pairs = zip(shape, other, strict=False)
+    return len(shape) == len(other) and all(a == b or None in (a, b) for a, b in pairs)
+
+
+def check_dense(inputs: Any, owner: str) -> None:
+    """Raises a `TypeError` that names the layer `owner` if `inputs` is not one dense tensor."""
+    if not (ops.is_tensor(inputs) or isinstance(inputs, TENSORS)) or _is_special(inputs):
+        expected, received = "to be one dense tensor with values", type(inputs).__name__
+    elif isinstance(inputs, ARRAYS) and inputs.dtype.kind not in "biufcV":
+        expected, received = "of a floating-point dtype", f"inputs.dtype={inputs.dtype}"
+    else:
+        return
+    raise TypeError(f"{owner} expects `inputs` {expected}. Received: {received}")
+
+
+def _is_special(inputs: Any) -> bool:
+    """Returns whether a tensor is sparse, ragged, nested, quantized or without values."""
+    if type(inputs).__name__ in NOT_DENSE or getattr(inputs, "sparse", False) is True:
+        return True
+    if keras.backend.backend() != "torch" or not ops.is_tensor(inputs):
+        return getattr(inputs, "ragged", False) is True
+    # Keras infers shapes by calls on the device "meta".
+    is_empty = inputs.is_meta and not ops.convert_to_tensor(0.0).is_meta
+    strided = str(inputs.layout) == "torch.strided"
+    return is_empty or not strided or inputs.is_quantized or inputs.is_nested
+
+
+def is_training(training: Any) -> bool:
+    """Returns the value of a call's `training`: a bool, `None`, 0, 1, or a boolean scalar."""
+    if training is None or isinstance(training, bool):
+        return bool(training)
+    kind = str(getattr(training, "dtype", type(training).__name__))
+    try:
+        if np.ndim(training) == 0 and (
+            kind.endswith("bool") or (kind == "int" and training in (0, 1))
+        ):
+            return bool(training)
+    except Exception:  # A tensor without a value, in a graph.
+        pass
+    raise type_error("training", "True, False or None", training)
+
+
+def checked_shape(shape: Any, owner: str) -> tuple[Any, ...]:
+    """Returns a shape as a tuple; raises an error that names the layer `owner` if it is none."""
+    expected = f"{owner} expects the shape of `inputs` to be a tuple of positive integers and None"
+    try:
+        sizes = tuple(shape) if not isinstance(shape, NO_SHAPES) else ("",)
+    except Exception:  # An integer, or a shape of unknown rank.
+        sizes = ("",)
+    # Sizes may also be symbols of a backend.
+    wrong_type = any(isinstance(size, NO_SIZES) for size in sizes)
+    if wrong_type or any(isinstance(size, numbers.Integral) and size < 0 for size in sizes):
+        raise (TypeError if wrong_type else ValueError)(f"{expected}. Received: {shown(shape)}")
+    return sizes
 
 
 def check_feature_maps(shape: Any, data_format: str, owner: str) -> None:
     """Raises a `ValueError` that names the layer `owner` if `shape` does not fit."""
     shape = checked_shape(shape, owner)
-    expected, rank = "", len(shape)
+    rank, axis = len(shape), channel_axis(data_format, len(shape))
     if not MIN_RANK <= rank <= MAX_RANK:
-        expected = (
-            f"of rank {MIN_RANK} to {MAX_RANK}: the batch axis, one to three spatial axes and the "
-            f"channel axis. Received: inputs.shape={shape} (rank {rank})"
-        )
-    elif shape[axis := channel_axis(data_format, rank)] is None:
-        expected = (
-            f"whose channel axis ({axis} for data_format={data_format!r}) has a known size. "
-            f"Received: inputs.shape={shape}"
-        )
+        axes = "the batch axis, one to three spatial axes and the channel axis"
+        expected = f"of rank {MIN_RANK} to {MAX_RANK}: {axes}"
+    elif shape[axis] is None:
+        expected = f"whose channel axis ({axis} for data_format={data_format!r}) has a known size"
     elif shape[axis] < 1:
-        expected = f"of at least one channel on axis {axis}. Received: inputs.shape={shape}"
+        expected = f"of at least one channel on axis {axis}"
     elif 0 in shape[1:]:
-        expected = f"with no axis of size 0 but the batch. Received: inputs.shape={shape}"
-    if expected:
-        raise ValueError(f"{owner} expects `inputs` {expected}")
+        expected = "with no axis of size 0 but the batch"
+    else:
+        return
+    received = f"inputs.shape={shape} (rank {rank})"
+    raise ValueError(f"{owner} expects `inputs` {expected}. Received: {received}")
 
 
 class FeatureMaps(keras.layers.Layer):
-    """A layer over feature maps that checks its input and returns a tensor of the same shape.
-
-    The arguments are those of every layer of this package; see `FeatureDrop`.
-    """
+    """A layer over feature maps that checks its input and keeps its shape; see `FeatureDrop`."""
 
     def __init__(self, *, data_format: str | None = None, dtype: Any = None, **kwargs: Any):
-        check_keras_arguments(dtype, **kwargs)
+        # Keras would not name these, or would repeat the whole config.
+        if not isinstance(name := kwargs.get("name") or "", str) or "/" in name:
+            raise value_error("name", "a string without `/`", name)
+        if not isinstance(trainable := kwargs.get("trainable", True), bool):
+            raise type_error("trainable", "a bool", trainable)
+        try:
+            policy = keras.dtype_policies.get(dtype)
+            floating = keras.backend.is_float_dtype(policy.compute_dtype)
+        except Exception:  # Keras reads policies of several forms.
+            floating = False
+        if not floating:
+            expected = "a floating-point dtype or a policy that computes in one"
+            raise value_error("dtype", expected, dtype)
         super().__init__(dtype=dtype, **kwargs)
         self.supports_masking = True
         if data_format is None:
@@ -77,22 +142,19 @@ class FeatureMaps(keras.layers.Layer):
 
     def per_map(self, inputs: Any, values: Any) -> Any:
         """Returns `values` of shape (batch, channels) so that they broadcast to `inputs`."""
-        axis = self.channel_axis(inputs)
-        return ops.expand_dims(values, spatial_axes(axis, len(inputs.shape)))
+        return ops.expand_dims(values, spatial_axes(self.channel_axis(inputs), len(inputs.shape)))
 
-    def check_shape(self, shape: tuple[int | None, ...]) -> None:
+    def check_shape(self, shape: Any) -> None:
         """Raises a `ValueError` if `shape` is not that of a batch of feature maps."""
         check_feature_maps(shape, self.data_format, type(self).__name__)
 
     def checked(self, inputs: Any, training: Any) -> bool:
         """Checks that a tensor, or its spec, is a batch of feature maps; returns `training`."""
-        check_dense(inputs, type(self).__name__)
+        check_dense(inputs, name := type(self).__name__)
         self.check_shape(inputs.shape)
         if not keras.backend.is_float_dtype(dtype := self.dtype_of(inputs)):
-            raise ValueError(
-                f"{type(self).__name__} expects `inputs` of a floating-point dtype. "
-                f"Received: inputs.dtype={dtype}"
-            )
+            expected = "`inputs` of a floating-point dtype"
+            raise ValueError(f"{name} expects {expected}. Received: inputs.dtype={dtype}")
         return is_training(training)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -5,17 +5,27 @@ initialized randomly" (Section 3.4): no drop at first, the full drop at the end.
 functions of the layer's count of training steps.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 
 from keras_selectscale.checks import as_number
-from keras_selectscale.layers.backends.configs import create
+from keras_selectscale.layers import rates
+from keras_selectscale.layers.configs import create
 from keras_selectscale.object_checks import as_instance, as_positive_integer
 
 LARGEST_STEPS = 2**31 - 1
+# 1 - 0.9 is not 0.1 in floating point, and a schedule computes in float32.
+TOLERANCE = 1e-6
+# The steps at which a new layer probes its schedule: 4,096, then 64 per doubling up to 2**24.
+PROBED_STEPS = np.unique(
+    np.concatenate([np.arange(4096), np.exp2(np.linspace(12, 24, 12 * 64 + 1))]).astype("int32")
+)
+FEW_PROBED_STEPS = np.unique(np.concatenate([np.arange(33), 2 ** np.arange(25)]).astype("int32"))
 
 
 def linear_curriculum(final_rate: float, steps: int) -> LearningRateSchedule:
@@ -133,3 +143,61 @@ class ScaledDropRate(LearningRateSchedule):
     def from_config(cls, config: dict[str, Any]) -> "ScaledDropRate":
         """Creates the schedule from `get_config()`."""
         return create(cls, config, ("schedule",))
+
+
+def check_schedule(schedule: LearningRateSchedule, divides_in: str | None = None) -> None:
+    """Raises a `ValueError` if a schedule leaves the range of retaining rates.
+
+    Args:
+        schedule: The schedule.
+        divides_in: Dtype in which the method divides by the rate; `None` if it does not.
+    """
+    steps, values = probe(schedule)
+    inside = (values > 0 if divides_in else values >= -TOLERANCE) & (values <= 1 + TOLERANCE)
+    if not inside.all():
+        first = np.argmin(inside)
+        raise rates.error(
+            f"stay in {'(' if divides_in else '['}0, 1] at every step of its schedule",
+            f"{type(schedule).__name__}, which returns {values[first]:g} at step {steps[first]}",
+        )
+    rate, where = lowest(schedule)
+    rates.check_inverse_fits(rate, divides_in, where)
+
+
+def lowest(rate: float | LearningRateSchedule) -> tuple[float, str]:
+    """Returns the lowest rate, and where it was found as words for a message."""
+    if not isinstance(rate, LearningRateSchedule):
+        return rate, ""
+    steps, values = probe(rate)
+    least = np.argmin(values)
+    return float(values[least]), f" at step {steps[least]} of its schedule"
+
+
+def probe(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
+    """Returns steps and the values of the schedule there."""
+    # A layer may be created in a trace, in a scope without values or on a device without data. All
+    # of these belong to a thread, so a new thread computes numbers.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_values_of, schedule).result()
+
+
+def _values_of(schedule: LearningRateSchedule) -> tuple[np.ndarray, np.ndarray]:
+    """Returns steps and the values of the schedule there, computed in one call if possible."""
+    steps = ops.convert_to_tensor(PROBED_STEPS, "int32")
+    # Keras' own are elementwise, except those that branch with `ops.cond`, which can be mapped.
+    for at_once in (schedule, lambda steps: ops.vectorized_map(schedule, steps)):
+        try:
+            values = ops.convert_to_numpy(at_once(steps))
+        except Exception:  # A custom schedule may branch in Python on the value of its step.
+            continue
+        if values.shape == PROBED_STEPS.shape:
+            return PROBED_STEPS, values
+    few = FEW_PROBED_STEPS
+    try:
+        return few, np.array([float(ops.convert_to_numpy(schedule(int(s)))) for s in few])
+    except Exception as error:
+        received = f"{type(schedule).__name__}, which raises {type(error).__name__} at a step"
+        raise rates.error("be a number or a schedule of numbers", received) from error
+
+
+rates.CHECKS[LearningRateSchedule] = check_schedule

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from keras_selectscale.layers import factors, feature_maps
-from keras_selectscale.layers.backends.configs import create
+from keras_selectscale.layers.configs import create
 from keras_selectscale.layers.selection import SCORES, at_least_float32, max_score
 from keras_selectscale.object_checks import as_positive_integer
 

@@ -5,12 +5,12 @@ from typing import Any
 import keras
 
 from keras_selectscale.layers import factors, rates
+from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.selection import TopRanked
-from keras_selectscale.layers.spatial_scale import SpatialScale
 
 
 @keras.saving.register_keras_serializable(package="keras_selectscale")
-class SelectScale(TopRanked, SpatialScale):
+class SelectScale(TopRanked, FeatureDrop):
     """Scales the most important feature maps by random weights and leaves the others alone.
 
     This is the paper's main method. A network stops learning when the patterns that it has found
@@ -50,7 +50,18 @@ class SelectScale(TopRanked, SpatialScale):
     def __init__(self, *, top_rate: float, retaining_rate: Any, score: Any = "max", **kwargs: Any):
         super().__init__(top_rate=top_rate, retaining_rate=retaining_rate, score=score, **kwargs)
 
-    def draw_factor(self, inputs: Any, retaining_rate: Any, mask: Any = None) -> Any:
-        """Draws r of shape (batch, 1, ..., channels)."""
-        mask = self.per_map(inputs, self.candidates(inputs))
-        return factors.computed_once(super().draw_factor(inputs, retaining_rate, mask))
+    @property
+    def may_drop(self) -> bool:
+        """Whether a factor may be 0: the rate is 0, or a schedule may reach 0."""
+        return self.retaining_rate == 0.0 or self._is_scheduled
+
+    def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
+        """Draws r of shape (batch, 1, ..., channels): 1 on the maps that are not candidates."""
+        factor = factors.uniform_around_one(
+            self.map_shape(inputs),
+            1.0 - retaining_rate,
+            self.dtype_of(inputs),
+            self.seed_generator,
+            mask=self.per_map(inputs, self.candidates(inputs)),
+        )
+        return factors.computed_once(factor)

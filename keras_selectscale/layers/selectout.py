@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_selectscale.checks import ArgumentValueError
-from keras_selectscale.layers import bernoulli, factors, rates, selection
+from keras_selectscale.layers import bernoulli, factors, rates, schedules, selection
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.methods import SearchSpace
 from keras_selectscale.layers.selection import TopRanked
@@ -123,8 +123,8 @@ class Selectout(TopRanked, FeatureDrop):
 
 def check_enough_candidates(top_rate: float, retaining_rate: Any) -> None:
     """Raises a `ValueError` if more feature maps are to be dropped than there are candidates."""
-    rate, where = rates.lowest(retaining_rate)
-    if 1 - rate > top_rate + rates.TOLERANCE:
+    rate, where = schedules.lowest(retaining_rate)
+    if 1 - rate > top_rate + schedules.TOLERANCE:
         raise ArgumentValueError.about(
             "retaining_rate",
             "Arguments `top_rate` and `retaining_rate` must satisfy "

@@ -45,12 +45,9 @@ class SpatialScale(FeatureDrop):
         """Whether a factor may be 0: the rate is 0, or a schedule may reach 0."""
         return self.retaining_rate == 0.0 or self._is_scheduled
 
-    def draw_factor(self, inputs: Any, retaining_rate: Any, mask: Any = None) -> Any:
-        """Draws r of shape (batch, 1, ..., channels), and 1 where a mask of that shape is false."""
+    def draw_factor(self, inputs: Any, retaining_rate: Any) -> Any:
+        """Draws r of shape (batch, 1, ..., channels)."""
+        shape, half_width = self.map_shape(inputs), 1.0 - retaining_rate
         return factors.uniform_around_one(
-            self.map_shape(inputs),
-            1.0 - retaining_rate,
-            self.dtype_of(inputs),
-            self.seed_generator,
-            mask,
+            shape, half_width, self.dtype_of(inputs), self.seed_generator
         )

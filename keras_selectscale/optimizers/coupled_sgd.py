@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_selectscale.checks import as_number
-from keras_selectscale.layers.backends.configs import create
+from keras_selectscale.layers.configs import create
 from keras_selectscale.object_checks import as_boolean
 
 LARGEST = 1e38  # It becomes float32.

@@ -113,7 +113,7 @@ def test_the_state_goes_through_a_store(seed):
 def test_a_store_without_a_state_leaves_it():
     generator = DropSeedGenerator(3)
     store = {"0": "a weight"}
-    assert factors.load_seed_state(generator, store) is store
+    assert factors.load_seed_state(generator, store) == store
     np.testing.assert_array_equal(drawing.as_array(generator.state.value), [3, 0])
 
 

@@ -9,6 +9,7 @@ from keras import ops
 
 import keras_selectscale
 from keras_selectscale import FeatureDrop, Selective
+from keras_selectscale.layers.methods import METHODS
 from tests.layers import drawing, reference
 
 HALVES = ["float16", "bfloat16"]
@@ -150,10 +151,7 @@ def test_a_retaining_rate_of_one_is_the_identity(method):
     assert method(**rates)(inputs, training=True) is inputs
 
 
-def test_a_positional_rate_is_an_error(method):
-    """Keras' `rate` is the dropped share: read in silence, 0.9 would be 0.1."""
-    with pytest.raises(TypeError, match="positional"):
-        method(0.9)
+def test_without_a_rate_the_missing_argument_is_named(method):
     with pytest.raises(TypeError, match="retaining_rate"):
         method(**({"top_rate": 0.5} if "top_rate" in drawing.METHODS[method] else {}))
 
@@ -186,3 +184,20 @@ def test_every_layer_is_registered_under_the_name_of_the_package(make):
     registered = keras.saving.get_registered_name(type(layer))
     assert registered == f"keras_selectscale>{type(layer).__name__}"
     assert getattr(keras_selectscale, type(layer).__name__) is type(layer)
+
+
+class Drifting(FeatureDrop):
+    """A method of a user that takes its own arguments by position."""
+
+    def __init__(self, rate, **kwargs):
+        super().__init__(retaining_rate=1 - rate, **kwargs)
+
+
+@pytest.mark.parametrize("layer", [m.layer for m in METHODS.values() if m.layer])
+def test_the_arguments_of_keras_layers_are_explained(layer):
+    for args, kwargs in [((0.1,), {}), ((), {"rate": 0.1}), ((0.1,), {"top_rate": 0.2})]:
+        with pytest.raises(
+            TypeError, match=rf"^{layer.__name__} takes .*`retaining_rate=0.9`.*0.1"
+        ):
+            layer(*args, **kwargs)
+    assert Drifting(0.25).retaining_rate == Drifting(rate=0.25).retaining_rate == 0.75

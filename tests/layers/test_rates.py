@@ -179,7 +179,7 @@ def test_a_schedule_is_probed_while_a_graph_is_traced_or_without_values(schedule
     probed = []
 
     def probe(inputs):
-        assert rates.as_retaining_rate(schedule, divides=True) is schedule
+        assert rates.as_retaining_rate(schedule, "float32") is schedule
         with pytest.raises(ValueError, match=r"retaining_rate=0\.25 at step \d+"):
             selectout.check_enough_candidates(0.7, schedule)
         probed.append(inputs)
