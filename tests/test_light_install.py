@@ -1,7 +1,7 @@
 """What works with `pip install keras-selectscale` and one backend, without any extra.
 
 Each test runs in a process in which every package that such an environment lacks cannot be
-imported.
+imported: TensorFlow too on the other backends.
 """
 
 import os
@@ -39,6 +39,9 @@ for module, owners in importlib.metadata.packages_distributions().items():
 WORKS = """
 import tempfile, keras, numpy as np
 import keras_selectscale as ks
+drop = ks.SelectScale(top_rate=0.5, retaining_rate=0.0, seed=1)
+y = keras.ops.convert_to_numpy(drop(keras.ops.ones((2, 3, 5, 4)), training=True))
+assert (y != 1).sum() == 2 * 3 * 5 * 2, y
 network = ks.models.build("resnet-8", input_shape=(8, 6, 3), drop=ks.SelectScale(
     top_rate=0.5, retaining_rate=0.0, seed=1))
 network.compile("sgd", "sparse_categorical_crossentropy")

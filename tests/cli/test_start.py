@@ -44,16 +44,6 @@ def test_an_error_is_the_only_line_on_standard_error(tmp_path):
     assert done.stderr.count("\n") == 1 and "6n + 2" in done.stderr
 
 
-def test_outside_the_command_line_an_import_registers_the_layers(tmp_path):
-    code = (
-        "sys.argv[0] = 'train.py'\n"
-        "import keras_selectscale, keras\n"
-        "print(keras.saving.get_registered_object('keras_selectscale>SelectScale'))"
-    )
-    done = start(tmp_path, code)
-    assert done.returncode == 0 and "select_scale.SelectScale" in done.stdout
-
-
 @pytest.mark.parametrize("backend", ["nonsense", "numpy"])
 def test_a_backend_that_is_not_there_or_trains_nothing_is_one_line(tmp_path, backend):
     code = f"import os; os.environ['KERAS_BACKEND'] = '{backend}'\n"
