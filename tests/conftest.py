@@ -44,3 +44,12 @@ def fixed_seeds():
 def data_format(request):
     """Runs the test in both layouts."""
     return request.param
+
+
+@pytest.fixture(scope="module")
+def tiny_network():
+    """Registers the network `tiny`; see `tests/models/tiny.py`."""
+    from tests.models.tiny import registered
+
+    with registered():
+        yield

@@ -3,7 +3,8 @@ import json
 import keras
 import pytest
 
-TINY = ("train", "--network", "resnet-8", "--dataset", "digits", "--train-size", 40)
+TINY = ("train", "--network", "tiny", "--dataset", "digits", "--train-size", 40)
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def test_it_trains_reports_and_is_evaluated(command, tmp_path):

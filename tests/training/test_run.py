@@ -17,9 +17,12 @@ from keras_selectscale.training import (
     evaluate,
     train,
 )
+from tests.models import tiny
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 RECIPE = Recipe(
-    network="resnet-8",
+    network="tiny",
     dataset="digits",
     drop="selectout",
     curriculum="linear",
@@ -51,12 +54,12 @@ def states(path):
     values = [keras.ops.convert_to_numpy(w.value) for w in model.weights]
     values += [keras.ops.convert_to_numpy(v.value) for v in model.optimizer.variables]
     drops = [layer for layer in model.layers if isinstance(layer, FeatureDrop)]
-    assert len(drops) == 7
+    assert len(drops) == tiny.SITES
     return values + [keras.ops.convert_to_numpy(d.seed_generator.state.value) for d in drops]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, images):
+def whole(tmp_path_factory, images, tiny_network):
     return run(RECIPE, tmp_path_factory.mktemp("runs") / "whole", images)
 
 
@@ -82,6 +85,7 @@ def test_a_run_leaves_its_folder_complete(whole):
 def test_it_learns(tmp_path, images):
     recipe = dataclasses.replace(
         RECIPE,
+        network="resnet-8",
         drop="none",
         curriculum="none",
         top_rate=None,
@@ -203,7 +207,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(tmp_pa
 def test_the_seed_decides_the_initial_weights(images):
     def first_kernel(seed):
         model = build_model(dataclasses.replace(RECIPE, seed=seed), images, 4)
-        return keras.ops.convert_to_numpy(model.get_layer("stem_conv").kernel.value)
+        return keras.ops.convert_to_numpy(model.get_layer("first_conv").kernel.value)
 
     np.testing.assert_array_equal(first_kernel(3), first_kernel(3))
     assert not np.array_equal(first_kernel(3), first_kernel(4))
@@ -219,8 +223,8 @@ def test_tensorboard_logs_are_written(tmp_path, images):
 
 def test_group_factors_place_and_scale_the_drops(images):
     recipe = dataclasses.replace(
-        RECIPE, drop="spatial-scale", curriculum="none", top_rate=None, retaining_rate=0.2,
-        score=None, group_factors=((2, 0.5), (3, 1.0)),
+        RECIPE, network="resnet-8", drop="spatial-scale", curriculum="none", top_rate=None,
+        retaining_rate=0.2, score=None, group_factors=((2, 0.5), (3, 1.0)),
     )  # fmt: skip
     model = build_model(recipe, images, 4)
     rates = {la.name: la.retaining_rate for la in model.layers if isinstance(la, FeatureDrop)}
