@@ -4,6 +4,7 @@ Every draw is made in float32 and rounded once: the uniform numbers of a half pr
 values for a probability of 0.9, and can lie beyond the ends of a range.
 """
 
+import contextlib
 import math
 from typing import Any
 
@@ -24,6 +25,11 @@ SPACINGS = {name: max(float(ml_dtypes.finfo(name).eps), 2.0**-23) for name in FL
 
 class DropSeedGenerator(keras.random.SeedGenerator):
     """A `keras.random.SeedGenerator` of which each `tf.distribute` replica draws its own seeds."""
+
+    def __init__(self, seed: int | None = None, **kwargs: Any):
+        on_host = fast_call("on_host") or contextlib.nullcontext
+        with on_host():
+            super().__init__(seed, **kwargs)
 
     def next(self, ordered: bool = True) -> Any:
         """Returns the seed of the next draw, a tensor of shape (2,), and advances the state."""

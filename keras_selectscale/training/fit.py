@@ -68,7 +68,8 @@ def fit(
     if stop_check is None:
         stop_check = StopCheck(epochs=epochs, steps_per_epoch=steps, first_step=first_step)
     chosen = [stop_check, *callbacks, StopRaise(stop_check)]
-    with stopping.deferred():
+    fused = fuse_normalization(model) if fused_normalization else contextlib.nullcontext()
+    with stopping.deferred(), fused:
         if keras.backend.backend() == "jax" and images.in_memory:
             return device_loop.fit(
                 model,
@@ -82,8 +83,7 @@ def fit(
                 callbacks=chosen,
             )
         history: History = {}
-        fused = fuse_normalization(model) if fused_normalization else contextlib.nullcontext()
-        with fused, datasets.image_errors():
+        with datasets.image_errors():
             for first_epoch, last_epoch, done in _parts(first_step, steps, epochs):
                 logs = model.fit(
                     datasets.training_batches(

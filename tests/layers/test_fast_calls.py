@@ -80,6 +80,27 @@ def test_a_negative_seed_draws_what_keras_draws():
     )
 
 
+@pytest.mark.skipif(drawing.BACKEND != "torch", reason="the devices of PyTorch")
+def test_a_draw_does_not_wait_for_an_accelerator(monkeypatch):
+    """The state is on the host, and the numbers are drawn where Keras computes."""
+    from keras_selectscale.layers.backends import torch as torch_calls
+
+    with keras.device("meta"):  # The only other device that every machine has.
+        ours = DropSeedGenerator(3)
+    assert ours.state.value.is_cpu
+    monkeypatch.setattr(torch_calls, "HAS_ACCELERATOR", True)
+    state = ours.state.value
+    with keras.device("meta"):
+        assert torch_calls._device_of_draws(state).type == "meta"
+    keras_own = keras.random.SeedGenerator(3)
+    np.testing.assert_array_equal(
+        drawing.as_array(fast("uniform")((5,), 0.0, 1.0, ours)),
+        drawing.as_array(keras.random.uniform((5,), seed=keras_own)),
+    )
+    # Moved with its model, it draws there.
+    assert torch_calls._device_of_draws(state.to("meta")).type == "meta"
+
+
 @pytest.mark.parametrize("as_tensor", [False, True])
 @pytest.mark.parametrize("width", [0.0, 1.4, 100.7, 8388607.3])
 def test_factors_about_one_are_the_same_to_the_bit(width, as_tensor):

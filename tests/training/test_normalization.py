@@ -23,7 +23,6 @@ from keras_selectscale.training import (
 
 BACKEND = keras.backend.backend()
 tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow's graph")
-needs_kernel = pytest.mark.skipif(BACKEND == "jax", reason="JAX has no fused kernel")
 
 
 def layer_pair(shape, **arguments):
@@ -71,7 +70,19 @@ def results(layer, inputs, training=True, **call):
         gradients = [each for each in gradients if each is not None]
         outputs = outputs.detach()
     else:
-        outputs, gradients = layer(inputs, training=training, **call), []
+        import jax
+
+        state = [each.value for each in layer.non_trainable_variables]
+
+        def forward(inputs, weights):
+            return layer.stateless_call(weights, state, inputs, training=training, **call)
+
+        weights = [each.value for each in layer.trainable_variables]
+        # `stateless_call` does not cast.
+        inputs = ops.cast(ops.convert_to_tensor(inputs), layer.compute_dtype)
+        outputs, pullback, state = jax.vjp(forward, inputs, weights, has_aux=True)
+        to_inputs, gradients = pullback(ops.convert_to_tensor(upstream, outputs.dtype))
+        return numbers([outputs, to_inputs, *gradients, *state[-2:]])
     gradients = [each for each in gradients if each is not None]
     return numbers([outputs, *gradients, layer.moving_mean, layer.moving_variance])
 
@@ -81,6 +92,10 @@ def kernel_calls(monkeypatch):
     """Counts the calls for which the kernel returned something."""
     calls = []
     kernel = normalization._kernel()
+    if BACKEND == "jax":
+        import jax
+
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
 
     def counted(*arguments):
         found = kernel(*arguments)
@@ -88,8 +103,7 @@ def kernel_calls(monkeypatch):
             calls.append(arguments)
         return found
 
-    if kernel is not None:
-        monkeypatch.setattr(normalization, "_kernel", lambda: counted)
+    monkeypatch.setattr(normalization, "_kernel", lambda: counted)
     return calls
 
 
@@ -114,11 +128,11 @@ CASES = [
 # What has no kernel: Keras computes the same bits.
 WITHOUT = {
     "tensorflow": [(FIRST, "float32"), (LAST, "float64"), (LAST, "bfloat16")],
+    "jax": [(LAST, "float64"), (LAST, "bfloat16")],
     "torch": [(LAST, "bfloat16")],
 }
 
 
-@needs_kernel
 @pytest.mark.parametrize(("shape", "arguments", "dtype"), CASES)
 def test_values_gradients_and_statistics_are_those_of_keras(shape, arguments, dtype, kernel_calls):
     inputs = np.random.default_rng(0).normal(3.0, 2.0, shape).astype("float32")
@@ -137,7 +151,6 @@ def test_values_gradients_and_statistics_are_those_of_keras(shape, arguments, dt
             np.testing.assert_allclose(ours, theirs, rtol=half, atol=(3e-6 + half) * size)
 
 
-@needs_kernel
 def test_the_moving_variance_is_the_biased_one(kernel_calls):
     """With four numbers per channel, the unbiased variance is larger by a third."""
     inputs = np.random.default_rng(0).normal(size=(4, 1, 1, 3)).astype("float32")
@@ -148,7 +161,6 @@ def test_the_moving_variance_is_the_biased_one(kernel_calls):
     np.testing.assert_allclose(variance, inputs.var((0, 1, 2)), rtol=1e-5)
 
 
-@needs_kernel
 @pytest.mark.parametrize("case", ["inference", "frozen", "masked"])
 def test_keras_computes_what_the_kernel_does_not(case, kernel_calls):
     shape = (6, 5, 3)
@@ -165,7 +177,6 @@ def test_keras_computes_what_the_kernel_does_not(case, kernel_calls):
     assert kernel_calls == []
 
 
-@needs_kernel
 def test_gradients_of_gradients(kernel_calls):
     """A gradient penalty, as of a Wasserstein GAN."""
     inputs = np.random.default_rng(0).normal(1.0, 2.0, (4, 3, 2, 3)).astype("float32")
@@ -182,6 +193,21 @@ def test_gradients_of_gradients(kernel_calls):
                     value = tf.reduce_sum(layer(x, training=True) ** 3)
                 penalty = tf.reduce_sum(inner.gradient(value, x) ** 2)
             gradients = outer.gradient(penalty, [x, layer.gamma.value, layer.beta.value])
+        elif BACKEND == "jax":
+            import jax
+
+            state = [each.value for each in layer.non_trainable_variables]
+
+            def value(x, weights, layer=layer, state=state):
+                outputs, _ = layer.stateless_call(weights, state, x, training=True)
+                return (outputs**3).sum()
+
+            def penalty(x, weights, value=value):
+                return (jax.grad(value)(x, weights) ** 2).sum()
+
+            weights = [each.value for each in layer.trainable_variables]
+            x, weights = jax.grad(penalty, (0, 1))(ops.convert_to_tensor(inputs), weights)
+            gradients = [x, *weights]
         else:
             import torch
 
@@ -225,7 +251,6 @@ def fitted(model, **arguments):
     return model.get_weights()
 
 
-@needs_kernel
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -241,7 +266,6 @@ def test_a_training_is_that_of_keras(arguments, kernel_calls):
     assert kernel_calls
 
 
-@needs_kernel
 def test_nothing_of_it_is_saved_or_copied(tmp_path):
     plain, fused = small_model(), small_model()
     config, names = fused.to_json(), [each.path for each in fused.weights]
@@ -261,7 +285,6 @@ def test_nothing_of_it_is_saved_or_copied(tmp_path):
         assert model is fused or "call" not in vars(layer)
 
 
-@needs_kernel
 def test_a_context_undoes_it(kernel_calls):
     model = small_model()
     names = ["inner", "outer"]
@@ -277,7 +300,6 @@ def test_a_context_undoes_it(kernel_calls):
     assert kernel_calls == []
 
 
-@needs_kernel
 @pytest.mark.parametrize("began", [None, "former", "keras"])
 def test_a_run_trains_with_what_it_began_with(began, tmp_path, monkeypatch, kernel_calls):
     monkeypatch.setattr(models, "build", lambda *arguments, **options: tiny_network())

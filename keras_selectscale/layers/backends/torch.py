@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import torch
 
@@ -14,6 +15,7 @@ except ImportError:
     functorch_level = None  # type: ignore[assignment]
 
 from keras_selectscale.layers import feature_maps
+from keras_selectscale.layers.backends import ranking
 from keras_selectscale.layers.backends.ranking import (
     INFINITY,
     MAGNITUDE,
@@ -26,6 +28,7 @@ WIDE = 128
 # Up to this row length, NumPy's partition is a vectorized sort and several times as fast as
 # PyTorch's, which runs the rows in parallel.
 NUMPY_SORTS = 256
+HAS_ACCELERATOR = torch.accelerator.is_available()
 
 
 def next_seed(state: Any) -> Any:
@@ -37,20 +40,38 @@ def next_seed(state: Any) -> Any:
     return seed
 
 
+def on_host() -> Any:
+    """Returns the scope in which the state of a seed generator is created.
+
+    A draw needs its seed as a number. Read from an accelerator, it would wait for all the work that
+    is queued there.
+    """
+    return keras.device("cpu")
+
+
 def uniform(shape: Any, minval: float, maxval: float, seed: Any) -> Any:
     """Draws float32 numbers from [minval, maxval), those of `keras.random.uniform`."""
     state = seed.next()
     if state.is_meta:
         return torch.empty(shape, dtype=torch.float32, device=state.device)
     draw = _drawn if torch.compiler.is_compiling() else _from_zero_to_one
-    numbers = draw(state, shape)
+    numbers = draw(state, shape, _device_of_draws(state))
     return numbers if (minval, maxval) == (0, 1) else numbers.mul_(maxval - minval).add_(minval)
 
 
-def _from_zero_to_one(state: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    generator = torch.Generator(state.device)
+def _device_of_draws(state: torch.Tensor) -> torch.device:
+    """Returns the device of Keras, or that to which the state was moved with its model."""
+    if not HAS_ACCELERATOR or not state.is_cpu:
+        return state.device
+    return keras.ops.empty((0,)).device
+
+
+def _from_zero_to_one(
+    state: torch.Tensor, shape: Sequence[int], device: torch.device
+) -> torch.Tensor:
+    generator = torch.Generator(device)
     generator.manual_seed(sum(state.tolist()) & 0xFFFFFFFF)
-    return torch.rand(shape, generator=generator, dtype=torch.float32, device=state.device)
+    return torch.rand(shape, generator=generator, dtype=torch.float32, device=device)
 
 
 # `torch.compile` cannot trace a generator. An operator is a node of its graph and breaks nothing.
@@ -58,8 +79,8 @@ _drawn = torch.library.custom_op("keras_selectscale::uniform", _from_zero_to_one
 
 
 @_drawn.register_fake
-def _(state: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    return torch.empty(shape, dtype=torch.float32, device=state.device)
+def _(state: torch.Tensor, shape: Sequence[int], device: torch.device) -> torch.Tensor:
+    return torch.empty(shape, dtype=torch.float32, device=device)
 
 
 def around_one(noise: Any, width: Any, furthest: Any, spacing: float) -> Any:
@@ -81,9 +102,12 @@ def top_k_mask(values: Any, count: Any) -> Any:
     """Returns `ranking.top_k_mask_by_rank` of float32 values."""
     if values.is_meta:
         return torch.empty_like(values, dtype=torch.bool)
-    if isinstance(count, torch.Tensor):  # This needs a number; the plain version compares instead.
+    keys = sort_keys(values.view(torch.int32))
+    if isinstance(count, torch.Tensor):
+        if not count.is_cpu:  # To read it would wait for the accelerator.
+            return ranking.by_pairs(keys, count)
         count = int(count)
-    return _mark(sort_keys(values.view(torch.int32)), count)
+    return _mark(keys, count)
 
 
 def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
