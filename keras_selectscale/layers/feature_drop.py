@@ -53,8 +53,8 @@ class FeatureDrop(FeatureMaps):
         if (args and is_keyword_only) or "rate" in kwargs.keys() - taken.keys():
             raise ArgumentTypeError.about(
                 "rate",
-                f"{cls.__name__} takes no positional arguments, and no `rate`: in Keras the "
-                "share that is dropped. Write `retaining_rate=0.9` for `rate=0.1`. "
+                f"{cls.__name__} takes no positional arguments, and no `rate`, which is the share "
+                "that Keras drops. Write `retaining_rate=0.9` for `rate=0.1`. "
                 f"Received: {shown(args[0] if args else kwargs['rate'])}",
             )
         return super().__new__(cls, *args, **kwargs)
