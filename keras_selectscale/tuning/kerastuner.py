@@ -148,11 +148,10 @@ class LastingOracle(keras_tuner.Oracle):
         for trial_path in self.folder.glob("trial_*/trial.json"):
             trial = decoded(trial_path, Trial.from_state, read_trial(trial_path))
             trials[trial.trial_id] = trial
-        for _, trial_id in ids_in(state):
+        for field, trial_id in ids_in(state):
             if trial_id not in trials:
-                raise DamagedFileError(
-                    f"{self.folder} is damaged: the file trial_{trial_id}/trial.json is missing"
-                )
+                missing = f"the file trial_{trial_id}/trial.json is missing"
+                raise DamagedFileError(f"{path} is damaged: the field `{field}`: {missing}")
         found = decoded(path, tuner_of, state)
         if found not in (None, self.tuner):
             raise ArgumentValueError.about(

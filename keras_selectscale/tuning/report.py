@@ -21,6 +21,7 @@ from keras_selectscale.training.recipe import training_command
 from keras_selectscale.tuning.heatmap import draw_heatmap
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder, TrialRow
+from keras_selectscale.tuning.state import decoded
 from keras_selectscale.wording import counted
 
 BEST_SHOWN, REFRESH_SECONDS = 8, 0.5
@@ -63,6 +64,9 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
     """
     search = as_instance("folder", folder, SearchFolder, "a SearchFolder").read_search()
     trials = folder.read_trials()
+    for trial in trials:
+        path = folder.path / f"trial_{trial.id}" / "trial.json"
+        decoded(path, search.trial_recipe, trial.values)
     ranked = finalists(search, trials)
     write_text(folder.csv_path, _as_csv(search, trials))
     draw_heatmap(search, trials, folder.figure_path, ranked[0].id if ranked else None)

@@ -150,6 +150,11 @@ def read_trial(path: pathlib.Path) -> dict[str, Any]:
             f"{path} is damaged: the field `trial_id`: expected the name of the folder without "
             f"trial_, received {shown(state['trial_id'])}"
         )
+    if state["status"] == "COMPLETED" and not state["metrics"]["metrics"]:
+        raise DamagedFileError(
+            f"{path} is damaged: the field `metrics.metrics`: expected those of a completed trial, "
+            "received {}"
+        )
     return state
 
 

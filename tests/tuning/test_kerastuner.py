@@ -197,6 +197,7 @@ DAMAGE = [
     ("trial_t0000/trial.json", {"trial_id": "/../../../evil0"}, "`trial_id`.*evil0"),
     ("trial_t0000/trial.json", {"trial_id": "t0001"}, "`trial_id`.*t0001"),
     ("trial_t0000/trial.json", {"metrics": {"metrics": []}}, "`metrics.metrics`"),
+    ("trial_t0000/trial.json", {"metrics": {"metrics": {}}}, "`metrics.metrics`.*completed"),
     ("trial_t0000/trial.json", {"score": "low"}, "`score`.*low"),
     ("trial_t0000/trial.json", {"status": "DONE"}, "`status`"),
 ]

@@ -6,6 +6,7 @@ import pytest
 
 from keras_selectscale import data
 from keras_selectscale.cli.train import command as train_command
+from keras_selectscale.files import DamagedFileError
 from keras_selectscale.tuning import make_report, train_winner
 from keras_selectscale.tuning.report import finalists
 from tests.tuning.folders import TRIALS, finished, out, scale
@@ -75,6 +76,19 @@ def test_a_search_that_has_just_begun(tmp_path):
     assert (report["best"], report["counts"], report["command"]) == (None, {}, None)
     assert (tmp_path / "heatmap.png").exists()
     assert train_winner(folder, None) is None
+
+
+@pytest.mark.parametrize("number", range(len(TRIALS)))
+def test_a_trial_without_one_of_its_values_is_named(number, tmp_path):
+    _, folder = finished(tmp_path, TRIALS)
+    path = tmp_path / f"trial_{number:02}" / "trial.json"
+    content = json.loads(path.read_text())
+    del content["hyperparameters"]["values"]["drop"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        DamagedFileError, match=rf"{path.parent.name}/trial.json .*'drop' is missing"
+    ):
+        make_report(folder)
 
 
 def test_hyperbands_winner_has_been_to_the_end(tmp_path):
