@@ -12,7 +12,6 @@ import keras
 import ml_dtypes
 from keras import ops
 
-from keras_selectscale.checks import as_integer
 from keras_selectscale.layers.backends import fast_call
 
 STATE_KEY = "seed_state"
@@ -37,11 +36,6 @@ class DropSeedGenerator(keras.random.SeedGenerator):
         seed = fast(self.state) if fast else super().next(ordered=ordered)
         fold_in_replica = fast_call("fold_in_replica")
         return fold_in_replica(seed) if fold_in_replica else seed
-
-
-def as_seed(value: Any) -> int | None:
-    """Returns a valid `seed`: an integer in [0, 2**31), or `None`."""
-    return None if value is None else as_integer("seed", value, 0, MAX_SEED)
 
 
 def save_seed_state(generator: keras.random.SeedGenerator, store: dict) -> None:

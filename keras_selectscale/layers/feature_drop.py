@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_selectscale.checks import ArgumentTypeError, shown
+from keras_selectscale.checks import ArgumentTypeError, as_integer, shown
 from keras_selectscale.layers import factors, rates
 from keras_selectscale.layers.backends import training_steps
 from keras_selectscale.layers.feature_maps import FeatureMaps
@@ -63,7 +63,7 @@ class FeatureDrop(FeatureMaps):
         super().__init__(**kwargs)
         divides_in = self.compute_dtype if self.divides_by_retaining_rate else None
         self.retaining_rate = rates.as_retaining_rate(retaining_rate, divides_in)
-        self.seed = factors.as_seed(seed)
+        self.seed = None if seed is None else as_integer("seed", seed, 0, factors.MAX_SEED)
         self.seed_generator = factors.DropSeedGenerator(self.seed)
 
     @property
@@ -175,6 +175,5 @@ class FeatureDrop(FeatureMaps):
     def get_config(self) -> dict[str, Any]:
         """Returns all arguments of the layer, a schedule in Keras' serialized form."""
         rate = self.retaining_rate
-        if self._is_scheduled:
-            rate = keras.saving.serialize_keras_object(rate)
+        rate = keras.saving.serialize_keras_object(rate) if self._is_scheduled else rate
         return {**super().get_config(), "retaining_rate": rate, "seed": self.seed}

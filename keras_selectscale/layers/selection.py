@@ -106,7 +106,6 @@ class TopRanked(feature_maps.FeatureMaps):
 
     def get_config(self) -> dict[str, Any]:
         """Returns all arguments of the layer, a callable score in Keras' serialized form."""
-        score = self.score
-        if not isinstance(score, str):
-            score = keras.saving.serialize_keras_object(score)
+        named = isinstance(self.score, str)
+        score = self.score if named else keras.saving.serialize_keras_object(self.score)
         return {**super().get_config(), "top_rate": self.top_rate, "score": score}

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import keras
 import numpy as np
 
-from keras_selectscale.checks import as_choice, as_number, type_error, value_error
+from keras_selectscale.checks import as_choice, as_integer, as_number, type_error, value_error
 from keras_selectscale.layers import factors
 from keras_selectscale.object_checks import as_boolean, as_positive_integer, as_sequence
 from keras_selectscale.surgery import drop_kinds, repeated_calls
@@ -131,7 +131,7 @@ def mc_predict(
         batch_size = as_positive_integer("batch_size", batch_size, MOST_SAMPLES)
     generators = _generators(drops)
     states = [np.array(keras.ops.convert_to_numpy(g.state.value)) for g in generators]
-    number = factors.as_seed(seed)
+    number = None if seed is None else as_integer("seed", seed, 0, factors.MAX_SEED)
     done: list[Moments] = []
     try:
         if number is not None:
