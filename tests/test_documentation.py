@@ -45,7 +45,7 @@ NAMES = [*(set(keras_selectscale.__all__) - {"__version__"})]
     [
         ("sequential_digits", ["test error", "loaded again"]),
         ("own_method", ["every map", "top 40%"]),
-        ("finetune_digits", ["relu2", "passed", "as exported"]),
+        pytest.param("finetune_digits", ["relu2", "passed", "as exported"], marks=pytest.mark.slow),
     ],
 )
 def test_an_example_runs(name, words, capsys):

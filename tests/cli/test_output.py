@@ -97,6 +97,7 @@ def test_a_full_device_is_one_line_and_status_1(monkeypatch, capsys):
     assert run(cli, ["train", "--network", "resnet-9", "--run", "x"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 def test_standard_error_is_closed(tmp_path):
     code = (

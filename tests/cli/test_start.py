@@ -44,7 +44,7 @@ def test_an_error_is_the_only_line_on_standard_error(tmp_path):
     assert done.stderr.count("\n") == 1 and "6n + 2" in done.stderr
 
 
-@pytest.mark.parametrize("backend", ["nonsense", "numpy"])
+@pytest.mark.parametrize("backend", ["nonsense", pytest.param("numpy", marks=pytest.mark.slow)])
 def test_a_backend_that_is_not_there_or_trains_nothing_is_one_line(tmp_path, backend):
     code = f"import os; os.environ['KERAS_BACKEND'] = '{backend}'\n"
     done = start(tmp_path, code + "from keras_selectscale.cli import main\nmain()", "list", "drops")

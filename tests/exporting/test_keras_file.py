@@ -31,7 +31,7 @@ KINDS = [m for m in MODELS if m not in ("subclassed", "several", "recurrent")]
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Returns the models, and the folder of their exports, run in another process."""
+    """Returns the models, and the folder of their exports with inputs."""
     folder = tmp_path_factory.mktemp("keras")
     models = {}
     generator = np.random.default_rng(0)
@@ -44,6 +44,13 @@ def exported(tmp_path_factory):
             shape = [2 if name != "fixed_batch" else 4, *(n or 16 for n in tensor.shape[1:])]
             values[tensor.name] = generator.integers(0, 3, shape).astype(tensor.dtype)
         np.savez(folder / f"{name}.keras.inputs.npz", **values)
+    return models, folder
+
+
+@pytest.fixture(scope="module")
+def loaded_elsewhere(exported):
+    """Runs the exports in another process."""
+    models, folder = exported
     done = subprocess.run(
         [sys.executable, "-c", LOAD, *(str(folder / f"{name}.keras") for name in KINDS)],
         env={**os.environ, "PYTHONPATH": ""},
@@ -56,9 +63,10 @@ def exported(tmp_path_factory):
     return models, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [m for m in KINDS if m not in ("monte_carlo", "in_bfloat16")])
-def test_it_loads_where_this_package_is_not_and_gives_the_same(exported, name):
-    models, folder = exported
+def test_it_loads_where_this_package_is_not_and_gives_the_same(loaded_elsewhere, name):
+    models, folder = loaded_elsewhere
     inputs = dict(np.load(folder / f"{name}.keras.inputs.npz"))
     found = np.load(folder / f"{name}.keras.outputs.npz")
     values = inputs if len(inputs) > 1 else next(iter(inputs.values()))

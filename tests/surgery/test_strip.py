@@ -88,6 +88,7 @@ def test_what_was_put_in_is_taken_out(make, x):
         np.testing.assert_array_equal(value, ours[key])
 
 
+@pytest.mark.slow
 def test_the_file_loads_without_this_package(tmp_path):
     network = models.build("resnet-8", drop=DROP, input_shape=(16, 16, 3))
     randomize(network)

@@ -107,6 +107,7 @@ def test_a_damaged_file_is_named(name, content, words, tmp_path):
         folder.read_trials()
 
 
+@pytest.mark.slow
 def test_a_second_search_waits_for_the_folder(tmp_path):
     finished(tmp_path, [])
     code = (
