@@ -26,8 +26,7 @@ class DropSeedGenerator(keras.random.SeedGenerator):
     """A `keras.random.SeedGenerator` of which each `tf.distribute` replica draws its own seeds."""
 
     def __init__(self, seed: int | None = None, **kwargs: Any):
-        on_host = fast_call("on_host") or contextlib.nullcontext
-        with on_host():
+        with (fast_call("on_host") or contextlib.nullcontext)():
             super().__init__(seed, **kwargs)
 
     def next(self, ordered: bool = True) -> Any:
