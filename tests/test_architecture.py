@@ -38,10 +38,12 @@ ROOMS = {
 # The ground floor, which every room may use.
 GROUND = {
     "checks",
+    "child_processes",
     "object_checks",
     "console",
     "environment",
     "files",
+    "gpus",
     "registration",
     "stopping",
     "streams",

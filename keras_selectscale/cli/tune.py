@@ -3,15 +3,16 @@
 import os
 import pathlib
 import re
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras_selectscale import child_processes, gpus
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import CONTINUE, input_errors
+from keras_selectscale.cli.search_report import print_report
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
@@ -103,7 +104,7 @@ def report(path: pathlib.Path) -> None:
     from keras_selectscale.tuning import SearchFolder
 
     with input_errors():
-        _report(SearchFolder(path))
+        print_report(SearchFolder(path))
 
 
 @command.command("work", hidden=True)
@@ -112,9 +113,7 @@ def report(path: pathlib.Path) -> None:
 @click.option("--data-dir")
 def work(path: pathlib.Path, wait: float, data_dir: str | None) -> None:
     """Run as the chief or a worker of another process, and end with it."""
-    from keras_selectscale.tuning.workers import end_with_parent
-
-    end_with_parent()
+    child_processes.end_with_parent()
     start_keras()
     from keras_selectscale.tuning import SearchFolder, load_for_search, run_search
 
@@ -140,6 +139,8 @@ def _tune(
 ) -> None:
     if network is None:
         raise click.UsageError("Missing option '--network'.", click.get_current_context())
+    if workers:
+        gpus.leave_memory()
     start_keras()
     from keras_selectscale import data, environment, models
     from keras_selectscale.training import DamagedRunError, Recipe
@@ -208,7 +209,7 @@ def _tune(
                 run_search(search, folder, images, listener=display, wait_seconds=wait)
         del images
         _train_winner(search, folder, data_dir)
-        _report(folder, data_dir)
+        print_report(folder, data_dir)
 
 
 def _run_workers(
@@ -256,44 +257,3 @@ def _warn(search: "Search") -> None:
         Console(stderr=True).say(
             f"The grid has {counted(size, 'point')}: --trials {search.trials} takes the first."
         )
-
-
-def _report(folder: "SearchFolder", data_dir: str | None = None) -> None:
-    from rich.table import Table
-
-    from keras_selectscale.console import Console
-    from keras_selectscale.tuning import make_report
-    from keras_selectscale.tuning.report import BEST_SHOWN, describe, finalists
-
-    found = make_report(folder)
-    search = folder.read_search()
-    recipe, best, winner = search.recipe, found["best"], found["winner"]
-    console = Console()
-    say = console.say
-    counts = ", ".join(f"{count} {status.lower()}" for status, count in found["counts"].items())
-    say(
-        f"{recipe.network} on {recipe.dataset}, {search.tuner} search, "
-        f"{counted(recipe.epochs, 'epoch')}, "
-        f"{recipe.precision}, seeds per trial: {search.seeds}; trials: {counts or 'none'}."
-    )
-    if best is not None:
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for header in ("trial", "drop", "validation error (%)"):
-            table.add_column(header, no_wrap=True)
-        for trial in finalists(search, folder.read_trials())[:BEST_SHOWN]:
-            spread = "" if trial.deviation is None else f" ± {trial.deviation:.2f}"
-            table.add_row(trial.id, describe(search, trial), f"{trial.score:.2f}{spread}")
-        console.print(table)
-        rates = [
-            f"{name.replace('_', ' ')} {best[name]:g}"
-            for name in ("top_rate", "retaining_rate")
-            if best[name] is not None
-        ]
-        say(f"Best: trial {best['id']}, {', '.join([best['drop'], *rates])}.")
-    say(found["note"])
-    if winner is not None:
-        say(f"Winner on the test images: error {winner['test_error']:.2f}%.")
-    if found["command"]:  # The report, which may be published, does not record the data folder.
-        where = "" if data_dir is None else f" --data-dir {shlex.quote(data_dir)}"
-        say(f"To train it: {found['command']}{where}")
-    say(f"Written: {folder.csv_path}, {folder.figure_path} and {folder.report_path}")

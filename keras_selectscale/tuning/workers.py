@@ -3,16 +3,15 @@
 import contextlib
 import os
 import pathlib
-import signal
 import socket
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 
-from keras_selectscale import stopping
+from keras_selectscale import child_processes, gpus, stopping
+from keras_selectscale.child_processes import how_it_ended
 from keras_selectscale.tuning.kerastuner import (
     ADDRESS_VARIABLE,
     ID_VARIABLE,
@@ -169,6 +168,8 @@ def run_workers(
 ) -> None:
     """Runs a search with KerasTuner's chief and workers, each a process, until it is over.
 
+    If this machine has GPUs, they are divided among the workers (see `gpus.divided`).
+
     A worker that dies is restarted with its id and continues its trial. If the chief is killed, all
     processes are started again, and the trials that were running run again. All of them end with
     this process, even if it is killed; if it is told to stop, it ends them.
@@ -191,27 +192,22 @@ def run_workers(
     port = _free_port()
     names = [f"worker{number}" for number in range(count)]
     processes: dict[str, subprocess.Popen] = {}
+    # The chief trains nothing.
+    changes = {CHIEF: gpus.without_gpu(), **dict(zip(names, gpus.divided(count), strict=True))}
 
     def start(name: str) -> None:
         environment = {
             **os.environ,
+            **changes[name],
             ID_VARIABLE: name,
             ADDRESS_VARIABLE: LOOPBACK,
             PORT_VARIABLE: str(port),
             # Otherwise gRPC would ask a proxy.
             "no_proxy": ",".join(filter(None, [os.environ.get("no_proxy"), LOOPBACK])),
         }
-        with (logs / f"{name}.log").open("ab") as log:
-            processes[name] = subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                # Only this process receives Ctrl-C, and ends the others.
-                start_new_session=True,
-            )
-        say(f"{name} is process {processes[name].pid}, its output in {logs / name}.log")
+        processes[name] = child_processes.start(command, environment, logs / f"{name}.log")
+        where = "" if name == CHIEF else gpus.said(changes[name])
+        say(f"{name} is process {processes[name].pid}{where}, its output in {logs / name}.log")
 
     deaths: Counter[str] = Counter()
     ended, over_at = 0, None
@@ -230,10 +226,10 @@ def run_workers(
             if code:
                 deaths[CHIEF] += 1
                 if code > 0 or deaths[CHIEF] > MOST_DEATHS:
-                    how = _how(code, logs / f"{CHIEF}.log")
+                    how = how_it_ended(code, logs / f"{CHIEF}.log")
                     raise ChildProcessError(f"the chief ended {how}; {AGAIN}")
-                say(f"the chief ended {_how(code)}: it and its workers are started again")
-                _end(list(processes.values()))
+                say(f"the chief ended {how_it_ended(code)}: it and its workers are started again")
+                child_processes.end(list(processes.values()))
                 port = _free_port()
                 for name in (CHIEF, *names):
                     start(name)
@@ -254,47 +250,17 @@ def run_workers(
                 if deaths[name] > MOST_DEATHS + 1:
                     raise ChildProcessError(
                         f"{name} ended {deaths[name]} times while no trial was done, "
-                        f"the last time {_how(code, logs / f'{name}.log')}; {AGAIN}"
+                        f"the last time {how_it_ended(code, logs / f'{name}.log')}; {AGAIN}"
                     )
-                say(f"{name} ended {_how(code)}: it is started again under its id")
+                say(f"{name} ended {how_it_ended(code)}: it is started again under its id")
                 if not told:
                     died(name)
                 start(name)
     finally:
-        _end(list(processes.values()))
-
-
-def _end(processes: list[subprocess.Popen]) -> None:
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-    for process in processes:
-        process.wait(timeout=30)
-        if process.stdin is not None:
-            process.stdin.close()
-
-
-def end_with_parent() -> None:
-    """Ends this process when its standard input closes, which happens if its parent is killed."""
-
-    def watch() -> None:
-        # Bypasses Python's buffer, whose lock the interpreter needs when it ends.
-        while os.read(0, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="parent").start()
+        child_processes.end(list(processes.values()))
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]
-
-
-def _how(code: int, log: pathlib.Path | None = None) -> str:
-    """Describes how a process ended, with its last line of output unless a signal killed it."""
-    if code < 0:
-        return f"by signal {signal.Signals(-code).name}"
-    said = "" if log is None else log.read_text(encoding="utf-8", errors="replace").strip()
-    return f"with status {code}" + (f": {said.splitlines()[-1]}" if said else "")

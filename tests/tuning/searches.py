@@ -11,8 +11,8 @@ import keras
 import keras_tuner
 import numpy as np
 
+from keras_selectscale.child_processes import end_with_parent
 from keras_selectscale.tuning import DropTuner, drop_space
-from keras_selectscale.tuning.workers import end_with_parent
 
 RATES = {"top_rates": (0.2, 0.5), "retaining_rates": (0.5, 0.8)}
 

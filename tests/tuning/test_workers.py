@@ -70,7 +70,7 @@ def test_the_processes_end_with_their_parent(tmp_path):
     code = (
         "import sys\n"
         "from keras_selectscale.tuning.workers import run_workers\n"
-        "child = 'import os, time; from keras_selectscale.tuning.workers import end_with_parent; '"
+        "child = 'import os, time; from keras_selectscale.child_processes import end_with_parent; '"
         "'end_with_parent(); print(os.getpid(), flush=True); time.sleep(600)'\n"
         "run_workers([sys.executable, '-c', child], 1, __import__('pathlib').Path(sys.argv[1]),"
         "trials_ended=lambda: 0, died=print, say=print)\n"
