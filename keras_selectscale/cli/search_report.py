@@ -33,6 +33,12 @@ def print_report(folder: "SearchFolder", data_dir: str | None = None) -> None:
         f"{counted(recipe.epochs, 'epoch')}, "
         f"{recipe.precision}, seeds per trial: {search.seeds}; trials: {counts or 'none'}."
     )
+    if search.prune_margin is not None:
+        pruned = found["pruned"]
+        say(
+            f"Pruned after the first seed: {counted(pruned['trials'], 'trial')}, which saved up to "
+            f"{counted(pruned['epochs'], 'epoch')}."
+        )
     if best is not None:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
         for header in ("trial", "drop", "validation error (%)"):

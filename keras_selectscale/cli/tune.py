@@ -44,6 +44,11 @@ MAIN = (
 @click.option("--figure4", is_flag=True, help="Restrict a grid to the two curves of Figure 4.")
 @click.option("--epochs", type=int, default=20, show_default=True)
 @click.option("--seeds", type=int, default=1, show_default=True, help="Runs of each trial.")
+@click.option(
+    "--prune-margin",
+    type=float,
+    help="Skip the other seeds of a trial whose first error exceeds the best one by this.",
+)
 @click.option("--early-stopping", type=int, help="End a run N epochs after its best one.")
 @click.option(
     "--validation-share", type=float, default=0.2, show_default=True, help="Share of the images."

@@ -3,11 +3,9 @@
 import contextlib
 import copy
 import gc
-import math
 import os
 import pathlib
 import time
-import traceback
 from typing import Any
 
 import keras
@@ -16,14 +14,19 @@ import keras_tuner
 from keras_selectscale import stopping
 from keras_selectscale.checks import as_number, type_error
 from keras_selectscale.data import Dataset
-from keras_selectscale.files import write_text
 from keras_selectscale.object_checks import as_boolean, as_path, as_positive_integer
 from keras_selectscale.training.model import released_models
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.kerastuner import LastingTuner, is_chief, limit_waits
-from keras_selectscale.tuning.objective import as_metrics, check_finite, check_objective
+from keras_selectscale.tuning.objective import (
+    as_metrics,
+    check_finite,
+    check_objective,
+    check_prune_margin,
+    is_hopeless,
+)
 from keras_selectscale.tuning.oracles import make_oracle
-from keras_selectscale.tuning.state import DEATHS_FILE, FAILURE_FILE
+from keras_selectscale.tuning.state import FAILURE_FILE, check_deaths, record_failure
 from keras_selectscale.tuning.trial_callbacks import (
     WEIGHTS_FILE,
     TrialLines,
@@ -63,6 +66,8 @@ class DropTuner(LastingTuner):
             argument `epochs` of `search`.
         early_stopping: Epochs without a better objective after which a run ends, or `None`.
         figure4: Whether to restrict a grid to the two curves of the paper's Figure 4.
+        prune_margin: A trial whose first seed is worse than the best trial's score by more than
+            this is not trained with its other seeds. `None` trains all; not for Hyperband.
         seed: Determines the random points, at least 1.
         wait_seconds: How long a chief and its workers wait for each other.
         tensorboard: Whether to write logs to `directory/tensorboard`, if TensorBoard is installed.
@@ -89,6 +94,7 @@ class DropTuner(LastingTuner):
         max_epochs: int = 100,
         early_stopping: int | None = None,
         figure4: bool = False,
+        prune_margin: float | None = None,
         seed: int = 1,
         wait_seconds: float = WAIT_SECONDS,
         tensorboard: bool = True,
@@ -116,6 +122,7 @@ class DropTuner(LastingTuner):
             figure4=figure4,
         )
         self.seeds = seeds
+        self.prune_margin = check_prune_margin(prune_margin, tuner, seeds)
         self.early_stopping = early_stopping
         self.wait_seconds = wait_seconds
         self.tensorboard = tensorboard
@@ -192,12 +199,7 @@ class DropTuner(LastingTuner):
         try:
             results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)
             metrics = as_metrics(results, self.oracle.objective, "HyperModel.fit()")
-            losses = getattr(results, "history", {}).get("loss", [])
-            if losses and not math.isfinite(losses[-1]):
-                raise FloatingPointError(
-                    f"the loss is {losses[-1]} with seed {seed}: a lower learning rate may help"
-                )
-            check_finite(metrics, self.oracle.objective, seed)
+            check_finite(results, metrics, self.oracle.objective, seed)
             failed = False
         finally:
             for each in callbacks:
@@ -262,39 +264,36 @@ class DropTuner(LastingTuner):
 
     def _run_seeds(self, trial: Any, *args: Any, **kwargs: Any) -> None:
         name = self.oracle.objective.name
-        done = 0
+        results: list[float] = []
         if trial.metrics.exists(name):
-            done = sum(len(each.value) for each in trial.metrics.get_history(name))
-        for seed in range(done, self.seeds):
+            results = [value for each in trial.metrics.get_history(name) for value in each.value]
+        for seed in range(len(results), self.seeds):
             stopping.check(f"in trial {trial.trial_id}, seed {seed}")
+            if results and self.prune_margin is not None:
+                with self._limited("the best trial"):
+                    (best,) = self.oracle.get_best_trials(1)
+                if is_hopeless(self.oracle.objective, results[0], best, self.prune_margin):
+                    return
             metrics = self.run_trial(trial, *args, seed=seed, **kwargs)
             # One observation per seed: KerasTuner keeps them all and scores by their mean.
             with self._limited(f"seed {seed} of trial {trial.trial_id} to be taken"):
                 self.oracle.update_trial(trial.trial_id, metrics)
+            results.append(metrics[name])
 
     def _run(self, trial: Any, *args: Any, **kwargs: Any) -> None:
-        failure = pathlib.Path(self.get_trial_dir(trial.trial_id)) / FAILURE_FILE
-        failure.unlink(missing_ok=True)
+        folder = pathlib.Path(self.get_trial_dir(trial.trial_id))
+        (folder / FAILURE_FILE).unlink(missing_ok=True)
         with released_models():
             try:
-                if _lines(failure.with_name(DEATHS_FILE)) >= MOST_DEATHS:
-                    raise MemoryError(f"its worker was killed {MOST_DEATHS} times: out of memory?")
+                check_deaths(folder, MOST_DEATHS)
                 self._run_seeds(trial, *args, **kwargs)
                 trial.status = "COMPLETED"
             except (keras_tuner.errors.FatalError, TimeoutError):
                 raise
             except Exception as error:
-                trial.status = "FAILED"
-                first = (str(error).strip().splitlines() or [""])[0]
-                trial.message = f"{type(error).__name__}: {first}\n\n{traceback.format_exc()}"
-                # A worker's message does not reach its chief.
-                write_text(failure, trial.message)
+                trial.status, trial.message = "FAILED", record_failure(folder, error)
 
     def _limited(self, awaited: str) -> contextlib.AbstractContextManager[None]:
         if not self.is_worker:
             return contextlib.nullcontext()
         return answered(awaited, self.wait_seconds)
-
-
-def _lines(path: pathlib.Path) -> int:
-    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0

@@ -12,7 +12,7 @@ import keras_tuner
 # only as a part of a whole oracle.
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
-from keras_selectscale.checks import shown, type_error, value_error
+from keras_selectscale.checks import as_number, shown, type_error, value_error
 
 # The results of `DropHyperModel.fit` for images, and the names of the logs that they come from.
 OBJECTIVE = "validation_error"
@@ -112,14 +112,62 @@ def as_metrics(results: Any, objective: keras_tuner.Objective, source: str) -> M
     return {name: float(value) for name, value in metrics.items()}
 
 
-def check_finite(metrics: Mapping[str, float], objective: keras_tuner.Objective, seed: int) -> None:
+def check_prune_margin(margin: Any, tuner: str, seeds: int) -> float | None:
+    """Checks a margin for `is_hopeless`, and returns it as a float; `None` prunes nothing.
+
+    Raises:
+        TypeError: If it is not a number.
+        ValueError: If it is below 0, trials have a single seed, or the tuner is Hyperband, which
+            continues a trial with all of its seeds.
+    """
+    if margin is None:
+        return None
+    if tuner == "hyperband" or seeds < 2:
+        raise value_error(
+            "prune_margin", "None with the tuner 'hyperband' or with a single seed", margin
+        )
+    return as_number("prune_margin", margin, 0)
+
+
+def is_hopeless(objective: keras_tuner.Objective, first: float, best: float, margin: float) -> bool:
+    """Returns whether a trial is not trained with its other seeds.
+
+    It is not if its first seed is worse than the score of the best trial by more than the margin.
+    Its score, that of its first seed, can then not become the best.
+
+    Args:
+        objective: What is optimized.
+        first: Objective of the trial's first seed.
+        best: The best trial so far, which counts if it is completed.
+        margin: In the unit of the objective.
+    """
+    if best.status != "COMPLETED":
+        return False
+    worse_by = first - best.score if objective.direction == "min" else best.score - first
+    return worse_by > margin
+
+
+def check_finite(
+    results: Any, metrics: Mapping[str, float], objective: keras_tuner.Objective, seed: int
+) -> None:
     """Checks that the objective can be compared with those of other trials.
 
     Other metrics may be NaN, such as the F1 score of a class that was never predicted.
 
+    Args:
+        results: As `as_metrics` takes them; the last loss of a history must be finite.
+        metrics: What it returned.
+        objective: What is optimized.
+        seed: Seed of the run, for the message.
+
     Raises:
-        FloatingPointError: If the objective is infinite or NaN.
+        FloatingPointError: If the objective or the loss is infinite or NaN.
     """
+    losses = getattr(results, "history", {}).get("loss", [])
+    if losses and not math.isfinite(losses[-1]):
+        raise FloatingPointError(
+            f"the loss is {losses[-1]} with seed {seed}: a lower learning rate may help"
+        )
     for name in [*(part.name for part in parts_of(objective)), objective.name]:
         value = metrics.get(name, 0.0)
         if not math.isfinite(value):

@@ -56,7 +56,8 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         `retaining_rate`, the `values` of all hyperparameters, `validation_error`, `deviation` and
         `errors` of each seed; `without_drop`, the lowest validation error of the trials without a
         drop, or `None`; `command`, which trains the winner; `winner`, its result on the test
-        images, or `None` before that; and `note`. Errors are in percent.
+        images, or `None` before that; `pruned`, the number of `trials` that were not trained with
+        all seeds and the most `epochs` that this saved; and `note`. Errors are in percent.
 
     Raises:
         FileNotFoundError: If the folder does not hold a search.
@@ -77,6 +78,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         "without_drop": None,
         "command": None,
         "winner": None,
+        "pruned": _pruned(search, trials),
         "note": HELD_OUT.format(share=search.validation_share),
     }
     if ranked:
@@ -101,6 +103,14 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
             report["note"] += f" {TESTED}"
     write_json(folder.report_path, report)
     return report
+
+
+def _pruned(search: Search, trials: Sequence[TrialRow]) -> dict[str, int]:
+    skipped = [search.seeds - len(trial.errors) for trial in trials if trial.status == "COMPLETED"]
+    return {
+        "trials": sum(runs > 0 for runs in skipped),
+        "epochs": sum(skipped) * search.recipe.epochs,
+    }
 
 
 def _gain(best: TrialRow, plain: Sequence[TrialRow]) -> str:

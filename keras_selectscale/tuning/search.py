@@ -24,6 +24,7 @@ from keras_selectscale.object_checks import as_boolean, as_instance
 from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel, as_tune
 from keras_selectscale.tuning.drop_tuner import WAIT_SECONDS, DropTuner
+from keras_selectscale.tuning.objective import check_prune_margin
 from keras_selectscale.tuning.oracles import TUNERS
 from keras_selectscale.tuning.space import (
     DEFAULT_METHODS,
@@ -64,6 +65,7 @@ class Search:
         early_stopping: Epochs without a lower validation error after which a run ends, or `None`.
         figure4: Whether to restrict a grid to the two curves of the paper's Figure 4, and to no
             drop if that is among the methods.
+        prune_margin: As `DropTuner` takes it, in points of the validation error.
         seed: Determines the random points, at least 1.
         jit: Whether to compile the training steps; `None` for the fastest choice.
 
@@ -84,6 +86,7 @@ class Search:
     validation_share: float = 0.2
     early_stopping: int | None = None
     figure4: bool = False
+    prune_margin: float | None = None
     seed: int = 1
     jit: bool | None = None
 
@@ -101,6 +104,8 @@ class Search:
             value = getattr(self, name)
             if value is not None or name not in ("trials", "early_stopping"):
                 object.__setattr__(self, name, as_integer(name, value, 1, most))
+        margin = check_prune_margin(self.prune_margin, self.tuner, self.seeds)
+        object.__setattr__(self, "prune_margin", margin)
         share = as_number("validation_share", self.validation_share)
         if not 0 < share < 1:
             raise value_error("validation_share", "in (0, 1)", self.validation_share)
@@ -283,6 +288,7 @@ def run_search(
         max_epochs=search.recipe.epochs,
         early_stopping=search.early_stopping,
         figure4=search.figure4,
+        prune_margin=search.prune_margin,
         seed=search.seed,
         wait_seconds=wait_seconds,
         listener=listener,

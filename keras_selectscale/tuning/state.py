@@ -2,11 +2,12 @@
 
 import itertools
 import pathlib
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 from keras_selectscale.checks import shown
-from keras_selectscale.files import DamagedFileError, convert, read_json
+from keras_selectscale.files import DamagedFileError, convert, read_json, write_text
 from keras_selectscale.object_checks import as_file_name
 
 MOST_FACTOR, MOST_BRACKETS = 1000, 64
@@ -244,3 +245,20 @@ def decoded(path: pathlib.Path, decode: Callable[[Any], Any], state: Any) -> Any
     except (TypeError, AttributeError, IndexError, RecursionError):
         reason = "a field has a value that KerasTuner does not write there"
         raise DamagedFileError(f"{path} is damaged: {reason}") from None
+
+
+def check_deaths(trial_folder: pathlib.Path, most: int) -> None:
+    """Raises a `MemoryError` if so many workers have died in a trial."""
+    path = trial_folder / DEATHS_FILE
+    deaths = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+    if deaths >= most:
+        raise MemoryError(f"its worker was killed {most} times: out of memory?")
+
+
+def record_failure(trial_folder: pathlib.Path, error: Exception) -> str:
+    """Writes why a trial failed, and returns it: a worker's message does not reach its chief."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    trace = "".join(traceback.format_exception(error))
+    message = f"{type(error).__name__}: {first}\n\n{trace}"
+    write_text(trial_folder / FAILURE_FILE, message)
+    return message

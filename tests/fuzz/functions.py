@@ -312,6 +312,7 @@ def cases() -> st.SearchStrategy[Case]:
                 "max_epochs": integer(1, 2**31 - 1),
                 "early_stopping": optional(integer(1, 2**31 - 1)),
                 "figure4": Kind(lambda value: isinstance(value, bool), st.just(False)),
+                "prune_margin": unknown(None, 0.0, 2.5),
                 "seed": integer(1, 2**31 - 1),
                 "wait_seconds": number(0, 1e308, above=True),
             },

@@ -169,6 +169,7 @@ def cases() -> st.SearchStrategy[Case]:
                 "validation_share": number(0, 1, above=True, below=True),
                 "early_stopping": optional(integer(1, 10**6)),
                 "figure4": Kind(lambda value: isinstance(value, bool), st.just(False)),
+                "prune_margin": unknown(None, 0.0, 2.5),
                 "seed": integer(1, LARGEST),
                 "jit": jit,
             },

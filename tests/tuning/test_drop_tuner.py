@@ -33,6 +33,37 @@ def test_every_seed_is_kept_and_the_mean_is_the_score(kind, tmp_path):
     assert best == min(trials.values(), key=lambda trial: trial[3])[1]
 
 
+@pytest.mark.parametrize("kind", ["random", "bayesian", "grid"])
+def test_a_trial_with_a_hopeless_first_seed_is_not_trained_again(kind, tmp_path):
+    whole, pruned = tmp_path / "whole", tmp_path / "pruned"
+    made_up_tuner(kind, whole, trials=6).search()
+    tuner = made_up_tuner(kind, pruned, trials=6, prune_margin=2.0)
+    tuner.search()
+    best, counts = None, []
+    for status, _, errors, score in trials_of(pruned).values():
+        hopeless = best is not None and errors[0] - best > 2.0
+        assert status == "COMPLETED" and len(errors) == (1 if hopeless else 2)
+        assert score == pytest.approx(statistics.fmean(errors))
+        best = score if best is None else min(best, score)
+        counts.append(len(errors))
+    assert set(counts) == {1, 2} and len(tuner.hypermodel.fits) == sum(counts)
+    if kind != "bayesian":  # It draws later points by the scores.
+        assert best == min(score for *_, score in trials_of(whole).values())
+    # Continued, nothing is trained.
+    tuner = made_up_tuner(kind, pruned, trials=6, prune_margin=2.0)
+    tuner.search()
+    assert tuner.hypermodel.fits == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "margin", "error"),
+    [("hyperband", 1.0, ValueError), ("random", -1.0, ValueError), ("random", "1", TypeError)],
+)
+def test_a_margin_that_prunes_nothing_sensible(kind, margin, error, tmp_path):
+    with pytest.raises(error, match="`prune_margin`"):
+        made_up_tuner(kind, tmp_path / "search", prune_margin=margin)
+
+
 @pytest.mark.parametrize("kind", TUNERS)
 def test_a_search_that_is_killed_at_any_file_goes_on(kind, tmp_path):
     whole = made_up_tuner(kind, tmp_path / "whole")

@@ -1,6 +1,7 @@
 import json
 import math
 import warnings
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -8,7 +9,12 @@ import numpy as np
 import pytest
 
 from keras_selectscale.tuning import DropTuner
-from keras_selectscale.tuning.objective import ObjectiveStopping, as_metrics, check_objective
+from keras_selectscale.tuning.objective import (
+    ObjectiveStopping,
+    as_metrics,
+    check_objective,
+    is_hopeless,
+)
 from keras_selectscale.tuning.oracles import TUNERS
 from tests.tuning.test_drop_hyper_model import RECIPE, images, small
 
@@ -260,3 +266,21 @@ def test_refuses_bad_objectives(objective, error, tmp_path):
     with pytest.raises(error, match="Argument `objective` must be"):
         tuner_of(tmp_path / "search", lambda _: 1.0, objective=objective)
     assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.parametrize(
+    ("direction", "first", "best", "margin", "expected"),
+    [
+        ("min", 9.0, 5.0, 3.9, True),
+        ("min", 9.0, 5.0, 4.0, False),
+        ("min", 2.0, 5.0, 0.0, False),
+        ("max", 5.0, 9.0, 3.0, True),
+        ("max", 9.0, 5.0, 0.0, False),
+    ],
+)
+def test_a_first_seed_is_hopeless_beyond_the_margin(direction, first, best, margin, expected):
+    objective = keras_tuner.Objective("error", direction)
+    trial = SimpleNamespace(status="COMPLETED", score=best)
+    assert is_hopeless(objective, first, trial, margin) == expected
+    trial.status = "RUNNING"
+    assert not is_hopeless(objective, first, trial, margin)

@@ -12,6 +12,20 @@ from keras_selectscale.tuning.report import finalists
 from tests.tuning.folders import TRIALS, finished, out, scale
 
 
+def test_the_report_counts_what_pruning_saved(tmp_path):
+    path = tmp_path / "search"
+    _, folder = finished(path, [(scale(0.1, 0.0), [3.0, 4.0, 5.0])], seeds=3, prune_margin=2.0)
+    trial = json.loads((path / "trial_00" / "trial.json").read_text())
+    trial["trial_id"] = "01"
+    trial["metrics"]["metrics"]["validation_error"]["observations"] = [{"value": [9.0], "step": 0}]
+    (path / "trial_01").mkdir()
+    (path / "trial_01" / "trial.json").write_text(json.dumps(trial))
+    order = {"start_order": ["00", "01"], "ongoing_trials": {}}
+    (path / "oracle.json").write_text(json.dumps(order))
+    report = make_report(folder)
+    assert report["best"]["id"] == "00" and report["pruned"] == {"trials": 1, "epochs": 6}
+
+
 def test_the_report_of_a_search(tmp_path):
     search, folder = finished(tmp_path, TRIALS)
     report = make_report(folder)
@@ -26,6 +40,7 @@ def test_the_report_of_a_search(tmp_path):
     )
     assert (best["validation_error"], best["errors"]) == (4.5, [4.0, 5.0])
     assert best["deviation"] == pytest.approx(0.5**0.5)
+    assert report["pruned"] == {"trials": 0, "epochs": 0}
     assert report["winner"] is None and "no test image was read" in report["note"]
     assert "tested once" not in report["note"]
     with (tmp_path / "trials.csv").open() as file:
