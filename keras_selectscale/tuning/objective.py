@@ -129,7 +129,7 @@ def check_prune_margin(margin: Any, tuner: str, seeds: int) -> float | None:
     return as_number("prune_margin", margin, 0)
 
 
-def is_hopeless(objective: keras_tuner.Objective, first: float, best: float, margin: float) -> bool:
+def is_hopeless(objective: keras_tuner.Objective, first: float, best: Any, margin: float) -> bool:
     """Returns whether a trial is not trained with its other seeds.
 
     It is not if its first seed is worse than the score of the best trial by more than the margin.
