@@ -1,5 +1,7 @@
 """The training flag, as models pass it on."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -46,7 +48,10 @@ def time_distributed(layer):
     return keras.Model(inputs, keras.layers.TimeDistributed(layer)(inputs))
 
 
-@pytest.fixture(params=[sequential, functional, nested, Subclassed, time_distributed])
+MODELS = (sequential, functional, nested, Subclassed, time_distributed)
+
+
+@pytest.fixture(params=MODELS)
 def build(request):
     return request.param
 
@@ -69,8 +74,20 @@ def test_the_flag_reaches_the_layer(make, build):
     assert outputs.shape == SAMPLES.shape and np.any(outputs != SAMPLES)
 
 
-@pytest.mark.parametrize("name", ["SpatialScale", "Selectout", "Selective"])
-def test_fit_draws_and_predict_and_evaluate_do_not(name, build):
+# Every way of building with the layer that holds another one, and every layer in one of them.
+QUICK = {(build, "Selective") for build in MODELS} | {
+    (functional, name) for name in ("SpatialScale", "Selectout")
+}
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in itertools.product(MODELS, ("SpatialScale", "Selectout", "Selective"))
+    ],
+)
+def test_fit_draws_and_predict_and_evaluate_do_not(build, name):
     model = build(drawing.LAYERS[name]())
     model.compile(optimizer="sgd", loss=distance)
     history = model.fit(
