@@ -22,7 +22,13 @@ if _typing.TYPE_CHECKING:
     )
     from keras_selectscale.exporting import export, verify_export
     from keras_selectscale.layers import *  # noqa: F403
-    from keras_selectscale.surgery import drops_active, insert_drops, mc_predict, strip_drops
+    from keras_selectscale.surgery import (
+        class_activation_maps,
+        drops_active,
+        insert_drops,
+        mc_predict,
+        strip_drops,
+    )
 
 _PACKAGES = (
     "benchmarking",
@@ -37,6 +43,7 @@ _PACKAGES = (
     "tuning",
 )
 _FUNCTIONS = {
+    "class_activation_maps": "surgery",
     "drops_active": "surgery",
     "export": "exporting",
     "insert_drops": "surgery",

@@ -16,7 +16,18 @@ from keras_selectscale.version import __version__
 
 LONGEST_WORD = 300
 COMMANDS = (
-    *("compare", "train", "evaluate", "export", "tune", "reproduce", "results", "bench", "list"),
+    *(
+        "compare",
+        "train",
+        "evaluate",
+        "export",
+        "tune",
+        "reproduce",
+        "results",
+        "figure",
+        "bench",
+        "list",
+    ),
 )
 # Where a command that continues says how, in the context's `meta`.
 CONTINUE = f"{__name__}.continue"

@@ -1,5 +1,6 @@
 """Inserts drops into existing models, strips them, and keeps them active in inference."""
 
+from keras_selectscale.surgery.class_activation import ActivationMaps, class_activation_maps
 from keras_selectscale.surgery.insert import find_drop_sites, insert_drops
 from keras_selectscale.surgery.monte_carlo import MonteCarlo, mc_predict
 from keras_selectscale.surgery.sites import Site
@@ -7,8 +8,10 @@ from keras_selectscale.surgery.strip import strip_drops
 from keras_selectscale.surgery.switching import drops_active
 
 __all__ = [
+    "ActivationMaps",
     "MonteCarlo",
     "Site",
+    "class_activation_maps",
     "drops_active",
     "find_drop_sites",
     "insert_drops",

@@ -1,0 +1,111 @@
+"""`keras-selectscale figure`."""
+
+import pathlib
+from typing import Any
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.value_list import ValueList
+
+
+@click.group()
+def command() -> None:
+    """Draw a figure of the paper from a trained network or from recorded runs."""
+
+
+@command.command("3")
+@click.argument("network", metavar="RUN|FILE.keras")
+@click.option(
+    "--dataset",
+    default=None,
+    help="Dataset of the test images; by default that of the run, or cifar10 for a file.",
+)
+@options.data_dir_option
+@options.runs_dir_option
+@click.option("--images", type=int, help="Number of test images, the first ones; by default all.")
+@click.option("--rates", type=ValueList(float), help="Retaining rates, such as 0.98,0.94,0.5.")
+@click.option("--methods", type=ValueList(str), help="Methods; by default the paper's five.")
+@click.option(
+    "--top-rate", type=float, default=0.2, show_default=True, help="Top rate of the methods."
+)
+@click.option(
+    "--selectout-top-rate",
+    type=float,
+    help="Top rate of Selectout; by default 1 - retaining rate, which drops the top maps.",
+)
+@click.option("--draws", type=int, default=3, show_default=True, help="Draws for each point.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draws.")
+@options.precision_option("float32")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    default="figure3.png",
+    show_default=True,
+    help="PNG file to write. The table is written beside it as .csv, after each point.",
+)
+@options.stop_option
+def figure_3(
+    network: str, data_dir: str | None, runs_dir: pathlib.Path, out: pathlib.Path, **values: Any
+) -> None:
+    """Error of a trained network with drops at test time.
+
+    Each method is inserted into the network and stays active, and its test error is drawn against
+    the retaining rate. The network is compiled once per method. The same command continues a table
+    that is half done.
+    """
+    from keras_selectscale.console import Console
+
+    start_keras()
+    from keras_selectscale.experiments import drops_at_test_time, error_figure, error_table
+    from keras_selectscale.experiments.comparison_figure import check_drawable
+    from keras_selectscale.experiments.trained_network import EvaluationImages, find_network
+    from keras_selectscale.training.epoch_progress import make_progress
+
+    with input_errors():
+        check_drawable()
+        grid = drops_at_test_time.as_rates(values["rates"] or drops_at_test_time.RATES)
+        chosen = drops_at_test_time.curves(
+            values["methods"] or drops_at_test_time.METHODS,
+            values["top_rate"],
+            values["selectout_top_rate"],
+        )
+        draws, seed = drops_at_test_time.as_draws(values["draws"], values["seed"])
+        trained = find_network(network, runs_dir)
+        dataset = values["dataset"] or trained.dataset or "cifar10"
+        images = EvaluationImages(trained, dataset, data_dir, values["images"])
+        settings = error_table.Settings(
+            trained.name, trained.digest, dataset, images.count, values["precision"], seed
+        )
+        trained = trained.with_precision(values["precision"])
+        table = out.with_suffix(".csv")
+        done = error_table.read_table(table, settings)
+
+    def keep(points: list[error_table.Point]) -> None:
+        error_table.write_table(table, points, settings)
+        point = points[-1]
+        if progress.disable:
+            rate = f" {point.retaining_rate:g}, draw {point.draw + 1}"
+            where = "" if point.method == "none" else rate
+            Console(stderr=True).say(f"{point.method}{where}: {point.error:.2f}%")
+
+    plan = drops_at_test_time.planned(chosen, grid, draws)
+    with make_progress() as progress:
+        total = (1 + len(plan)) * images.batches
+        begun = min(len(done), 1 + len(plan)) * images.batches
+        task = progress.add_task("test error", total=total, completed=begun)
+        points = drops_at_test_time.measure(
+            trained,
+            images,
+            settings=settings,
+            chosen=chosen,
+            grid=grid,
+            draws=draws,
+            done=done,
+            on_point=keep,
+            on_batch=lambda: progress.advance(task),
+        )
+    error_figure.draw(points, settings, chosen, out)
+    Console().say(f"{out} and {table}: {len(points)} points on {images.count:,} images")
