@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from keras_selectscale.checks import as_integer, shown, type_error, value_error
+from keras_selectscale.checks import ArgumentValueError, as_integer, shown, type_error, value_error
 from keras_selectscale.object_checks import as_instance, as_positive_integer
-from keras_selectscale.surgery import drop_kinds
+from keras_selectscale.surgery import drop_kinds, graph
 
 # Layers behind the pooling that change nothing in inference, or only the probabilities.
-SHAPES = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.InputLayer)
+SHAPES = (keras.layers.Flatten, keras.layers.Reshape)
 ENDS = (keras.layers.Activation, keras.layers.Softmax)
 LARGEST_BATCH = 2**31 - 1
 
@@ -78,10 +78,11 @@ class ClassActivation:
 
     def __init__(self, model: keras.Model):
         as_instance("model", model, keras.Model, "a keras.Model")
-        pooling, self.dense = _ends(model)
+        features, pooling, self.dense = _ends(model)
         self.is_channels_first = pooling.data_format == "channels_first"
-        self.model = keras.Model(model.inputs, [pooling.input, model.outputs[0]])
-        self.classes = model.outputs[0].shape[-1]
+        whole = graph.functional(model)
+        self.model = keras.Model(whole.inputs, [features, *whole.outputs])
+        self.classes = whole.outputs[0].shape[-1]
 
     def __call__(self, images: Any, classes: Any = None, *, batch_size: int = 32) -> ActivationMaps:
         """Returns the maps, as `class_activation_maps` does."""
@@ -117,35 +118,40 @@ class ClassActivation:
         return np.broadcast_to(values.astype("int64"), count)
 
 
-def _ends(model: keras.Model) -> tuple[keras.Layer, keras.layers.Dense]:
-    """Returns the pooling and the dense layer at the end of a model."""
-    expected = "a model that ends in GlobalAveragePooling2D and one Dense layer"
-    layers = getattr(model, "layers", [])
-    poolings = [one for one in layers if isinstance(one, keras.layers.GlobalAveragePooling2D)]
-    if not poolings or len(getattr(model, "outputs", None) or []) != 1:
-        raise value_error("model", expected, model)
-    try:
-        end = keras.Model(poolings[-1].output, model.outputs[0])
-    except (AttributeError, ValueError) as error:
-        raise value_error("model", f"{expected} ({error})", model) from None
-    dense = [layer for layer in end.layers if isinstance(layer, keras.layers.Dense)]
-    others = [
-        layer
-        for layer in end.layers
-        if not isinstance(layer, (keras.layers.Dense, *SHAPES, *ENDS))
-        and not drop_kinds.is_drop(layer)
-    ]
-    if len(dense) != 1 or others:
-        found = [f"{type(layer).__name__} {layer.name!r}" for layer in [*dense, *others]]
-        raise ValueError(
-            f"Argument `model` must be {expected}. Received: model={shown(model)}, in which "
-            f"{', '.join(found) or 'nothing'} follows the pooling"
-        )
-    if end.layers.index(dense[0]) > min(
-        (i for i, layer in enumerate(end.layers) if isinstance(layer, ENDS)), default=len(layers)
-    ):
-        raise value_error("model", f"{expected}, without an activation between them", model)
-    return poolings[-1], dense[0]
+class _Ends(NamedTuple):
+    """The end of a classifier: the tensor of feature maps, and the layers behind it."""
+
+    features: Any
+    pooling: keras.layers.GlobalAveragePooling2D
+    dense: keras.layers.Dense
+
+
+def _ends(model: keras.Model) -> _Ends:
+    """Follows a model from its output back to the feature maps that are pooled."""
+    graph.check_rewritable(model)
+    by_output = {id(x): node for node in graph.nodes(model) for x in node.outputs}
+    tensors, dense = graph.functional(model).outputs, None
+    found = f"{len(tensors)} outputs"
+    while len(tensors) == 1 and id(tensors[0]) in by_output:
+        node = by_output[id(tensors[0])]
+        layer, tensors = node.operation, node.input_tensors
+        found = f"{type(layer).__name__} {layer.name!r}"
+        if isinstance(layer, keras.layers.GlobalAveragePooling2D) and dense is not None:
+            return _Ends(tensors[0], layer, dense)
+        if isinstance(layer, keras.layers.Dense) and dense is None:
+            dense = layer
+        elif not (
+            isinstance(layer, SHAPES)
+            or drop_kinds.is_drop(layer)
+            or (isinstance(layer, ENDS) and dense is None)
+        ):
+            break
+    where = "" if dense is None else " before the Dense layer"
+    raise ArgumentValueError.about(
+        "model",
+        "Argument `model` must end in GlobalAveragePooling2D and one Dense layer. "
+        f"Received: model={shown(model)}, which has {found}{where}",
+    )
 
 
 def _probabilities(outputs: np.ndarray) -> np.ndarray:
