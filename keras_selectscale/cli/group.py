@@ -25,6 +25,7 @@ COMMANDS = (
         "reproduce",
         "results",
         "figure",
+        "cam",
         "bench",
         "list",
     ),

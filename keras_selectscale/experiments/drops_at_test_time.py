@@ -18,7 +18,7 @@ from keras_selectscale.experiments.trained_network import (
     TrainedNetwork,
     error_percent,
 )
-from keras_selectscale.layers import Selectout, bernoulli, rates, selection
+from keras_selectscale.layers import Selectout, bernoulli, selection
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.methods import get_method
 from keras_selectscale.layers.selectout import dropped_count
@@ -28,6 +28,7 @@ from keras_selectscale.surgery import drop_kinds, drops_active, insert_drops
 RATES = (0.98, 0.96, 0.94, 0.92, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2, 0.0)
 TOP_RATE = 0.2
 MOST_DRAWS = 1000
+TOLERANCE = 1e-6  # 1 - 0.9 is not 0.1 in floating point.
 METHODS = ("dropout", "spatial-dropout", "spatial-scale", "selectout", "selectscale")
 
 
@@ -76,7 +77,7 @@ class Curve:
         lowest = 0.0
         if self.top_rate is not None and self.is_random:
             lowest = method.space.lowest_retaining_rate(self.top_rate)
-        return rate >= lowest - rates.TOLERANCE
+        return rate >= lowest - TOLERANCE
 
 
 def curves(

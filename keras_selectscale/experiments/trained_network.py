@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -153,6 +153,27 @@ class EvaluationImages:
         values = int(np.prod(images.input_shape))
         self.batch_size = max(1, min(LARGEST_BATCH, BATCH_VALUES // values, self.count))
 
+    def picked(self, numbers: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns some test images as pixels in [0, 1] and normalized, and their labels.
+
+        Raises:
+            TypeError: If the images are streamed.
+            ValueError: If a number is out of range.
+        """
+        images = self.images
+        every, labels = images.arrays(images.evaluation_split)
+        if not len(numbers):
+            raise value_error("images", "numbers of test images", numbers)
+        for number in numbers:
+            as_integer("images", number, 0, len(labels) - 1)
+        chosen = np.array(numbers, "int64")
+        pixels = every[chosen].astype("float32")
+        return pixels / 255, self._normalized(pixels), labels[chosen]
+
+    def _normalized(self, pixels: np.ndarray) -> np.ndarray:
+        mean, std = (np.array(each, "float32") for each in (self.images.mean, self.images.std))
+        return (pixels.astype("float32") / np.float32(255) - mean) / std
+
     @property
     def batches(self) -> int:
         """Number of batches."""
@@ -172,10 +193,8 @@ class EvaluationImages:
         images = self.images
         if images.in_memory:
             pixels, _ = images.arrays(images.evaluation_split)
-            mean, std = (np.array(each, "float32") for each in (images.mean, images.std))
             for start in range(0, self.count, self.batch_size):
-                part = pixels[start : start + self.batch_size]
-                yield (part.astype("float32") / np.float32(255) - mean) / std
+                yield self._normalized(pixels[start : start + self.batch_size])
             return
         with data.image_errors():
             for part, _ in data.evaluation_batches(images, batch_size=self.batch_size):

@@ -1,0 +1,101 @@
+"""`keras-selectscale cam`."""
+
+import pathlib
+from typing import Any
+
+import click
+
+from keras_selectscale.cli import options
+from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.value_list import ValueList
+
+
+@click.command()
+@click.argument("networks", metavar="RUN|FILE.keras…", nargs=-1, required=True)
+@click.option(
+    "--images",
+    type=ValueList(int),
+    default="0,1,2,3,4,5",
+    show_default=True,
+    help="Numbers of test images, from 0.",
+)
+@click.option(
+    "--dataset",
+    default=None,
+    help="Dataset of the test images; by default that of the run, or cifar10 for a file.",
+)
+@options.data_dir_option
+@options.runs_dir_option
+@click.option("--of-labels", is_flag=True, help="Maps of the true classes, not the predicted ones.")
+@click.option(
+    "--measure",
+    type=int,
+    help="Also measure the maps of the true classes of the first N test images, and write the "
+    "means with their intervals beside the picture as .json; 0 for all.",
+)
+@options.precision_option("float32")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    default="cam.png",
+    show_default=True,
+    help="PNG file to write.",
+)
+def command(
+    networks: tuple[str, ...],
+    data_dir: str | None,
+    runs_dir: pathlib.Path,
+    out: pathlib.Path,
+    **values: Any,
+) -> None:
+    """Draw the class activation maps of trained networks, side by side.
+
+    The networks are runs or .keras files for the same images: trained differently, or saved after
+    different epochs. They must end in global average pooling and a dense layer.
+    """
+    from keras_selectscale.console import Console
+
+    start_keras()
+    from keras_selectscale import files
+    from keras_selectscale.experiments import map_figure, map_measures
+    from keras_selectscale.experiments.comparison_figure import check_drawable
+    from keras_selectscale.experiments.trained_network import EvaluationImages, find_network
+    from keras_selectscale.surgery.class_activation import ClassActivation
+    from keras_selectscale.training.epoch_progress import make_progress
+
+    with input_errors():
+        check_drawable()
+        trained = [find_network(name, runs_dir) for name in networks]
+        dataset = values["dataset"] or trained[0].dataset or "cifar10"
+        count = values["measure"] or None
+        shown = [EvaluationImages(one, dataset, data_dir, count) for one in trained]
+        pixels, normalized, labels = shown[0].picked(values["images"])
+        trained = [one.with_precision(values["precision"]) for one in trained]
+        chosen = labels if values["of_labels"] else None
+        columns = [
+            (one.name, ClassActivation(one.model)(normalized, chosen, batch_size=len(labels)))
+            for one in trained
+        ]
+    map_figure.draw(pixels, columns, out, labels=labels)
+    Console().say(f"{out}: {len(labels)} images, {len(columns)} networks")
+    if values["measure"] is None:
+        return
+    with make_progress() as progress:
+        total = sum(images.batches for images in shown)
+        task = progress.add_task("measuring maps", total=total)
+        found = [
+            map_measures.measure_network(one, images, on_batch=lambda: progress.advance(task))
+            for one, images in zip(trained, shown, strict=True)
+        ]
+    result = map_measures.summary([one.name for one in trained], found)
+    table = out.with_suffix(".json")
+    files.write_json(table, {"dataset": dataset, "precision": values["precision"], **result})
+    for kind in ("networks", "differences"):
+        for name, numbers in result[kind].items():
+            for key in ("share", "entropy"):
+                one = numbers[key]
+                Console().say(
+                    f"{name}: {key} {one['mean']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"
+                )
+    Console().say(f"{table}: {result['images']:,} images")
