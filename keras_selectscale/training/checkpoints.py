@@ -46,7 +46,7 @@ class RunState:
         return dataclasses.asdict(self)
 
 
-def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: RunState) -> None:
+def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: RunState) -> int:
     """Writes a checkpoint and keeps the last one as the previous one.
 
     At any moment at least one of the two is complete.
@@ -56,6 +56,9 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
         recipe: Recipe of the run.
         model: The compiled model.
         state: How far the run has come.
+
+    Returns:
+        The number of bytes.
 
     Raises:
         OSError: If the checkpoint cannot be written. The existing ones are unchanged then.
@@ -70,6 +73,7 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
                 archive.writestr(ENTRY, json.dumps(content, allow_nan=False))
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
             if run.checkpoint_path.exists():
                 os.replace(run.checkpoint_path, run.previous_checkpoint_path)
             os.replace(beside, run.checkpoint_path)
@@ -77,6 +81,7 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
             raise
+    return size
 
 
 def read_checkpoint(

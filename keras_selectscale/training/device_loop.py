@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_selectscale.data import Dataset, device_batches, steps_per_epoch
 from keras_selectscale.data.device_batches import EvaluationSequence
 from keras_selectscale.training.devices import Devices
+from keras_selectscale.training.late_logs import LateCallbackList
 
 
 def fit(
@@ -39,9 +39,7 @@ def fit(
     steps = steps_per_epoch(images, batch_size)
     run = _Steps(model, images, batch_size, seed, devices)
     held_out = EvaluationSequence(images, batch_size) if validate else None
-    listeners = keras.callbacks.CallbackList(
-        callbacks, add_history=True, model=model, epochs=epochs, steps=steps
-    )
+    listeners = LateCallbackList(callbacks, model=model, epochs=epochs, steps=steps)
     logs: dict[str, float] = {}
     model.stop_training = False
     listeners.on_train_begin()
@@ -64,11 +62,7 @@ def fit(
                 model._jax_state = {
                     f"{name}_variables": values for name, values in zip(names, state, strict=True)
                 }
-                last = _last_row(rows)
-                listeners.on_train_batch_end(
-                    first - begin + last,
-                    {name: float(values[last]) for name, values in rows.items()},
-                )
+                listeners.on_train_batch_end(first - begin + count - 1, rows)
                 if model.stop_training:
                     break
             model.jax_state_sync()
@@ -154,8 +148,8 @@ class _Steps:
 
     def dispatch(
         self, state: Any, order: Any, epoch: int, first: int, count: int, size: int
-    ) -> tuple[Any, dict[str, np.ndarray]]:
-        """Takes `count` steps and returns the state and the logs of each step."""
+    ) -> tuple[Any, dict[str, Any]]:
+        """Takes `count` steps and returns the state and the logs of each step, on the device."""
         if count > 1:
             state, logs = self._many(
                 state, self.source, order, epoch, first, count=count, size=size
@@ -163,16 +157,7 @@ class _Steps:
         else:
             batch = self._ready(self.source, order, epoch, first, size=size)
             state, logs = self._single(state, batch)
-        return state, {name: np.asarray(values) for name, values in logs.items()}
-
-
-def _last_row(rows: dict[str, np.ndarray]) -> int:
-    """Returns the number of the row to report: the diverging step if there is one.
-
-    Once NaN, the running mean of the loss stays NaN; the first such row is the diverging step.
-    """
-    bad = np.flatnonzero(~np.isfinite(rows["loss"]))
-    return int(bad[0]) if bad.size else len(rows["loss"]) - 1
+        return state, logs
 
 
 def dispatches(

@@ -1,6 +1,7 @@
 """The progress of a training run on the terminal."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -22,6 +23,16 @@ def make_progress() -> Progress:
     )
 
 
+def lines_beside(progress: Progress | None, label: str) -> Callable[[str], Any]:
+    """Returns the function that shows a line next to the progress, if any."""
+    if progress is None:
+        return lambda line: None
+    prefix = f"{label}  " if label else ""
+    return lambda line: progress.console.print(
+        f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True
+    )
+
+
 class EpochProgress(keras.callbacks.Callback):
     """Shows a bar over the steps on a terminal, and prints a line per epoch otherwise.
 
@@ -33,6 +44,8 @@ class EpochProgress(keras.callbacks.Callback):
         label: Text before the number of the epoch.
         epoch_lines: Whether to print a line per epoch if there is no terminal.
     """
+
+    late_logs = True
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from keras_selectscale import stopping
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import device_loop
 from keras_selectscale.training.devices import Devices
+from keras_selectscale.training.late_logs import LateCallbackList
 from keras_selectscale.training.normalization import fuse_normalization
 from keras_selectscale.training.stop_check import StopCheck, StopRaise
 
@@ -51,7 +52,8 @@ def fit(
         devices: Where to train, already started and with its scope entered; `None` for one device.
         stop_check: Callback that stops the training when told; `None` for one that saves nothing.
         callbacks: Keras callbacks. On JAX, `on_train_batch_end` may be called once for several
-            steps, with the number of the last one.
+            steps, with the number of the last one. A callback that listens to the end of batches
+            makes the host wait for each step, unless it does without its logs (see `late_logs`).
 
     Returns:
         The logs of each epoch, as in `keras.callbacks.History`. If training started within an
@@ -100,7 +102,9 @@ def fit(
                     steps_per_epoch=steps - done,
                     initial_epoch=first_epoch,
                     epochs=last_epoch,
-                    callbacks=chosen,
+                    callbacks=LateCallbackList(
+                        chosen, model=model, epochs=last_epoch, steps=steps - done
+                    ),
                     shuffle=False,  # The batches are shuffled already.
                     verbose=0,
                 ).history

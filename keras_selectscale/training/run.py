@@ -19,9 +19,10 @@ from keras_selectscale.data import Dataset
 from keras_selectscale.files import DamagedFileError
 from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.training import checkpoints, logs, process_group
+from keras_selectscale.training.background import BackgroundWriter
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.devices import Devices
-from keras_selectscale.training.epoch_progress import EpochProgress, make_progress
+from keras_selectscale.training.epoch_progress import EpochProgress, lines_beside, make_progress
 from keras_selectscale.training.fit import build_metrics, fit
 from keras_selectscale.training.model import build_model, evaluate
 from keras_selectscale.training.recipe import Recipe
@@ -65,7 +66,8 @@ def train(
         tensorboard: Whether to write logs for TensorBoard, if it is installed.
         checkpoint_seconds: Time between two checkpoints, which is what a kill can lose; a last one
             is written at the end. 0 writes one after each step. `None` is 5 seconds, or longer if
-            writing checkpoints would take more than a twentieth of the time.
+            writing checkpoints would take more than a twentieth of the time or more than 10 GB per
+            hour. A thread writes them, from a copy of the state.
         stop_after: Time in seconds after which the training stops with a checkpoint; `None` for no
             limit. At least one step is taken.
         callbacks: Further Keras callbacks.
@@ -147,7 +149,7 @@ def _train(
 ) -> RunState:
     """Takes the steps that are left, and returns the state at the end."""
     steps = datasets.steps_per_epoch(images, recipe.batch_size)
-    say = _say(progress, label)
+    say = lines_beside(progress, label)
     warn = say if progress is not None else warnings.warn
     # As recorded: a loaded model would be compiled as on the backend that wrote it.
     jit = run.read_jit() if devices.is_main else None
@@ -164,12 +166,16 @@ def _train(
         if devices.is_main and state.step < recipe.epochs * steps:
             say(f"resuming at {position(state.step, steps, recipe.epochs)}")
     devices.prepare(model)
+    # Several processes gather the values together, and replicas have several values per variable.
+    alone = not devices.is_several and devices.distribute != "mirrored"
+    writer = BackgroundWriter()
     checkpoint = RunCheckpoint(
         state,
         _writer(recipe, run, devices),
         epochs=recipe.epochs,
         steps_per_epoch=steps,
         every_seconds=checkpoint_seconds,
+        writer=writer if alone else None,
         agree=process_group.agree,
     )
     chosen = [*callbacks]
@@ -179,18 +185,19 @@ def _train(
         chosen.append(EpochProgress(progress, recipe.epochs, steps, state.step, label, epoch_lines))
     if state.step < recipe.epochs * steps:
         try:
-            fit(
-                model,
-                images,
-                batch_size=recipe.batch_size,
-                epochs=recipe.epochs,
-                seed=recipe.seed,
-                first_step=state.step,
-                fused_normalization=recipe.normalization == "fused",
-                devices=devices,
-                stop_check=checkpoint,
-                callbacks=chosen,
-            )
+            with writer:
+                fit(
+                    model,
+                    images,
+                    batch_size=recipe.batch_size,
+                    epochs=recipe.epochs,
+                    seed=recipe.seed,
+                    first_step=state.step,
+                    fused_normalization=recipe.normalization == "fused",
+                    devices=devices,
+                    stop_check=checkpoint,
+                    callbacks=chosen,
+                )
         except (KeyboardInterrupt, stopping.Stopped):
             if checkpoint.stopped:  # As have all processes, together.
                 process_group.part()
@@ -252,32 +259,23 @@ def _check_state(
         check("metrics", fits, f"lists of {sizes} numbers per replica", given)
 
 
-def _say(progress: Progress | None, label: str) -> Callable[[str], Any]:
-    """Returns the function that shows a line next to the progress, if any."""
-    if progress is None:
-        return lambda line: None
-    prefix = f"{label}  " if label else ""
-    return lambda line: progress.console.print(
-        f"{prefix}{line}", highlight=False, markup=False, soft_wrap=True
-    )
-
-
 def _writer(
     recipe: Recipe, run: RunFolder, devices: Devices
-) -> Callable[[keras.Model, RunState], None]:
-    """Returns the function that writes a checkpoint.
+) -> Callable[[keras.Model, RunState], int | None]:
+    """Returns the function that writes a checkpoint, and returns its number of bytes.
 
     Processes other than the main one only take part in gathering the variables.
     """
 
-    def write(model: keras.Model, state: RunState) -> None:
+    def write(model: keras.Model, state: RunState) -> int | None:
         if devices.is_main:
-            checkpoints.write_checkpoint(run, recipe, model, state)
+            size = checkpoints.write_checkpoint(run, recipe, model, state)
             if state.rows:
                 run.write_history(state.rows)
-        else:
-            with tempfile.TemporaryDirectory() as folder:
-                model.save(pathlib.Path(folder) / "model.keras")
+            return size
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(pathlib.Path(folder) / "model.keras")
+        return None
 
     return write
 

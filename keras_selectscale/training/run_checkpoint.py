@@ -1,5 +1,7 @@
 """The callback that follows a run and writes its checkpoints, within epochs too."""
 
+import contextlib
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -9,13 +11,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_selectscale.training.background import BackgroundWriter, Snapshot
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.run_folder import HistoryRow
 from keras_selectscale.training.stop_check import CONTINUE, SAVE, StopCheck
 
-# Time between two checkpoints if none is given, and the largest share of it for writing them.
+# If no time between two checkpoints is given, it is the longest of these: this time, the one in
+# which writing takes this share of it, and the one in which a disk takes this many bytes.
 EVERY_SECONDS = 5.0
 LARGEST_SHARE = 0.05
+BYTES_PER_SECOND = 10e9 / 3600
 
 
 class RunCheckpoint(StopCheck):
@@ -23,27 +28,33 @@ class RunCheckpoint(StopCheck):
 
     Args:
         state: How far the run has come; updated in place.
-        write: Function that writes a checkpoint, called with the model and the state.
+        write: Function that writes a checkpoint, called with the model and the state. It returns
+            the number of bytes, or `None`.
         epochs: Epochs of the whole run.
         steps_per_epoch: Steps per epoch.
         every_seconds: Time between two checkpoints, which a kill can lose; 0 writes a checkpoint
             after each step. `None` is 5 seconds, or longer if writing checkpoints would take more
-            than a twentieth of the time.
+            than a twentieth of the time or more than 10 GB per hour.
+        writer: Thread in which to write the checkpoints from a copy of the state, except the last
+            one and one before stopping; `None` to write all of them at once. A checkpoint waits for
+            the one before it. An error of the thread is raised after a later step.
         agree: As in `StopCheck`.
 
     Raises:
         FloatingPointError: If the loss or a weight is NaN or infinite. The last checkpoint, which
             is finite, is kept.
+        OSError: If a checkpoint cannot be written.
     """
 
     def __init__(
         self,
         state: RunState,
-        write: Callable[[keras.Model, RunState], None],
+        write: Callable[[keras.Model, RunState], int | None],
         *,
         epochs: int,
         steps_per_epoch: int,
         every_seconds: float | None = 0.0,
+        writer: BackgroundWriter | None = None,
         agree: Callable[[int], int] = int,
     ):
         super().__init__(
@@ -52,6 +63,7 @@ class RunCheckpoint(StopCheck):
         self.state = state
         self.every_seconds = every_seconds
         self._write = write
+        self._writer = writer
         self._seconds_before = state.seconds
         self._started: float | None = None
         self._next = 0.0
@@ -61,7 +73,7 @@ class RunCheckpoint(StopCheck):
         """Starts the clock once; Keras treats the rest of an epoch as a separate training."""
         if self._started is None:
             self._started = time.monotonic()
-            self._next = self._started + self._wait()
+            self._next = self._started + self._wait(0)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Restores the metrics of a run that continues within an epoch."""
@@ -73,10 +85,17 @@ class RunCheckpoint(StopCheck):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step, and writes a checkpoint if it is time."""
         self.state.step = self._begun + batch + 1
-        loss = float((logs or {})["loss"])
-        if not math.isfinite(loss):
-            raise FloatingPointError(self.describe(f"the loss is {loss}", self.state.step))
+        if logs:
+            self.on_late_logs(batch, logs)
+        if self._writer is not None:
+            self._writer.check()
         super().on_train_batch_end(batch, logs)
+
+    def on_late_logs(self, batch: int, logs: dict[str, Any]) -> None:
+        """Checks the loss of a step."""
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise self.diverged(f"the loss is {loss}", self._begun + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds a row to the history, and writes a checkpoint if it is time or the run is done."""
@@ -95,56 +114,86 @@ class RunCheckpoint(StopCheck):
 
     def wanted(self) -> int:
         """Returns whether to continue, to write a checkpoint, or to stop after writing one."""
-        is_time = SAVE if time.monotonic() >= self._next else CONTINUE
+        # By default no step waits for a disk that is too slow.
+        busy = self.every_seconds is None and self._writer is not None and self._writer.is_busy
+        is_time = SAVE if time.monotonic() >= self._next and not busy else CONTINUE
         return max(super().wanted(), is_time)
 
     def act(self, agreed: int) -> None:
         """Writes a checkpoint or none, and stops or continues."""
         if agreed != CONTINUE:
-            self._sync()
             # At the end of an epoch its row has the values of the metrics.
-            if len(self.state.rows) * self.steps_per_epoch < self.state.step:
-                self.state.metrics = values_of(self.model.metrics_variables)
-            self.write()
-            self.state.metrics = []
+            within = len(self.state.rows) * self.steps_per_epoch < self.state.step
+            self.write(with_metrics=within, later=agreed == SAVE)
         super().act(agreed)
 
-    def write(self) -> None:
-        """Writes a checkpoint, unless a weight is not finite."""
+    def write(self, *, with_metrics: bool = False, later: bool = False) -> None:
+        """Writes a checkpoint, unless a value is not finite.
+
+        Args:
+            with_metrics: Whether the checkpoint is one within an epoch.
+            later: Whether the thread may write it, if there is one.
+        """
         started = time.monotonic()
+        if self._writer is not None:
+            self._writer.join()
         self._sync()
-        for weight in self.model.weights:
-            # Counters are always finite, and under `tf.distribute` they are not tensors.
-            if not keras.backend.is_float_dtype(weight.dtype):
-                continue
-            if not np.isfinite(ops.convert_to_numpy(weight.value).astype("float32")).all():
-                what = f"the weight {weight.path} is not finite"
-                raise FloatingPointError(self.describe(what, self.state.step))
         self.state.seconds = round(self._seconds_before + started - (self._started or started), 3)
-        self._write(self.model, self.state)
+        state = dataclasses.replace(self.state, rows=[*self.state.rows])
+        self._next = started + self._wait(0)
+        if later and self._writer is not None:
+            snapshot = Snapshot(self.model)
+            self._writer.start(lambda: self._write_values(state, snapshot.values(), with_metrics))
+        else:
+            self._write_values(state, contextlib.nullcontext(), with_metrics)
+
+    def _write_values(
+        self, state: RunState, values: contextlib.AbstractContextManager, with_metrics: bool
+    ) -> None:
+        """Writes a checkpoint with the values that the variables have inside a context."""
+        started = time.monotonic()
+        with values:
+            metrics = values_of(self.model.metrics_variables)
+            if not all(math.isfinite(number) for each in metrics for number in each):
+                raise self.diverged("a metric is not finite", state.step)
+            for weight in self.model.weights:
+                # Counters are always finite, and under `tf.distribute` they are not tensors.
+                if keras.backend.is_float_dtype(weight.dtype) and not _is_finite(weight):
+                    raise self.diverged(f"the weight {weight.path} is not finite", state.step)
+            if with_metrics:
+                state.metrics = metrics
+            size = self._write(self.model, state)
         ended = time.monotonic()
         # The first one imports what it needs, and does not tell how long the next ones take.
         self._writing = 0.0 if self._writing is None else ended - started
-        self._next = ended + self._wait()
+        self._next = (ended if self.every_seconds is None else started) + self._wait(size or 0)
 
-    def describe(self, what: str, step: int) -> str:
-        """Returns a line about a training that diverged at a step."""
+    def diverged(self, what: str, step: int) -> FloatingPointError:
+        """Returns the error of a training that diverged at a step."""
         epoch = (step - 1) // self.steps_per_epoch + 1
-        return (
+        return FloatingPointError(
             f"{what} after step {step} (in epoch {epoch} of {self.epochs}): a lower learning rate "
             "may help; the last checkpoint before it is kept"
         )
 
-    def _wait(self) -> float:
-        """Returns the time until the next checkpoint."""
+    def _wait(self, size: int) -> float:
+        """Returns the time until the next checkpoint after one of `size` bytes."""
         if self.every_seconds is not None:
             return self.every_seconds
-        return max(EVERY_SECONDS, (self._writing or 0.0) / LARGEST_SHARE)
+        writing = (self._writing or 0.0) / LARGEST_SHARE
+        return max(EVERY_SECONDS, writing, size / BYTES_PER_SECOND)
 
     def _sync(self) -> None:
         """Updates the variables on JAX, where training keeps its state outside the model."""
         if hasattr(self.model, "jax_state_sync"):
             self.model.jax_state_sync()
+
+
+def _is_finite(weight: Any) -> bool:
+    values = ops.convert_to_numpy(weight.value)
+    # NumPy does not know bfloat16, and half precisions are small.
+    values = values if values.dtype.itemsize >= 4 else values.astype("float32")
+    return bool(np.isfinite(values).all())
 
 
 def values_of(variables: Sequence[Any]) -> list[list[float]]:

@@ -14,6 +14,8 @@ CONTINUE, SAVE, STOP = range(3)
 class EvaluationStop(keras.callbacks.Callback):
     """Stops an evaluation on a signal. A time limit waits for its end."""
 
+    late_logs = True
+
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stops the evaluation."""
         stopping.check_signals()
@@ -88,6 +90,8 @@ class StopRaise(keras.callbacks.Callback):
         KeyboardInterrupt: If Ctrl-C was pressed.
         Stopped: If SIGTERM arrived or the time limit has passed.
     """
+
+    late_logs = True
 
     def __init__(self, stop_check: StopCheck):
         super().__init__()

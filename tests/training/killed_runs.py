@@ -70,8 +70,16 @@ def written(run):
         return None
 
 
-def kill(process, run, early):
-    """Lets an attempt train and kills it: at once, or a moment after some checkpoints."""
+def part(run):
+    """Returns whether a checkpoint is being written."""
+    return (run.path / ".checkpoint.part.keras").exists()
+
+
+def kill(process, run, early, writing):
+    """Lets an attempt train and kills it: at once, or a moment after some checkpoints.
+
+    Returns whether a checkpoint was being written, for which it waits if `writing`.
+    """
     before = written(run)
     start(process)
     for _ in range(0 if early else random.randint(1, 6)):
@@ -80,9 +88,14 @@ def kill(process, run, early):
             if process.poll() is not None:
                 raise SystemExit("an attempt ended by itself")
         before = written(run)
-    time.sleep(random.uniform(0, 0.1))
+    if writing:
+        while not part(run) and process.poll() is None:
+            time.sleep(0.001)
+    else:
+        time.sleep(random.uniform(0, 0.1))
     process.kill()
     process.wait()
+    return part(run)
 
 
 def step(run):
@@ -113,10 +126,11 @@ def main():
     first, process = prepare(whole), prepare(killed)
     start(first)
     assert first.wait() == 0
-    steps = []
+    steps, while_writing = [], []
     for number in range(kills):
         following = prepare(killed)
-        kill(process, killed, early=0 < number < kills - 1)
+        last = number == kills - 1
+        while_writing.append(kill(process, killed, early=0 < number and not last, writing=last))
         steps.append(step(killed))
         process = following
     start(process)
@@ -131,6 +145,7 @@ def main():
         json.dumps(
             {
                 "steps": steps,
+                "while_writing": while_writing,
                 "arrays": len(ours),
                 "drops": drops,
                 "differ": sum(not np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)),

@@ -33,6 +33,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path, backend, kills):
     # The kills came while it trained, and in the middle of epochs.
     assert len(report["steps"]) == kills and report["steps"] == sorted(report["steps"])
     assert 0 < report["steps"][0] < report["steps"][-1] < STEPS
+    assert report["while_writing"][-1]
     assert any(step % STEPS_PER_EPOCH for step in report["steps"])
     # Weights, momenta, counters of schedules and states of seeds.
     assert report["drops"] == 7 and report["arrays"] == 75

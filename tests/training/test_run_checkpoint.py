@@ -1,9 +1,11 @@
 import copy
+import threading
 
 import keras
 import numpy as np
 import pytest
 
+from keras_selectscale.training.background import BackgroundWriter
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.run_checkpoint import RunCheckpoint, assign_values, values_of
 from keras_selectscale.training.run_folder import HistoryRow
@@ -106,6 +108,79 @@ def test_a_weight_that_is_not_finite_is_not_written(model):
     with pytest.raises(FloatingPointError, match="bias is not finite after step 2"):
         callback.on_train_batch_end(1, LOGS)
     assert [state.step for state in written] == [1]
+
+
+class SlowDisk(list):
+    """Takes the values, as a disk that writes nothing until it is allowed to."""
+
+    def __init__(self):
+        super().__init__()
+        self.allowed = threading.Event()
+
+    def __call__(self, model, state):
+        assert self.allowed.wait(60)
+        self.append((state.step, state.metrics, [w.numpy() for w in model.weights]))
+
+
+def change(model, number):
+    for weight in model.weights:
+        weight.assign(weight * 0 + number)
+
+
+def test_a_thread_writes_the_values_of_its_step(model):
+    disk = SlowDisk()
+    with BackgroundWriter() as writer:
+        callback = RunCheckpoint(
+            RunState(), disk, epochs=3, steps_per_epoch=4, every_seconds=None, writer=writer
+        )
+        callback.set_model(model)
+        callback.on_train_begin()
+        callback.on_epoch_begin(0)
+        change(model, 1)
+        callback._next = 0.0
+        callback.on_train_batch_end(0, LOGS)
+        # Steps go on while the disk is slow, and none of them waits for it.
+        model.metrics_variables[0].assign(7.0)
+        for batch in (1, 2):
+            change(model, 2)
+            callback._next = 0.0
+            callback.on_train_batch_end(batch, LOGS)
+        assert writer.is_busy and not disk
+        disk.allowed.set()
+        # The last checkpoint waits for the one before, and is complete when `write` returns.
+        change(model, 3)
+        callback.write()
+        assert [step for step, *_ in disk] == [1, 3]
+    assert [metrics[0] == [7.0] for _, metrics, _ in disk if metrics] == [False]
+    for (_, _, values), number in zip(disk, (1, 3), strict=True):
+        assert all((value == number).all() for value in values) and len(values) == 2
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), FloatingPointError("not finite")])
+def test_an_error_of_the_thread_ends_the_training(model, error):
+    def fail(model, state):
+        raise error
+
+    with pytest.raises(type(error), match=str(error)), BackgroundWriter() as writer:
+        callback, _ = checkpoint(model, writer=writer)
+        callback._write = fail
+        for epoch in range(3):
+            run_epoch(callback, epoch)
+    assert callback.state.step < 12
+    # An error that is on its way is not replaced.
+    with pytest.raises(KeyError), BackgroundWriter() as writer:
+        writer.start(lambda: fail(model, None))
+        raise KeyError
+
+
+def test_a_large_checkpoint_is_written_less_often(model):
+    callback, _ = checkpoint(model, every_seconds=None)
+    assert callback._wait(0) == callback._wait(10**6) == 5.0
+    assert callback._wait(189 * 10**6) == pytest.approx(68, abs=1)  # 10 GB per hour.
+    callback._writing = 10.0
+    assert callback._wait(189 * 10**6) == 200.0
+    explicit, _ = checkpoint(model, every_seconds=3.0)
+    assert explicit._wait(10**12) == 3.0
 
 
 def test_the_seconds_add_up_over_calls(model):
