@@ -16,6 +16,8 @@ from keras_selectscale.cli.group import CONTINUE
 from keras_selectscale.object_checks import as_file_name
 
 AUTO = " auto is that of a run that continues, or the fastest on the device."
+STEPS_HELP = "Steps per dispatch on JAX; by default 1 on a CPU, up to 50 elsewhere."
+CACHE_HELP = "Keep what JAX compiles in the user's cache folder; on by default."
 
 
 def dataset_options(command: Callable) -> Callable:
@@ -47,11 +49,8 @@ def data_dir_option(command: Callable) -> Callable:
 def device_options(command: Callable) -> Callable:
     """Adds the options of `training.Devices` for the devices of one host."""
     for option in (
-        click.option(
-            "--steps-per-dispatch",
-            type=int,
-            help="Steps per dispatch on JAX; by default 1 on a CPU, 50 elsewhere.",
-        ),
+        click.option("--steps-per-dispatch", type=int, help=STEPS_HELP),
+        click.option("--compilation-cache/--no-compilation-cache", default=True, help=CACHE_HELP),
         click.option(
             "--cpu-devices", type=int, help="Split the CPU into N devices, to test a setup."
         ),
@@ -189,7 +188,7 @@ def checkpoint_option(command: Callable) -> Callable:
         "--checkpoint-seconds",
         type=click.FloatRange(min=0),
         help="Seconds between checkpoints, which a kill can lose; 0 saves after every step. By "
-        "default 5, or longer if writing would take over 5% of the time.",
+        "default 5, or longer if they would take over 5% of the time or 10 GB per hour.",
     )(command)
 
 

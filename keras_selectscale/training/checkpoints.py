@@ -14,14 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.backend.common import global_state
+from keras.src.saving import saving_lib
 
 from keras_selectscale import files
+from keras_selectscale.checks import shown
 from keras_selectscale.files import DamagedFileError
 from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_folder import HistoryRow, RunFolder
 
 ENTRY = "run.json"
+# Kinds of objects of which Keras skips some attributes when it saves.
+SKIPPING = ("Operation", "Layer", "Functional", "Sequential", "Metric", "Optimizer", "Loss")
 
 
 @dataclasses.dataclass
@@ -34,12 +40,14 @@ class RunState:
         metrics: Values of the metrics' variables if the checkpoint was written within an epoch: one
             list per variable, with the values of each replica. Empty at the end of an epoch.
         seconds: Time of the training so far, over all calls.
+        startup_seconds: The part of it before the end of the first step, over all calls.
     """
 
     step: int = 0
     rows: list[HistoryRow] = dataclasses.field(default_factory=list)
     metrics: list[list[float]] = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    startup_seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Returns the state as it is written to a file, which keeps every number to the bit."""
@@ -82,6 +90,20 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
                 beside.unlink(missing_ok=True)
             raise
     return size
+
+
+def prepare_saving() -> None:
+    """Makes `model.save` fast in the current thread, and possible inside a `StatelessScope`.
+
+    Keras skips some attributes when it looks for layers, and finds their names by creating a layer,
+    an optimizer and so on. It stores the names under one key and looks for them under another one,
+    so that it creates them for each layer of a model: half of the time of saving a ResNet-50. An
+    optimizer creates a variable, which is an error inside a `StatelessScope`.
+    """
+    for kind in SKIPPING:
+        name = f"saving_attr_skiplist_{kind}"
+        if global_state.get_global_attribute(name) is None:
+            global_state.set_global_attribute(name, saving_lib.get_attr_skipset(kind))
 
 
 def read_checkpoint(
@@ -127,6 +149,35 @@ def read_state(path: pathlib.Path, recipe: Recipe) -> RunState:
     if found != recipe.as_begun(found):
         raise DamagedFileError(f"{path} is damaged: it is the checkpoint of another recipe")
     return files.convert(content["state"], RunState, path, "state")
+
+
+def check_state(
+    run: RunFolder, model: keras.Model, state: RunState, epochs: int, steps: int
+) -> None:
+    """Checks that the state of a checkpoint fits the recipe and the model.
+
+    Raises:
+        DamagedFileError: If it does not.
+    """
+
+    def check(field: str, fits: bool, expected: str, received: Any) -> None:
+        if not fits:
+            raise DamagedFileError(
+                f"{run.checkpoint_path} is damaged: the field `state.{field}`: "
+                f"expected {expected}, received {shown(received)}"
+            )
+
+    total, done, rows = epochs * steps, state.step // steps, len(state.rows)
+    check("step", 0 <= state.step <= total, f"a number from 0 to {total}", state.step)
+    # A callback may have stopped the training within an epoch, which has a row all the same.
+    check("rows", done <= rows <= done + 1, f"a row per epoch, {done}, at step {state.step}", rows)
+    if state.metrics:
+        sizes = [int(np.prod(variable.shape)) for variable in model.metrics_variables]
+        given = [len(values) for values in state.metrics]
+        fits = len(given) == len(sizes) and all(
+            number and number % size == 0 for number, size in zip(given, sizes, strict=True)
+        )
+        check("metrics", fits, f"lists of {sizes} numbers per replica", given)
 
 
 def restore(

@@ -1,7 +1,7 @@
 """Training on JAX with the images on the device and many steps per dispatch."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,6 +9,7 @@ import keras
 from keras_selectscale.data import Dataset, device_batches, steps_per_epoch
 from keras_selectscale.data.device_batches import EvaluationSequence
 from keras_selectscale.training.devices import Devices
+from keras_selectscale.training.dispatches import dispatches, steps_per_dispatch
 from keras_selectscale.training.late_logs import LateCallbackList
 
 
@@ -37,22 +38,28 @@ def fit(
     The arguments are those of `training.fit.fit`; the metrics of `model` are built.
     """
     steps = steps_per_epoch(images, batch_size)
+    at_a_time = steps_per_dispatch(devices, images.train_count // batch_size)
     run = _Steps(model, images, batch_size, seed, devices)
     held_out = EvaluationSequence(images, batch_size) if validate else None
     listeners = LateCallbackList(callbacks, model=model, epochs=epochs, steps=steps)
+
+    def parts(epoch: int) -> list[tuple[int, int, int]]:
+        begin = max(first_step - epoch * steps, 0)
+        return list(dispatches(begin, images.train_count, batch_size, at_a_time))
+
     logs: dict[str, float] = {}
     model.stop_training = False
     listeners.on_train_begin()
     try:
-        for epoch in range(first_step // steps, epochs):
+        first_epoch = first_step // steps
+        order = run.shuffle(first_epoch)
+        run.compile(jax_state(model), order, [*parts(first_epoch), *parts(first_epoch + 1)])
+        for epoch in range(first_epoch, epochs):
             begin = max(first_step - epoch * steps, 0)
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)
-            order = run.shuffle(epoch)
             model._jax_state_synced = True
-            for first, count, size in dispatches(
-                begin, images.train_count, batch_size, devices.steps_at_a_time()
-            ):
+            for first, count, size in parts(epoch):
                 listeners.on_train_batch_begin(first - begin)
                 if model._jax_state_synced:
                     state = jax_state(model)
@@ -65,6 +72,8 @@ def fit(
                 listeners.on_train_batch_end(first - begin + count - 1, rows)
                 if model.stop_training:
                     break
+            # Before the host waits for the last step.
+            order = run.shuffle(epoch + 1)
             model.jax_state_sync()
             logs = {name: float(value) for name, value in model.get_metrics_result().items()}
             if held_out is not None:
@@ -137,6 +146,9 @@ class _Steps:
 
             return whole(*jax.lax.scan(one, state, first + jnp.arange(count)))
 
+        # What several devices return is known only once it is compiled.
+        self._ahead = whole_sharding is None
+        self._compiled: dict[tuple[int, int], list[Any]] = {}
         self._many = jax.jit(train_steps, static_argnames=("count", "size"), donate_argnums=0)
         # A single step is faster on a finished batch than on one that it makes itself.
         self._ready = jax.jit(make, static_argnames="size")
@@ -146,39 +158,39 @@ class _Steps:
             out_shardings=whole_sharding,
         )
 
+    def compile(self, state: Any, order: Any, parts: Sequence[tuple[int, int, int]]) -> None:
+        """Compiles what the dispatches of an epoch need, before the first step is taken.
+
+        Args:
+            state: What `jax_state` returns.
+            order: Order of an epoch.
+            parts: What `dispatches` yields.
+        """
+        import jax
+
+        for _, count, size in parts if self._ahead else ():
+            if (count, size) in self._compiled:
+                continue
+            arguments = (state, self.source, order, 0, 0)
+            if count > 1:
+                compiled = [self._many.lower(*arguments, count=count, size=size).compile()]
+            else:
+                ready = self._ready.lower(*arguments[1:], size=size)
+                batch = jax.eval_shape(functools.partial(self._ready, size=size), *arguments[1:])
+                compiled = [ready.compile(), self._single.lower(state, batch).compile()]
+            self._compiled[count, size] = compiled
+
     def dispatch(
         self, state: Any, order: Any, epoch: int, first: int, count: int, size: int
     ) -> tuple[Any, dict[str, Any]]:
         """Takes `count` steps and returns the state and the logs of each step, on the device."""
+        compiled = self._compiled.get((count, size))
+        arguments = (self.source, order, epoch, first)
         if count > 1:
-            state, logs = self._many(
-                state, self.source, order, epoch, first, count=count, size=size
-            )
-        else:
-            batch = self._ready(self.source, order, epoch, first, size=size)
-            state, logs = self._single(state, batch)
-        return state, logs
-
-
-def dispatches(
-    begin: int, images: int, batch_size: int, most: int
-) -> Iterator[tuple[int, int, int]]:
-    """Yields the first step, the number of steps and the batch size of each dispatch of an epoch.
-
-    Dispatches start at multiples of `most`, wherever a run continues, so that it uses the same
-    compiled loops as before. A smaller last batch has its own dispatch.
-
-    Args:
-        begin: First step within the epoch.
-        images: Number of training images.
-        batch_size: Images per step.
-        most: Largest number of steps per dispatch.
-    """
-    whole, rest = divmod(images, batch_size)
-    first = begin
-    while first < whole:
-        count = min(most - first % most, whole - first)
-        yield first, count, batch_size
-        first += count
-    if rest and first == whole:
-        yield whole, 1, rest
+            if compiled is not None:
+                return compiled[0](state, *arguments)
+            return self._many(state, *arguments, count=count, size=size)
+        if compiled is not None:
+            ready, single = compiled
+            return single(state, ready(*arguments))
+        return self._single(state, self._ready(*arguments, size=size))

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from keras_selectscale.checks import ArgumentValueError, as_choice, as_integer, shown, value_error
-from keras_selectscale.object_checks import as_string
+from keras_selectscale.object_checks import as_boolean, as_string
+from keras_selectscale.training.compilation_cache import enable_compilation_cache
 from keras_selectscale.training.speed import check_jit, decide_jit
 from keras_selectscale.wording import counted
 
@@ -34,10 +35,14 @@ class Devices:
         process: Number of this process, from 0.
         cpu_devices: Number of devices into which the CPU is split, to test a setup.
         steps_per_dispatch: Number of steps that JAX takes without returning to the host. `None` is
-            1 on a CPU, where a compiled loop is slower than its steps, and 50 on other devices.
+            1 on a CPU, where a compiled loop is slower than its steps. On other devices it is the
+            largest number from 10 to 50 that divides the number of full batches of an epoch, so
+            that one loop is compiled, or 50 if none does.
         jit: Whether to compile the training step, on TensorFlow by XLA. `None` means the value with
             which the run began, or the faster choice (see `training.speed`). It is not part of the
             recipe: like the backend, it changes rounding and the random numbers.
+        compilation_cache: Whether JAX keeps what it compiles in the user's cache folder (see
+            `training.compilation_cache`).
 
     Raises:
         TypeError: If a value has the wrong type.
@@ -51,6 +56,7 @@ class Devices:
     cpu_devices: int | None = None
     steps_per_dispatch: int | None = None
     jit: bool | None = None
+    compilation_cache: bool = True
 
     def __post_init__(self) -> None:
         """Checks what can be checked before the backend starts."""
@@ -68,6 +74,7 @@ class Devices:
             expected = f"1 on the backend {backend}"
             raise value_error("steps_per_dispatch", expected, self.steps_per_dispatch)
         check_jit(self.jit, self.distribute)
+        as_boolean("compilation_cache", self.compilation_cache)
         several = (self.coordinator, self.processes, self.process)
         if any(value is not None for value in several) and (
             self.distribute != "data" or None in several
@@ -95,6 +102,8 @@ class Devices:
         """
         if self.cpu_devices is not None:
             _split_cpu(self.cpu_devices)
+        if self.compilation_cache:
+            enable_compilation_cache()
         if self.coordinator is None:
             return
         import jax
@@ -198,13 +207,6 @@ class Devices:
         """
         return decide_jit(self.jit, began, self.distribute)
 
-    def steps_at_a_time(self) -> int:
-        """Returns the number of steps per dispatch on JAX."""
-        import jax
-
-        on_cpu = jax.default_backend() == "cpu"
-        return self.steps_per_dispatch or (1 if on_cpu else 50)
-
     def shardings(self) -> tuple[Any, Any]:
         """Returns JAX's shardings of a batch, and of replicated data.
 
@@ -226,6 +228,7 @@ class Devices:
             "devices": self.count,
             "processes": self.processes,
             "jit": self.decide_jit(),
+            "steps_per_dispatch": self.steps_per_dispatch or "auto",
         }
 
 

@@ -10,6 +10,7 @@ from keras_selectscale import data as datasets
 from keras_selectscale import stopping
 from keras_selectscale.data import Dataset
 from keras_selectscale.training import device_loop
+from keras_selectscale.training.compilation_cache import enable_compilation_cache
 from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.late_logs import LateCallbackList
 from keras_selectscale.training.normalization import fuse_normalization
@@ -65,6 +66,8 @@ def fit(
         Stopped: If SIGTERM arrived or the time limit has passed, after the step that was running.
     """
     devices = devices or Devices()
+    if devices.compilation_cache:
+        enable_compilation_cache()
     steps = datasets.steps_per_epoch(images, batch_size)
     build_metrics(model, images)
     if stop_check is None:

@@ -1,9 +1,11 @@
 """A training run: trains a recipe in its folder, from the start or from where it stopped."""
 
 import contextlib
+import dataclasses
 import math
 import pathlib
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -14,14 +16,14 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import stopping
-from keras_selectscale.checks import as_number, shown
+from keras_selectscale.checks import as_number
 from keras_selectscale.data import Dataset
-from keras_selectscale.files import DamagedFileError
 from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.training import checkpoints, logs, process_group
 from keras_selectscale.training.background import BackgroundWriter
 from keras_selectscale.training.checkpoints import RunState
 from keras_selectscale.training.devices import Devices
+from keras_selectscale.training.dispatches import as_begun
 from keras_selectscale.training.epoch_progress import EpochProgress, lines_beside, make_progress
 from keras_selectscale.training.fit import build_metrics, fit
 from keras_selectscale.training.model import build_model, evaluate
@@ -75,8 +77,9 @@ def train(
     Returns:
         The result, as `result.json` stores it: `test_error` and `train_error` in percent
         (`test_top5_error` too for 1,000 classes or more), `test_loss`, `parameters`, `epochs`,
-        `seconds` (of the training, over all calls) and `images_per_second`. Processes other than
-        the main one return an empty result.
+        `seconds` (of the training, over all calls), `startup_seconds` (the part before the end of
+        the first step) and `images_per_second` (without that part). Processes other than the main
+        one return an empty result.
 
     Raises:
         BlockingIOError: If another process writes the run.
@@ -148,6 +151,7 @@ def _train(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> RunState:
     """Takes the steps that are left, and returns the state at the end."""
+    started = time.monotonic()
     steps = datasets.steps_per_epoch(images, recipe.batch_size)
     say = lines_beside(progress, label)
     warn = say if progress is not None else warnings.warn
@@ -161,11 +165,14 @@ def _train(
     else:
         model, state = restored
         build_metrics(model, images)
-        _check_state(run, model, state, recipe.epochs, steps)
+        checkpoints.check_state(run, model, state, recipe.epochs, steps)
         model.jit_compile = devices.decide_jit(model.jit_compile if jit is None else jit)
         if devices.is_main and state.step < recipe.epochs * steps:
             say(f"resuming at {position(state.step, steps, recipe.epochs)}")
     devices.prepare(model)
+    recorded = run.read_steps_per_dispatch() if devices.is_main else "auto"
+    if at_a_time := process_group.agree(as_begun(devices, recorded).steps_per_dispatch or 0):
+        devices = dataclasses.replace(devices, steps_per_dispatch=at_a_time)
     # Several processes gather the values together, and replicas have several values per variable.
     alone = not devices.is_several and devices.distribute != "mirrored"
     writer = BackgroundWriter()
@@ -176,6 +183,7 @@ def _train(
         steps_per_epoch=steps,
         every_seconds=checkpoint_seconds,
         writer=writer if alone else None,
+        started=started,
         agree=process_group.agree,
     )
     chosen = [*callbacks]
@@ -230,35 +238,6 @@ def _restore(
         return checkpoints.read_checkpoint(path, recipe)
 
 
-def _check_state(
-    run: RunFolder, model: keras.Model, state: RunState, epochs: int, steps: int
-) -> None:
-    """Checks that the state of a checkpoint fits the recipe and the model.
-
-    Raises:
-        DamagedFileError: If it does not.
-    """
-
-    def check(field: str, fits: bool, expected: str, received: Any) -> None:
-        if not fits:
-            raise DamagedFileError(
-                f"{run.checkpoint_path} is damaged: the field `state.{field}`: "
-                f"expected {expected}, received {shown(received)}"
-            )
-
-    total, done, rows = epochs * steps, state.step // steps, len(state.rows)
-    check("step", 0 <= state.step <= total, f"a number from 0 to {total}", state.step)
-    # A callback may have stopped the training within an epoch, which has a row all the same.
-    check("rows", done <= rows <= done + 1, f"a row per epoch, {done}, at step {state.step}", rows)
-    if state.metrics:
-        sizes = [int(np.prod(variable.shape)) for variable in model.metrics_variables]
-        given = [len(values) for values in state.metrics]
-        fits = len(given) == len(sizes) and all(
-            number and number % size == 0 for number, size in zip(given, sizes, strict=True)
-        )
-        check("metrics", fits, f"lists of {sizes} numbers per replica", given)
-
-
 def _writer(
     recipe: Recipe, run: RunFolder, devices: Devices
 ) -> Callable[[keras.Model, RunState], int | None]:
@@ -288,11 +267,13 @@ def _result(recipe: Recipe, images: Dataset, model: keras.Model, state: RunState
             f"the test loss is {test['loss']} after the last epoch: a lower learning rate may help"
         )
     trained = len(state.rows) * images.train_count
+    seconds = state.seconds - state.startup_seconds
     return {
         **{f"test_{name}": value for name, value in test.items()},
         "train_error": 100 * (1 - state.rows[-1].accuracy),
         "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
         "epochs": len(state.rows),
         "seconds": round(state.seconds, 2),
-        "images_per_second": round(trained / state.seconds, 1) if state.seconds else 0.0,
+        "startup_seconds": round(state.startup_seconds, 2),
+        "images_per_second": round(trained / seconds, 1) if seconds > 0 else 0.0,
     }

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_selectscale.training.background import BackgroundWriter, Snapshot
-from keras_selectscale.training.checkpoints import RunState
+from keras_selectscale.training.checkpoints import RunState, prepare_saving
 from keras_selectscale.training.run_folder import HistoryRow
 from keras_selectscale.training.stop_check import CONTINUE, SAVE, StopCheck
 
@@ -38,6 +38,8 @@ class RunCheckpoint(StopCheck):
         writer: Thread in which to write the checkpoints from a copy of the state, except the last
             one and one before stopping; `None` to write all of them at once. A checkpoint waits for
             the one before it. An error of the thread is raised after a later step.
+        started: `time.monotonic()` when the training was called; `None` if it begins with its
+            first step.
         agree: As in `StopCheck`.
 
     Raises:
@@ -55,6 +57,7 @@ class RunCheckpoint(StopCheck):
         steps_per_epoch: int,
         every_seconds: float | None = 0.0,
         writer: BackgroundWriter | None = None,
+        started: float | None = None,
         agree: Callable[[int], int] = int,
     ):
         super().__init__(
@@ -65,15 +68,17 @@ class RunCheckpoint(StopCheck):
         self._write = write
         self._writer = writer
         self._seconds_before = state.seconds
-        self._started: float | None = None
-        self._next = 0.0
+        self._started = started
+        self._starting = True
+        self._next: float | None = None
         self._writing: float | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the clock once; Keras treats the rest of an epoch as a separate training."""
-        if self._started is None:
-            self._started = time.monotonic()
-            self._next = self._started + self._wait(0)
+        if self._next is None:
+            now = time.monotonic()
+            self._started = now if self._started is None else self._started
+            self._next = now + self._wait(0)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Restores the metrics of a run that continues within an epoch."""
@@ -85,6 +90,10 @@ class RunCheckpoint(StopCheck):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step, and writes a checkpoint if it is time."""
         self.state.step = self._begun + batch + 1
+        if self._starting and self._started is not None:
+            self._starting = False
+            seconds = self.state.startup_seconds + time.monotonic() - self._started
+            self.state.startup_seconds = round(seconds, 3)
         if logs:
             self.on_late_logs(batch, logs)
         if self._writer is not None:
@@ -116,7 +125,7 @@ class RunCheckpoint(StopCheck):
         """Returns whether to continue, to write a checkpoint, or to stop after writing one."""
         # By default no step waits for a disk that is too slow.
         busy = self.every_seconds is None and self._writer is not None and self._writer.is_busy
-        is_time = SAVE if time.monotonic() >= self._next and not busy else CONTINUE
+        is_time = SAVE if time.monotonic() >= (self._next or 0.0) and not busy else CONTINUE
         return max(super().wanted(), is_time)
 
     def act(self, agreed: int) -> None:
@@ -137,32 +146,39 @@ class RunCheckpoint(StopCheck):
         started = time.monotonic()
         if self._writer is not None:
             self._writer.join()
-        self._sync()
+        # On JAX, where training keeps its state outside the model, this property updates the
+        # variables; the thread must not read it.
+        model = self.model
         self.state.seconds = round(self._seconds_before + started - (self._started or started), 3)
         state = dataclasses.replace(self.state, rows=[*self.state.rows])
         self._next = started + self._wait(0)
         if later and self._writer is not None:
-            snapshot = Snapshot(self.model)
-            self._writer.start(lambda: self._write_values(state, snapshot.values(), with_metrics))
+            values = Snapshot(model).values()
+            self._writer.start(lambda: self._write_values(model, state, values, with_metrics))
         else:
-            self._write_values(state, contextlib.nullcontext(), with_metrics)
+            self._write_values(model, state, contextlib.nullcontext(), with_metrics)
 
     def _write_values(
-        self, state: RunState, values: contextlib.AbstractContextManager, with_metrics: bool
+        self,
+        model: keras.Model,
+        state: RunState,
+        values: contextlib.AbstractContextManager,
+        with_metrics: bool,
     ) -> None:
         """Writes a checkpoint with the values that the variables have inside a context."""
         started = time.monotonic()
+        prepare_saving()
         with values:
-            metrics = values_of(self.model.metrics_variables)
+            metrics = values_of(model.metrics_variables)
             if not all(math.isfinite(number) for each in metrics for number in each):
                 raise self.diverged("a metric is not finite", state.step)
-            for weight in self.model.weights:
+            for weight in model.weights:
                 # Counters are always finite, and under `tf.distribute` they are not tensors.
                 if keras.backend.is_float_dtype(weight.dtype) and not _is_finite(weight):
                     raise self.diverged(f"the weight {weight.path} is not finite", state.step)
             if with_metrics:
                 state.metrics = metrics
-            size = self._write(self.model, state)
+            size = self._write(model, state)
         ended = time.monotonic()
         # The first one imports what it needs, and does not tell how long the next ones take.
         self._writing = 0.0 if self._writing is None else ended - started
@@ -182,11 +198,6 @@ class RunCheckpoint(StopCheck):
             return self.every_seconds
         writing = (self._writing or 0.0) / LARGEST_SHARE
         return max(EVERY_SECONDS, writing, size / BYTES_PER_SECOND)
-
-    def _sync(self) -> None:
-        """Updates the variables on JAX, where training keeps its state outside the model."""
-        if hasattr(self.model, "jax_state_sync"):
-            self.model.jax_state_sync()
 
 
 def _is_finite(weight: Any) -> bool:

@@ -7,7 +7,7 @@ import io
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,61 +20,9 @@ from keras_selectscale.files import write_json as write_json
 from keras_selectscale.files import write_text as write_text
 from keras_selectscale.object_checks import as_path
 from keras_selectscale.training.recipe import Recipe
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """Content of `config.json`.
-
-    Attributes:
-        recipe: Recipe of the run, as JSON.
-        environment: Versions, backend and machine of the run; recorded, not compared.
-    """
-
-    recipe: dict[str, Any]
-    environment: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class HistoryRow:
-    """One row of `history.csv`.
-
-    Attributes:
-        epoch: Number of the epoch, from 1.
-        loss: Mean training loss of the epoch.
-        accuracy: Training accuracy of the epoch, in [0, 1].
-        learning_rate: Learning rate at the end of the epoch.
-    """
-
-    epoch: int
-    loss: float
-    accuracy: float
-    learning_rate: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """Content of `result.json`. Errors are in percent.
-
-    Attributes:
-        test_error: Error on the test images after the last epoch.
-        train_error: Error on the training images during the last epoch, with drops.
-        parameters: Number of trainable weights.
-        epochs: Number of epochs.
-        seconds: Time of the training, over all calls.
-        images_per_second: Training images per second of that time.
-        test_loss: Loss on the test images; `None` if it was not recorded.
-        test_top5_error: Top-5 error on the test images; `None` for less than 1,000 classes.
-    """
-
-    test_error: float
-    train_error: float
-    parameters: int
-    epochs: int
-    seconds: float
-    images_per_second: float
-    test_loss: float | None = None
-    test_top5_error: float | None = None
+from keras_selectscale.training.run_records import Config as Config
+from keras_selectscale.training.run_records import HistoryRow as HistoryRow
+from keras_selectscale.training.run_records import Result as Result
 
 
 class RunFolder:
@@ -144,7 +92,11 @@ class RunFolder:
                 f"{self.path} exists and is not the folder of a run (it has no config.json)"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        described = environments.describe() if environment is None else environment
+        described = {
+            # Distinguishes the run from those of earlier versions, which have another default.
+            "steps_per_dispatch": "auto",
+            **(environments.describe() if environment is None else environment),
+        }
         files.write_json(self.config_path, {"recipe": ours.as_json(), "environment": described})
 
     def as_begun(self, recipe: Recipe) -> Recipe:
@@ -227,6 +179,26 @@ class RunFolder:
         recorded = self.read_config().get("environment", {}).get("jit")
         kind: Any = bool | None
         return files.convert(recorded, kind, self.config_path, "environment.jit")
+
+    def read_steps_per_dispatch(self) -> int | str | None:
+        """Returns the steps per dispatch with which the run began on JAX.
+
+        Returns:
+            A number, `"auto"`, or `None` for a run of an earlier version.
+
+        Raises:
+            DamagedFileError: If `config.json` is damaged.
+        """
+        recorded = self.read_config().get("environment", {}).get("steps_per_dispatch")
+        kind: Any = int | Literal["auto"] | None
+        field = "environment.steps_per_dispatch"
+        found = files.convert(recorded, kind, self.config_path, field)
+        if isinstance(found, int) and found < 1:
+            raise DamagedFileError(
+                f"{self.config_path} is damaged: the field `{field}`: expected a number of at "
+                f"least 1, received {found}"
+            )
+        return found
 
     def read_result(self) -> dict[str, Any] | None:
         """Returns the content of `result.json`, or `None` if the run is not finished.

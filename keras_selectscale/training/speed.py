@@ -121,7 +121,7 @@ def _on_tensorflow() -> bool:
         return True
     gpus = [device for device in devices if device.device_type == "GPU"]
     if not gpus:
-        return bool(CPU_FLAGS & _cpu_flags())
+        return bool(CPU_FLAGS & cpu_flags())
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return all(_is_ampere(each.get("compute_capability")) for each in details)
 
@@ -148,7 +148,7 @@ def _is_ampere(capability: Any) -> bool:
     return capability is not None and tuple(capability) >= AMPERE
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
     """Returns the features of the CPU on Linux, and none on other systems."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -9,7 +9,9 @@ def test_by_default_there_is_one():
     devices.check_batches(batch_size=7, train_count=15)
     described = devices.describe()
     assert described.pop("jit") in (True, False)
-    assert described == {"distribute": "none", "devices": 1, "processes": None}
+    assert described == {
+        "distribute": "none", "devices": 1, "processes": None, "steps_per_dispatch": "auto",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

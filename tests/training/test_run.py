@@ -76,9 +76,13 @@ def test_a_run_leaves_its_folder_complete(whole):
         "parameters",
         "epochs",
         "seconds",
+        "startup_seconds",
         "images_per_second",
     }
     assert 0 <= result["test_error"] <= 100 and result["epochs"] == 3
+    assert 0 < result["startup_seconds"] < result["seconds"]
+    rest = result["seconds"] - result["startup_seconds"]
+    assert result["images_per_second"] == pytest.approx(3 * 200 / rest, rel=0.1)
     assert not [path for path in folder.path.iterdir() if path.name.startswith(".")]
 
 

@@ -44,7 +44,7 @@ def be_tensorflow(monkeypatch, flags="", capabilities=(), tpu=False):
         experimental=types.SimpleNamespace(get_device_details=details),
     )
     monkeypatch.setitem(sys.modules, "tensorflow", types.SimpleNamespace(config=config))
-    monkeypatch.setattr(speed, "_cpu_flags", lambda: set(flags.split()))
+    monkeypatch.setattr(speed, "cpu_flags", lambda: set(flags.split()))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_on_tensorflow_the_device_decides_the_precision(monkeypatch, machine, pr
 )
 def test_on_jax_it_is_no_affair_of_the_cpu(monkeypatch, platform, capability, precision):
     choose_backend(monkeypatch, "jax")
-    monkeypatch.setattr(speed, "_cpu_flags", lambda: {"avx512_bf16", "amx_bf16"})
+    monkeypatch.setattr(speed, "cpu_flags", lambda: {"avx512_bf16", "amx_bf16"})
     device = types.SimpleNamespace(platform=platform, compute_capability=capability)
     jax = types.SimpleNamespace(local_devices=lambda: [device])
     monkeypatch.setitem(sys.modules, "jax", jax)
@@ -95,9 +95,9 @@ def test_on_pytorch_no_gpu_is_asked(monkeypatch):
 
 def test_the_flags_are_those_of_the_system(monkeypatch, tmp_path):
     monkeypatch.setattr(speed, "CPU_INFO", tmp_path / "cpuinfo")
-    assert speed._cpu_flags() == set()
+    assert speed.cpu_flags() == set()
     speed.CPU_INFO.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16\nbugs\t: amx_bf16\n")
-    assert speed._cpu_flags() == {"fpu", "avx512_bf16"}
+    assert speed.cpu_flags() == {"fpu", "avx512_bf16"}
 
 
 @pytest.mark.parametrize(
