@@ -159,7 +159,13 @@ def signals(lines: Mapping[str, str] | None = None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Lets the first signal inside the context wait until the work asks for `reason()`."""
+    """Lets the first signal inside the context wait until the work asks for `reason()`.
+
+    Outside of the main thread, in which Python handles signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     with signals():
         _state.deferred += 1
         try:

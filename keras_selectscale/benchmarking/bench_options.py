@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
-from keras_selectscale.benchmarking.layer_sides import PYTORCH, PYTORCH_DROP, SIDES, STEP_SIDES
+from keras_selectscale.benchmarking.layer_sides import (
+    FIT,
+    PYTORCH,
+    PYTORCH_DROP,
+    SIDES,
+    STEP_SIDES,
+    TRAIN,
+)
 from keras_selectscale.checks import as_integer, as_number, value_error
 from keras_selectscale.models.names import find_family
-from keras_selectscale.object_checks import as_boolean, as_choices, as_sequence
+from keras_selectscale.object_checks import as_boolean, as_choices, as_sequence, as_string
 
 LARGEST_INTEGER = 2**31 - 1
 SECTIONS = ("layers", "steps", "growth")
@@ -46,7 +53,7 @@ def _has_pytorch() -> bool:
 
 
 def _default_step_methods() -> tuple[str, ...]:
-    return ("selectscale", *((PYTORCH, PYTORCH_DROP) if _has_pytorch() else ()))
+    return ("selectscale", FIT, TRAIN, *((PYTORCH, PYTORCH_DROP) if _has_pytorch() else ()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +70,16 @@ class BenchOptions:
         step_methods: Layers at the drop sites of the networks, and further sides: `"pytorch"` and
             `"pytorch-dropout2d"` are the same network in plain PyTorch, and
             `"keras-normalization"` is the network without a drop and with Keras' normalization
-            instead of the fused one. By default SelectScale, and PyTorch if it is installed.
+            instead of the fused one. `"fit"` is the whole loop of a training without a drop, with
+            the work of the host, and `"train"` is the same with what `train` does besides:
+            checkpoints, logs for TensorBoard and progress. By default SelectScale, the whole loop,
+            and PyTorch if it is installed.
         batch_size: Images per step.
         modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow. `None` stands
             for all of its modes, or, if `quick`, for the first one except for the layers.
         rounds: Measurements of each side.
         seconds: Approximate minimum time of one measurement.
+        profile: Folder for a trace of each side's training steps; `None` for none.
         memory: Whether to measure the peak memory of the steps, in one process per side.
         seed: Determines data, weights and drops.
         quick: Whether less is measured than by default; recorded with the results.
@@ -89,6 +100,7 @@ class BenchOptions:
     rounds: int = 15
     seconds: float = 0.02
     memory: bool = True
+    profile: str | None = None
     seed: int = 0
     quick: bool = False
 
@@ -109,6 +121,8 @@ class BenchOptions:
         self._set("seconds", as_number("seconds", self.seconds, 0, 3600, above=True))
         for name in ("memory", "quick"):
             as_boolean(name, getattr(self, name))
+        if self.profile is not None:
+            as_string("profile", self.profile)
         self._set("shapes", tuple(map(_as_shape, as_sequence("shapes", self.shapes))))
         self._set("networks", as_sequence("networks", self.networks))
         for name in ("shapes", "networks"):

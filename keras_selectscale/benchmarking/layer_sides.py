@@ -13,8 +13,11 @@ RATES = {"top_rate": 0.5, "retaining_rate": 0.5}
 NONE, KERAS_SPATIAL, COPY = "none", "keras-spatial-dropout", "copy"
 KERAS_NORMALIZATION = "keras-normalization"
 PYTORCH, PYTORCH_DROP = "pytorch", "pytorch-dropout2d"
+FIT, TRAIN = "fit", "train"
 # What only a training step is compared with, and its title.
 STEP_SIDES = {
+    FIT: "no drop, whole loop",
+    TRAIN: "no drop, whole loop with checkpoints, logs, progress",
     KERAS_NORMALIZATION: "no drop, Keras' normalization",
     PYTORCH: "plain PyTorch, no drop",
     PYTORCH_DROP: "plain PyTorch, nn.Dropout2d",

@@ -7,11 +7,13 @@ from typing import Any
 from keras_selectscale.benchmarking import summaries
 from keras_selectscale.benchmarking.layer_sides import (
     COPY,
+    FIT,
     KERAS_NORMALIZATION,
     KERAS_SPATIAL,
     NONE,
     PYTORCH,
     PYTORCH_DROP,
+    TRAIN,
     moved_bytes,
 )
 from keras_selectscale.benchmarking.layer_table import tensor_bytes
@@ -184,7 +186,8 @@ def _shape_entry(case: dict[str, Any], side: str, memory: float | None) -> dict[
 
 
 def _peer(side: str) -> str:
-    return PYTORCH if side in (NONE, KERAS_NORMALIZATION, PYTORCH) else PYTORCH_DROP
+    without = (NONE, KERAS_NORMALIZATION, FIT, TRAIN, PYTORCH)
+    return PYTORCH if side in without else PYTORCH_DROP
 
 
 def _ratio(case: dict[str, Any], side: str, against: str) -> summaries.Quartiles | None:

@@ -1,25 +1,31 @@
 """Times and memory of training steps, relative to no drop and to Keras' SpatialDropout2D."""
 
 import itertools
+import pathlib
 import statistics
 import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from keras_selectscale.benchmarking import plain_pytorch
+from keras_selectscale.benchmarking import backend_modes, plain_pytorch
 from keras_selectscale.benchmarking.bench_options import BenchOptions
 from keras_selectscale.benchmarking.interleaving import measure_case
 from keras_selectscale.benchmarking.layer_sides import (
+    FIT,
     KERAS_NORMALIZATION,
     KERAS_SPATIAL,
     NONE,
     PYTORCH,
     PYTORCH_DROP,
     STEP_SIDES,
+    TRAIN,
 )
 from keras_selectscale.benchmarking.layer_work import Work
+from keras_selectscale.benchmarking.loop_work import STEPS, LoopWork
 from keras_selectscale.benchmarking.peak_memory import peak_memory
 from keras_selectscale.benchmarking.step_work import make_batch, make_network, step_work
+from keras_selectscale.training import profiling
+from keras_selectscale.training.profiling import TRACED_STEPS
 
 Say = Callable[[str], Any]
 # Processes per side: the reading varies by some percent from process to process.
@@ -82,9 +88,34 @@ def measure_steps(options: BenchOptions, say: Say) -> list[dict[str, Any]]:
     for about in settings(options):
         say(f"steps  {about['network']}  {about['mode']}  {about['precision']}")
         work = {side: _work(side, options, about) for side in timed_sides(options, about)}
-        measured = measure_case(work, rounds=options.rounds, seconds=options.seconds)
+        try:
+            measured = measure_case(work, rounds=options.rounds, seconds=options.seconds)
+            if options.profile is not None:
+                _profile(work, measured, pathlib.Path(options.profile) / "_".join(about.values()))
+        finally:
+            for loop in work.values():
+                if isinstance(loop, LoopWork):
+                    loop.close()
+        _per_step(work, measured)
         cases.append({**about, "batch_size": options.batch_size, **measured})
     return cases
+
+
+def _per_step(work: dict[str, Work], measured: dict[str, Any]) -> None:
+    """Divides the times of whole loops, whose calls take several steps."""
+    for side, seconds in measured["seconds"].items():
+        if isinstance(work[side], LoopWork):
+            measured["seconds"][side] = [each / STEPS for each in seconds]
+            measured["calls"][side] *= STEPS
+
+
+def _profile(work: dict[str, Work], measured: dict[str, Any], folder: pathlib.Path) -> None:
+    """Writes a trace of each side."""
+    for side in measured["seconds"]:
+        with profiling.trace(folder / side):
+            for _ in range(1 if isinstance(work[side], LoopWork) else TRACED_STEPS):
+                result = work[side]()
+            backend_modes.wait(result)
 
 
 def _work(side: str, options: BenchOptions, about: dict[str, str]) -> Work:
@@ -104,8 +135,11 @@ def _work(side: str, options: BenchOptions, about: dict[str, str]) -> Work:
         mode=about["mode"],
         precision=precision,
         seed=options.seed,
-        fused_normalization=side != KERAS_NORMALIZATION,
+        # `fit` does it for the whole loop.
+        fused_normalization=side not in (KERAS_NORMALIZATION, FIT, TRAIN),
     )
+    if side in (FIT, TRAIN):
+        return LoopWork(model, options.batch_size, options.seed, callbacks=side == TRAIN)
     return step_work(model, make_batch(model, options.batch_size, options.seed))
 
 

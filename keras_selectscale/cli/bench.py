@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,11 +58,12 @@ class Shapes(click.ParamType):
 @click.option("--shapes", type=Shapes(), help="Inputs of the layers, such as 128x32x32x16.")
 @click.option("--precisions", type=NAMES, help="float32, bfloat16, float16; by default all.")
 @click.option("--networks", type=NAMES, help="Networks whose training step is measured.")
-@click.option("--step-methods", type=NAMES, help="Drops of the networks; by default selectscale.")
+@click.option("--step-methods", type=NAMES, help="Drops of the networks, and other sides.")
 @click.option("--batch-size", type=int, help="Images of a training step; by default 128.")
 @click.option("--rounds", type=int, help="Measurements of each side; by default 15.")
 @click.option("--seconds", type=float, help="Minimum time of a measurement; by default 0.02.")
 @click.option("--memory/--no-memory", default=None, help="Measure the peak memory of the steps.")
+@click.option("--profile", type=click.Path(file_okay=False), help="Folder for traces of the steps.")
 @click.option("--seed", type=int, help="Seed of data, weights and drops.")
 @click.option("--quick", is_flag=True, help="Measure less: two minutes on two cores.")
 @click.option(
@@ -190,13 +192,29 @@ def _measure_in_process(backend: str) -> tuple[int, dict[str, Any]]:
     arguments = click.get_current_context().params
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "part.json"
-        done = subprocess.run(
+        status = _run_alone(
             [sys.executable, "-c", START, "bench", *_as_arguments(arguments), "--part", str(path)],
-            env={**os.environ, "KERAS_BACKEND": backend},
+            {**os.environ, "KERAS_BACKEND": backend},
         )
-        if done.returncode or not path.exists():
-            return done.returncode or 1, {}
+        if status or not path.exists():
+            return status or 1, {}
         return 0, json.loads(path.read_text(encoding="utf-8"))
+
+
+def _run_alone(command: list[str], environment: dict[str, str]) -> int:
+    """Runs a process that Ctrl-C does not reach, and kills it with its own if it arrives here.
+
+    Otherwise each of them would print that it was interrupted.
+    """
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+            raise
 
 
 def _as_arguments(params: dict[str, Any]) -> list[str]:

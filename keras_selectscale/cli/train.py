@@ -43,6 +43,11 @@ from keras_selectscale.wording import counted
 @options.process_options
 @options.checkpoint_option
 @options.stop_option
+@click.option(
+    "--profile",
+    type=click.Path(file_okay=False, path_type=pathlib.Path),
+    help="Folder for a trace of ten steps, for TensorBoard.",
+)
 @click.option("--run", "run_name", required=True, help="Name of the run's folder.")
 @options.runs_dir_option
 def command(
@@ -52,6 +57,7 @@ def command(
     checkpoint_seconds: float | None,
     precision: str,
     fused_normalization: bool | None,
+    profile: pathlib.Path | None,
     **values: Any,
 ) -> None:
     """Train one network, in its own folder.
@@ -64,6 +70,7 @@ def command(
     from keras_selectscale import data, environment, models
     from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, train
     from keras_selectscale.training.epoch_progress import make_progress
+    from keras_selectscale.training.profiling import StepTrace
     from keras_selectscale.training.speed import said
 
     with input_errors():
@@ -99,13 +106,16 @@ def command(
             devices=devices,
             progress=progress,
             checkpoint_seconds=checkpoint_seconds,
+            callbacks=[] if profile is None else [StepTrace(profile)],
         )
     if not devices.is_main:
         Console().say(f"{path}: process {devices.process} of {devices.processes} is done")
         return
+    seconds = result.get("startup_seconds")
+    startup = "" if seconds is None else f" after {seconds:.0f} s before the first step"
     Console().say(
         f"{path}: {'already done' if done else 'done'}, {counted(result['epochs'], 'epoch')}, "
         f"test error {result['test_error']:.2f}%, training error {result['train_error']:.2f}%, "
-        f"{counted(result['parameters'], 'parameter')}, {result['images_per_second']:.0f} images/s "
-        f"({setting})"
+        f"{counted(result['parameters'], 'parameter')}, {result['images_per_second']:.0f} images/s"
+        f"{startup} ({setting})"
     )

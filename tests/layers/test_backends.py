@@ -41,6 +41,7 @@ TESTS = {
         "test_a_training_that_was_interrupted_ends_as_one_that_was_not",
     ],
     "../training/test_normalization.py": [],
+    "../training/test_late_logs.py": [],
 }
 
 
