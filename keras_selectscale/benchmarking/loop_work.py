@@ -130,7 +130,7 @@ def random_images(model: keras.Model, batch_size: int, seed: int) -> ImageData:
 @contextlib.contextmanager
 def _of_train(batch_size: int) -> Iterator[dict[str, Any]]:
     """Yields the callbacks of `train` as arguments of `fit`, with files in a temporary folder."""
-    recipe = Recipe(network="random", dataset="random", epochs=EPOCHS, batch_size=batch_size)
+    recipe = Recipe(network="random", dataset="digits", epochs=EPOCHS, batch_size=batch_size)
     with tempfile.TemporaryDirectory() as folder, BackgroundWriter() as writer:
         run = RunFolder(pathlib.Path(folder) / "run")
         run.open(recipe, {})

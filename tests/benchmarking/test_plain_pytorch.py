@@ -52,6 +52,6 @@ def test_ratios_are_to_the_peer_with_the_same_drop():
 
 def test_pytorch_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert BenchOptions().step_methods == ("selectscale",)
+    assert BenchOptions().step_methods == ("selectscale", "fit", "train")
     with pytest.raises(ValueError, match="`step_methods` must be sides that are installed"):
         BenchOptions(step_methods=("pytorch",))
