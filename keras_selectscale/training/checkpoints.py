@@ -15,7 +15,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
 from keras.src.saving import saving_lib
 
 from keras_selectscale import files
@@ -100,10 +99,11 @@ def prepare_saving() -> None:
     so that it creates them for each layer of a model: half of the time of saving a ResNet-50. An
     optimizer creates a variable, which is an error inside a `StatelessScope`.
     """
+    state = saving_lib.global_state
     for kind in SKIPPING:
         name = f"saving_attr_skiplist_{kind}"
-        if global_state.get_global_attribute(name) is None:
-            global_state.set_global_attribute(name, saving_lib.get_attr_skipset(kind))
+        if state.get_global_attribute(name) is None:
+            state.set_global_attribute(name, saving_lib.get_attr_skipset(kind))
 
 
 def read_checkpoint(

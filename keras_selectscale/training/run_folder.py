@@ -92,12 +92,10 @@ class RunFolder:
                 f"{self.path} exists and is not the folder of a run (it has no config.json)"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        described = {
+        if environment is None:
             # Distinguishes the run from those of earlier versions, which have another default.
-            "steps_per_dispatch": "auto",
-            **(environments.describe() if environment is None else environment),
-        }
-        files.write_json(self.config_path, {"recipe": ours.as_json(), "environment": described})
+            environment = {**environments.describe(), "steps_per_dispatch": "auto"}
+        files.write_json(self.config_path, {"recipe": ours.as_json(), "environment": environment})
 
     def as_begun(self, recipe: Recipe) -> Recipe:
         """Returns a recipe with what the folder's run keeps as it began, whatever the recipe says.
