@@ -29,7 +29,7 @@ def described():
         **{
             name: value
             for name, value in values.items()
-            if name not in ("keras_selectscale", "commit", "python")
+            if name not in ("keras_selectscale", "commit", "python", "steps_per_dispatch")
         },
         "cpu": hashlib.sha256(flags.encode()).hexdigest()[:12],
     }
