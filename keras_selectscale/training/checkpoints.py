@@ -96,7 +96,7 @@ def prepare_saving() -> None:
 
     Keras skips some attributes when it looks for layers, and finds their names by creating a layer,
     an optimizer and so on. It stores the names under one key and looks for them under another one,
-    so that it creates them for each layer of a model: half of the time of saving a ResNet-50. An
+    so that it creates them for each layer of a model, which takes up to half of the time. An
     optimizer creates a variable, which is an error inside a `StatelessScope`.
     """
     state = saving_lib.global_state
