@@ -1,5 +1,7 @@
 import json
 import os
+import signal
+import subprocess
 
 import keras
 import pytest
@@ -147,3 +149,21 @@ def test_a_side_that_fails_is_told_and_the_status_is_1(command, monkeypatch):
     status, out, err = command("bench", "layers", *TINY, *FAST, "--modes", modes()[0])
     assert status == 1 and "SelectScale" in out
     assert f"Failed: {keras.backend.backend()} copy ({modes()[0]}, float32, signed" in err
+
+
+def test_an_interruption_ends_the_process_of_a_backend(monkeypatch):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        def wait(self, timeout=None):
+            if not started:
+                started.append(self)
+                raise KeyboardInterrupt
+            return super().wait(timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench._run_alone(["sleep", "60"], dict(os.environ))
+    # Ctrl-C reached this process only, which killed the other one.
+    assert started[0].returncode == -signal.SIGKILL
+    assert bench._run_alone(["false"], dict(os.environ)) == 1
