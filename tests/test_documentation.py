@@ -1,5 +1,9 @@
 """The code of the README and of the pages runs as it stands there."""
 
+import ast
+import builtins
+import importlib
+import inspect
 import pathlib
 import re
 import runpy
@@ -7,8 +11,6 @@ import runpy
 import keras
 import numpy as np
 import pytest
-
-import keras_selectscale
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -18,26 +20,54 @@ def blocks(path):
     return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
 
 
-def cases():
-    for path in PAGES:
-        for number, code in enumerate(blocks(path)):
-            yield pytest.param(code, id=f"{path.name}-{number}")
-
-
-@pytest.mark.parametrize("code", list(cases()))
-def test_a_snippet_runs(code, tmp_path, monkeypatch):
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in PAGES if blocks(path)], ids=lambda p: p.name)
+def test_a_page_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # What a reader of the page has imported before.
-    names = {"keras": keras, **{name: getattr(keras_selectscale, name) for name in NAMES}}
-    exec(compile(code, "snippet", "exec"), names)
-    model = names.get("model")
-    if isinstance(model, keras.Model):
-        x = np.random.default_rng(0).normal(size=(2, *model.inputs[0].shape[1:])).astype("float32")
-        quiet, again = model(x), model(x)
-        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (quiet, again)))
+    # As in a new process: a page imports every name that it uses.
+    names = {"__name__": "page"}
+    checked = set()
+    for number, code in enumerate(blocks(path)):
+        exec(compile(code, f"{path.name}, block {number}", "exec"), names)
+        model = names.get("model")
+        if isinstance(model, keras.Model) and id(model) not in checked:
+            checked.add(id(model))
+            shape = [3 if size is None else size for size in model.inputs[0].shape[1:]]
+            x = np.random.default_rng(0).normal(size=(2, *shape)).astype("float32")
+            quiet, again = map(keras.ops.convert_to_numpy, (model(x), model(x)))
+            np.testing.assert_array_equal(quiet, again)
 
 
-NAMES = [*(set(keras_selectscale.__all__) - {"__version__"})]
+def test_a_block_on_troubleshooting_imports_what_it_uses():
+    for code in blocks(ROOT / "docs" / "troubleshooting.md"):
+        names = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
+        used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+        bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.ExceptHandler):
+                bound.add(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                bound |= {(each.asname or each.name).split(".")[0] for each in node.names}
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+        assert used <= bound | set(dir(builtins)), code
+
+
+def test_every_public_name_stands_in_the_reference():
+    for path in (ROOT / "docs" / "reference").glob("*.md"):
+        lines = re.findall(r"^::: ([\w.]+)\.(\w+)$", path.read_text(encoding="utf-8"), re.M)
+        (package,) = {package for package, _ in lines}
+        module = importlib.import_module(package)
+        shown = {getattr(module, name) for _, name in lines}
+        values = [getattr(module, name) for name in getattr(module, "__all__", ())]
+        assert {x for x in values if inspect.isclass(x) or inspect.isroutine(x)} <= shown, path
+
+
+def test_the_navigation_has_every_page():
+    docs = ROOT / "docs"
+    pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
+    shown = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    assert len(shown) == len(set(shown)) and set(shown) == pages
 
 
 @pytest.mark.parametrize(
@@ -66,7 +96,7 @@ def test_every_example_is_run():
 
 
 def test_there_are_snippets():
-    assert len(list(cases())) >= 8
+    assert sum(len(blocks(path)) for path in PAGES) >= 40
 
 
 def test_the_main_commands_stand_on_the_first_screen():
