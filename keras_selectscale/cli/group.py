@@ -26,6 +26,7 @@ COMMANDS = (
         "results",
         "figure",
         "cam",
+        "history",
         "bench",
         "list",
     ),
