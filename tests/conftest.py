@@ -1,8 +1,10 @@
 """What all tests share: quiet libraries, threads, fixed seeds, both data formats."""
 
 import gc
+import getpass
 import os
 import signal
+import tempfile
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every process below.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -12,6 +14,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 gc.set_threshold(50_000, 20, 20)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# What JAX compiles is kept for the tests of later, and not in the user's cache folder.
+os.environ.setdefault(
+    "KERAS_SELECTSCALE_COMPILATION_CACHE",
+    os.path.join(tempfile.gettempdir(), f"keras-selectscale-tests-{getpass.getuser()}"),
+)
 # Workers side by side share the cores: more threads than cores wait for each other.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
