@@ -1,7 +1,6 @@
 """What all tests share: quiet libraries, threads, fixed seeds, both data formats."""
 
 import gc
-import getpass
 import os
 import signal
 import tempfile
@@ -17,7 +16,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # What JAX compiles is kept for the tests of later, and not in the user's cache folder.
 os.environ.setdefault(
     "KERAS_SELECTSCALE_COMPILATION_CACHE",
-    os.path.join(tempfile.gettempdir(), f"keras-selectscale-tests-{getpass.getuser()}"),
+    os.path.join(tempfile.gettempdir(), f"keras-selectscale-tests-{getattr(os, 'getuid', int)()}"),
 )
 # Workers side by side share the cores: more threads than cores wait for each other.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
