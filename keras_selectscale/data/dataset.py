@@ -80,6 +80,16 @@ class Dataset(abc.ABC):
         """
         raise TypeError(f"The images of {self.name} are streamed and not available as an array")
 
+    @abc.abstractmethod
+    def digest(self, split: str) -> dict[str, Any]:
+        """Returns what tells the images of a split from others, for the record of a run.
+
+        Returns:
+            `images`, their number; `sha256`; and `of`, what was hashed: the pixels and labels, in
+            their order, of images in memory. Streamed images are not read for it: their sizes in
+            bytes, or their places in the files, are hashed.
+        """
+
     @property
     def train_count(self) -> int:
         """Number of training images."""

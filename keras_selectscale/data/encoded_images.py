@@ -34,6 +34,9 @@ class EncodedImages(Protocol):
     def subset(self, chosen: np.ndarray) -> EncodedImages:
         """Returns some of the images, in the order of `chosen`."""
 
+    def extents(self) -> tuple[str, np.ndarray]:
+        """Returns what tells the images from others without reading them: its name, and int64s."""
+
     def reader(self) -> Callable[[Any], tuple[Any, Any]]:
         """Returns a function for tf.data that reads an image.
 
@@ -70,6 +73,11 @@ class ImageFiles:
     def subset(self, chosen: np.ndarray) -> ImageFiles:
         """Returns some of the images, in the order of `chosen`."""
         return ImageFiles([self.paths[number] for number in chosen.tolist()], self.labels[chosen])
+
+    def extents(self) -> tuple[str, np.ndarray]:
+        """Returns the size of each file and its label; a missing file has the size -1."""
+        sizes = [os.path.getsize(path) if os.path.exists(path) else -1 for path in self.paths]
+        return "sizes of the files and labels", np.array([sizes, self.labels], np.int64)
 
     def reader(self) -> Callable[[Any], tuple[Any, Any]]:
         """Returns a function for tf.data that reads an image."""
@@ -125,6 +133,10 @@ class ImageRecords:
         return dataclasses.replace(
             self, file_numbers=self.file_numbers[chosen], offsets=self.offsets[chosen]
         )
+
+    def extents(self) -> tuple[str, np.ndarray]:
+        """Returns the file and the offset of each record, which show the sizes of the records."""
+        return "places of the records", np.array([self.file_numbers, self.offsets], np.int64)
 
     def reader(self) -> Callable[[Any], tuple[Any, Any]]:
         """Returns a function for tf.data that reads an image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -61,6 +62,14 @@ class InMemory(Dataset):
     def arrays(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns the images and labels of a split."""
         return getattr(self, f"{self.check_split(split)}_images"), self.labels(split)
+
+    def digest(self, split: str) -> dict[str, Any]:
+        """Returns the SHA-256 of the pixels, their dtype and shape, and the labels of a split."""
+        images, labels = self.arrays(split)
+        found = hashlib.sha256(f"{images.dtype.name} {images.shape}".encode())
+        for array in (images, labels):
+            found.update(np.ascontiguousarray(array).data)
+        return {"images": len(labels), "sha256": found.hexdigest(), "of": "pixels and labels"}
 
     def with_training_images(self, chosen: np.ndarray) -> InMemory:
         """Returns the same dataset with some of its training images, in the order of `chosen`."""

@@ -57,16 +57,21 @@ def build_model(
             data_format="channels_last",
             **further,
         )
-    metrics: list[Any] = ["accuracy"]
-    if images.classes >= TOP5_CLASSES:
-        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
     model.compile(
         optimizer=recipe.make_optimizer(steps_per_epoch),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=metrics,
+        metrics=make_metrics(images),
         jit_compile=decide_jit(jit),
     )
     return model
+
+
+def make_metrics(images: Dataset) -> list[Any]:
+    """Returns the metrics of a model: the accuracy, and the top-5 accuracy for many classes."""
+    metrics: list[Any] = ["accuracy"]
+    if images.classes >= TOP5_CLASSES:
+        metrics.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
+    return metrics
 
 
 def evaluate(

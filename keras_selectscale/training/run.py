@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 import pathlib
 import tempfile
 import time
@@ -11,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
-import numpy as np
 from rich.progress import Progress
 
 from keras_selectscale import data as datasets
@@ -26,11 +24,12 @@ from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.dispatches import as_begun
 from keras_selectscale.training.epoch_progress import EpochProgress, lines_beside, make_progress
 from keras_selectscale.training.fit import build_metrics, fit
-from keras_selectscale.training.model import build_model, evaluate
+from keras_selectscale.training.model import build_model
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_checkpoint import RunCheckpoint
 from keras_selectscale.training.run_folder import RunFolder
-from keras_selectscale.training.stop_check import EvaluationStop, position
+from keras_selectscale.training.run_result import make_result
+from keras_selectscale.training.stop_check import position
 
 
 def train(
@@ -76,10 +75,11 @@ def train(
 
     Returns:
         The result, as `result.json` stores it: `test_error` and `train_error` in percent
-        (`test_top5_error` too for 1,000 classes or more), `test_loss`, `parameters`, `epochs`,
-        `seconds` (of the training, over all calls), `startup_seconds` (the part before the end of
-        the first step) and `images_per_second` (without that part). Processes other than the main
-        one return an empty result.
+        (`test_top5_error` too for 1,000 classes or more), `test_class_errors`, `test_loss`,
+        `test_nll`, `test_ece`, `ece_bins`, `parameters`, `epochs`, `seconds` (of the training, over
+        all calls), `startup_seconds` (the part before the end of the first step) and
+        `images_per_second` (without that part). Processes other than the main one return an empty
+        result.
 
     Raises:
         BlockingIOError: If another process writes the run.
@@ -89,7 +89,8 @@ def train(
         OSError: If an image cannot be read, or the folder cannot be written.
         Stopped: If SIGTERM arrived or `stop_after` has passed.
         TypeError: If an argument has the wrong type.
-        ValueError: If the devices cannot share the batches evenly, or `jit` is not the run's.
+        ValueError: If the devices cannot share the batches evenly, `jit` is not the run's, or the
+            run began with other images.
     """
     as_instance("run", run, RunFolder, "a RunFolder")
     recipe = run.as_begun(as_instance("recipe", recipe, Recipe, "a Recipe"))
@@ -111,6 +112,7 @@ def train(
             # Another process may have finished the run since.
             if (result := run.read_result()) is not None and not devices.is_several:
                 return result
+            run.record_images({split: images.digest(split) for split in images.splits})
         display = held.enter_context(make_progress()) if progress == "auto" else progress
         with devices.scope(), process_group.lost_processes():
             state = _train(
@@ -130,7 +132,7 @@ def train(
         if not devices.is_main:
             return {}
         # The file is read again, on one device: the model that is tested is the one it holds.
-        result = _result(recipe, images, checkpoints.load_checkpoint(run), state)
+        result = make_result(images, checkpoints.load_checkpoint(run), state)
         run.write_result(result)
         run.previous_checkpoint_path.unlink(missing_ok=True)
     return result
@@ -257,23 +259,3 @@ def _writer(
         return None
 
     return write
-
-
-def _result(recipe: Recipe, images: Dataset, model: keras.Model, state: RunState) -> dict[str, Any]:
-    with stopping.deferred():
-        test = evaluate(model, images, callbacks=[EvaluationStop()])
-    if not math.isfinite(test["loss"]):
-        raise FloatingPointError(
-            f"the test loss is {test['loss']} after the last epoch: a lower learning rate may help"
-        )
-    trained = len(state.rows) * images.train_count
-    seconds = state.seconds - state.startup_seconds
-    return {
-        **{f"test_{name}": value for name, value in test.items()},
-        "train_error": 100 * (1 - state.rows[-1].accuracy),
-        "parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
-        "epochs": len(state.rows),
-        "seconds": round(state.seconds, 2),
-        "startup_seconds": round(state.startup_seconds, 2),
-        "images_per_second": round(trained / seconds, 1) if seconds > 0 else 0.0,
-    }

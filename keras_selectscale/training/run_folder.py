@@ -155,6 +155,30 @@ class RunFolder:
         files.convert(content, Config, self.config_path)
         return content
 
+    def record_images(self, images: dict[str, dict[str, Any]]) -> None:
+        """Adds what tells the images of a run from others to `config.json`, or compares it.
+
+        Args:
+            images: `Dataset.digest` of each split.
+
+        Raises:
+            DamagedFileError: If `config.json` is damaged.
+            ValueError: If the run began with other images.
+        """
+        content = self.read_config()
+        began = content.get("images")
+        if began is None:
+            # A run of an earlier version may have begun with other images.
+            if not self.checkpoint_path.exists():
+                files.write_json(self.config_path, {**content, "images": images})
+            return
+        for split, found in images.items():
+            if split in began and began[split] != found:
+                raise ValueError(
+                    f"Argument `images` must be those with which the run in {self.path} began. "
+                    f"Received: other {split} images ({found}, {began[split]} there)"
+                )
+
     def recipe(self) -> Recipe:
         """Returns the recipe of `config.json`; errors as in `read_config`."""
         return Recipe.from_json(self.read_config()["recipe"], self.config_path, "recipe")

@@ -11,10 +11,13 @@ class Config:
     Attributes:
         recipe: Recipe of the run, as JSON.
         environment: Versions, backend and machine of the run; recorded, not compared.
+        images: What tells the images of each split from others, as `Dataset.digest` returns it;
+            `None` if it was not recorded.
     """
 
     recipe: dict[str, Any]
     environment: dict[str, Any] = dataclasses.field(default_factory=dict)
+    images: dict[str, dict[str, Any]] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Result:
         startup_seconds: The part of `seconds` before the end of the first step, over all calls:
             building the network and compiling. `None` if it was not recorded; it then counts as
             training.
+        test_class_errors: Error on the test images of each class; an entry is `None` if a class has
+            no test image. `None` if it was not recorded, as are the fields below.
+        test_nll: Mean negative log-likelihood of the test images' classes, in nats.
+        test_ece: Expected calibration error, in [0, 1]; see `run_result.PredictionCounts`.
+        ece_bins: Number of bins of equal width for `test_ece`.
     """
 
     test_error: float
@@ -61,3 +69,7 @@ class Result:
     test_loss: float | None = None
     test_top5_error: float | None = None
     startup_seconds: float | None = None
+    test_class_errors: list[float | None] | None = None
+    test_nll: float | None = None
+    test_ece: float | None = None
+    ece_bins: int | None = None

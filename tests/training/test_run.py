@@ -17,6 +17,7 @@ from keras_selectscale.training import (
     evaluate,
     train,
 )
+from keras_selectscale.training.run_result import PredictionCounts
 from tests.models import tiny
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -78,6 +79,10 @@ def test_a_run_leaves_its_folder_complete(whole):
         "seconds",
         "startup_seconds",
         "images_per_second",
+        "test_class_errors",
+        "test_nll",
+        "test_ece",
+        "ece_bins",
     }
     assert 0 <= result["test_error"] <= 100 and result["epochs"] == 3
     assert 0 < result["startup_seconds"] < result["seconds"]
@@ -108,6 +113,48 @@ def test_the_checkpoint_is_the_model_that_was_tested(whole, images):
     found = evaluate(keras.models.load_model(folder.checkpoint_path), images)
     assert found["error"] == result["test_error"]
     assert found["loss"] == pytest.approx(result["test_loss"], rel=1e-6)
+
+
+def test_class_errors_and_calibration_are_those_of_numpy(whole, images):
+    folder, result = whole
+    model = keras.models.load_model(folder.checkpoint_path)
+    x = (images.test_images / 255.0 - images.mean) / images.std
+    logits = keras.ops.convert_to_numpy(model.predict(x, verbose=0)).astype("float64")
+    chances = np.exp(logits - logits.max(-1, keepdims=True))
+    chances /= chances.sum(-1, keepdims=True)
+    labels, right = images.test_labels, logits.argmax(-1) == images.test_labels
+    errors = [100 * np.mean(~right[labels == label]) for label in range(10)]
+    np.testing.assert_allclose(result["test_class_errors"], errors, rtol=1e-6)
+    nll = -np.log(chances[np.arange(len(labels)), labels]).mean()
+    assert result["test_nll"] == pytest.approx(nll, rel=1e-4)
+    confidence, ece = chances.max(-1), 0.0
+    for low in np.arange(15) / 15:
+        held = (confidence > low) & (confidence <= low + 1 / 15)
+        if held.any():
+            ece += held.mean() * abs(confidence[held].mean() - right[held].mean())
+    assert result["ece_bins"] == 15 and result["test_ece"] == pytest.approx(ece, abs=2e-3)
+
+
+def test_a_run_knows_its_images_and_does_not_continue_with_others(whole, tmp_path, images):
+    found = whole[0].read_config()["images"]
+    assert found == {split: images.digest(split) for split in ("train", "test")}
+    assert (found["train"]["images"], found["test"]["images"]) == (200, 899)
+    folder = RunFolder(tmp_path / "run")
+    folder.open(RECIPE, {})
+    folder.record_images(found)
+    folder.record_images(found)
+    other = data.load("digits", train_size=200, seed=4)
+    with pytest.raises(ValueError, match="`images` must be those .* other train images"):
+        train(RECIPE, folder, other, tensorboard=False, progress=None)
+
+
+def test_a_class_without_a_test_image_has_no_error():
+    counts = PredictionCounts(3, bins=2)
+    counts.update_state(np.array([0, 0, 2]), np.array([[9.0, 0, 0], [0, 9, 0], [0, 0, 9]]))
+    counts.update_state(np.array([[2]]), np.array([[0, 9.0, 0]], "float16"))
+    assert counts.class_errors() == [50.0, None, 50.0]
+    assert float(counts.result()) == 0.5
+    assert counts.calibration_error() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_one_recipe_is_one_run(whole, tmp_path, images):
