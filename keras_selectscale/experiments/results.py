@@ -6,7 +6,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy import stats
 from keras_selectscale import recipes
 from keras_selectscale.layers.methods import get_method
 from keras_selectscale.recipes import PublishedCell
+from keras_selectscale.recipes.controls import CONTROL_SCORES
 from keras_selectscale.training import DamagedRunError, Recipe, RunFolder
 from keras_selectscale.training.recipe import WITHOUT_DROP
 from keras_selectscale.wording import counted
@@ -172,9 +173,8 @@ def _read(run: RunFolder, found: Found) -> None:
     try:
         recipe, result = run.recipe(), run.read_result()
         environment = run.read_config().get("environment", {})
-        if result is not None and not 0 <= result["test_error"] <= 100:
-            path = run.result_path
-            raise DamagedRunError(f"{path} is damaged: test_error is {result['test_error']}")
+        if result is not None:
+            _check_result(result, run.result_path)
     except (DamagedRunError, OSError, ValueError) as error:
         found.damaged.append(" ".join(str(error).split()))
         return
@@ -182,6 +182,16 @@ def _read(run: RunFolder, found: Found) -> None:
         found.unfinished.append(run.path)
     else:
         found.runs.append(RecordedRun(run.path, recipe, result, environment))
+
+
+def _check_result(result: dict[str, Any], path: pathlib.Path) -> None:
+    """Raises a `DamagedRunError` if a number is out of its range."""
+    errors = [result["test_error"], *(result.get("test_class_errors") or ())]
+    ranges = [("test_error", error, 100.0) for error in errors]
+    ranges += [("test_ece", result.get("test_ece"), 1.0), ("test_nll", result.get("test_nll"), 1e9)]
+    for name, value, most in ranges:
+        if value is not None and not 0 <= value <= most:
+            raise DamagedRunError(f"{path} is damaged: {name} is {value}")
 
 
 def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
@@ -216,6 +226,18 @@ def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
         )
 
     return sorted(groups.values(), key=place)
+
+
+def against_controls(groups: Sequence[ResultGroup]) -> Iterator[tuple[ResultGroup, ResultGroup]]:
+    """Yields each group with each group that differs in the score alone, which is a control."""
+    by_key = {_key(group.recipe): group for group in groups}
+    for group in groups:
+        if group.recipe.score is None or group.recipe.score in CONTROL_SCORES:
+            continue
+        for score in CONTROL_SCORES:
+            control = by_key.get(_key(dataclasses.replace(group.recipe, score=score)))
+            if control is not None:
+                yield group, control
 
 
 def _group(runs: list[RecordedRun]) -> ResultGroup:

@@ -4,10 +4,18 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from keras_selectscale.experiments.results import Difference, Found, Interval, ResultGroup
+from keras_selectscale.experiments.results import (
+    Difference,
+    Found,
+    Interval,
+    ResultGroup,
+    against_controls,
+    difference,
+)
 from keras_selectscale.recipes import PublishedCell
 
 HEADERS = (
@@ -20,6 +28,18 @@ HEADERS = (
     "difference from no drop",
 )
 MADE_ON = ("run", "settings", "seeds", "made on", "training (s)", "images/s")
+CONTROLS = ("run", "settings", "control", "difference from the control")
+CONTROLS_NOTE = (
+    "A control acts on as many maps with the same rates, chosen at random or from the bottom. "
+    "Differences are in percentage points, negative if the run is better, with 95% intervals as "
+    "above."
+)
+CALIBRATION = ("run", "settings", "n", "NLL", "ECE (%)", "highest error of a class (%)")
+CALIBRATION_NOTE = (
+    "On the test images: mean negative log-likelihood in nats, expected calibration error, and the "
+    "error of the class with the highest mean; mean ± standard deviation over the n runs that "
+    "recorded them."
+)
 NOTE = (
     "Test error after the last epoch: mean ± standard deviation over n seeds, with the 95% "
     "interval of the mean (Student's t). Differences are in percentage points, with 95% "
@@ -102,6 +122,55 @@ def _difference(difference: Difference | None) -> str:
     return " ".join(part for part in parts if part)
 
 
+def _calibration(groups: Sequence[ResultGroup]) -> list[tuple[str, ...]]:
+    """Returns a row for each group of which a run recorded its calibration."""
+    rows: list[tuple[str, ...]] = []
+    for group in groups:
+        known = [run.result for run in group.runs if run.result.get("test_nll") is not None]
+        calibration_errors = [
+            each["test_ece"] for each in known if each.get("test_ece") is not None
+        ]
+        by_class = [each["test_class_errors"] for each in known if each.get("test_class_errors")]
+        columns: list[tuple[float, ...]] = []
+        if len({len(errors) for errors in by_class}) == 1:
+            columns = [each for each in zip(*by_class, strict=True) if None not in each]
+        if known:
+            cells = (
+                _spread([each["test_nll"] for each in known], 3),
+                _spread([100 * value for value in calibration_errors]),
+                _spread(max(columns, key=sum, default=())),
+            )
+            rows.append((group.name, group.settings, str(len(known)), *cells))
+    return rows
+
+
+def _controls(groups: Sequence[ResultGroup]) -> list[tuple[str, ...]]:
+    """Returns a row for each group and control with the same rates."""
+    return [
+        (group.name, group.settings, control.name, _difference(difference(group, control)))
+        for group, control in against_controls(groups)
+    ]
+
+
+def _spread(values: Sequence[float], digits: int = 2) -> str:
+    if not values:
+        return ""
+    mean = f"{statistics.fmean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def _accelerator(recorded: Any) -> str:
+    """Returns an accelerator, as a run's config records it, in a few words."""
+    if not isinstance(recorded, dict):
+        return str(recorded)
+    parts = [f"{recorded.get('count', 1)}x {recorded.get('name')}"]
+    if recorded.get("memory_mib"):
+        parts.append(f"{recorded['memory_mib'] / 1024:.0f} GiB")
+    if recorded.get("driver"):
+        parts.append(f"driver {recorded['driver']}")
+    return " ".join(parts)
+
+
 def _made_on(group: ResultGroup) -> list[tuple[str, ...]]:
     """Returns a row for each kind of machine and versions on which a group's runs were made."""
     rows: dict[str, list[Any]] = {}
@@ -110,7 +179,12 @@ def _made_on(group: ResultGroup) -> list[tuple[str, ...]]:
         versions = made.get("packages", {})
         names = ("keras", str(made.get("backend", "")))
         parts = [f"{name} {versions[name]}" for name in names if name in versions]
-        parts += [str(made[key]) for key in ("accelerator", "machine") if made.get(key)]
+        if made.get("accelerator"):
+            parts.append(_accelerator(made["accelerator"]))
+        if made.get("machine"):
+            parts.append(str(made["machine"]))
+        if made.get("commit"):
+            parts.append(f"commit {str(made['commit'])[:9]}")
         rows.setdefault(", ".join(parts), []).append(run)
     return [
         (
@@ -131,22 +205,41 @@ def _remarks(found: Found) -> list[str]:
 
 
 def _as_text(groups: Sequence[ResultGroup], found: Found) -> str:
-    table = [HEADERS, *map(cells, groups)]
+    lines = _aligned([HEADERS, *map(cells, groups)])
+    lines += ["", NOTE, *_remarks(found)]
+    for _, headers, _, rows, note in _further(groups):
+        lines += ["", *_aligned([headers, *rows]), "", note]
+    return "\n".join(lines) + "\n"
+
+
+def _further(groups: Sequence[ResultGroup]) -> Iterator[tuple[Any, ...]]:
+    """Yields title, headers, alignments, rows and note of each further table that has rows."""
+    if rows := _controls(groups):
+        yield "Against the controls", CONTROLS, ("", "", "", ""), rows, CONTROLS_NOTE
+    if rows := _calibration(groups):
+        alignments = ("", "", ":", ":", ":", ":")
+        yield "Calibration and classes", CALIBRATION, alignments, rows, CALIBRATION_NOTE
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in table
     ]
-    return "\n".join([*lines, "", NOTE, *_remarks(found)]) + "\n"
 
 
 def _as_markdown(groups: Sequence[ResultGroup], found: Found) -> str:
     made = [row for group in groups for row in _made_on(group)]
+    further: list[str] = []
+    for title, headers, alignments, rows, note in _further(groups):
+        further += [f"## {title}", _markdown_table(headers, alignments, rows), note]
     parts = [
         "# Results",
         _markdown_table(HEADERS, ("", "", ":", ":", "", ":", ""), map(cells, groups)),
         NOTE,
         *_remarks(found),
+        *further,
         "## What the runs were made on",
         _markdown_table(MADE_ON, ("", "", "", "", ":", ":"), made),
     ]

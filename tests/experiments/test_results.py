@@ -144,3 +144,50 @@ def test_a_recipe_without_a_published_error_is_named_and_stands_beside_nothing(t
     assert all(
         each["published"] is None for each in json.loads(report(groups, found, "json"))["groups"]
     )
+
+
+def test_a_drop_stands_beside_its_controls(tmp_path):
+    record(tmp_path / "max", DROP, {0: 4.0, 1: 5.0, 2: 5.5})
+    record(tmp_path / "random", dataclasses.replace(DROP, score="random"), {0: 5.0, 1: 5.5, 2: 6.6})
+    record(tmp_path / "other", dataclasses.replace(DROP, top_rate=0.2, score="lowest"), {0: 1.0})
+    groups, found = grouped(tmp_path)
+    ((group, control),) = results.against_controls(groups)
+    assert (group.recipe.score, control.recipe.score) == ("max", "random")
+    for form in ("text", "markdown"):
+        assert "-0.87 [-1.67, -0.07] (3 paired)" in report(groups, found, form)
+
+
+def test_calibration_and_classes_are_shown_if_they_were_recorded(tmp_path):
+    record(tmp_path / "old", NONE, {0: 5.0})
+    groups, found = grouped(tmp_path)
+    assert "NLL" not in report(groups, found, "text")
+    classes = {"test_class_errors": [1.0, None, 9.0], "ece_bins": 15}
+    record(tmp_path / "a", DROP, {0: 5.0}, test_nll=0.5, test_ece=0.02, **classes)
+    record(tmp_path / "b", DROP, {1: 5.0}, test_nll=0.7, test_ece=0.04, **classes)
+    record(tmp_path / "bad", DROP, {2: 5.0}, test_nll=0.7, test_ece=4.0)
+    groups, found = grouped(tmp_path)
+    assert len(found.damaged) == 1 and "test_ece is 4.0" in found.damaged[0]
+    row = ["2", "0.600 ± 0.141", "3.00 ± 1.41", "9.00 ± 0.00"]
+    assert " | ".join(row) in report(groups, found, "markdown")
+    assert all(cell in report(groups, found, "text") for cell in row)
+    # Of another length, or none at all.
+    record(tmp_path / "c", DROP, {3: 5.0}, test_nll=0.7, test_class_errors=[1.0])
+    assert "| 3 | 0.633 ± 0.115 | 3.00 ± 1.41 |  |" in report(*grouped(tmp_path), "markdown")
+
+
+def test_what_a_run_was_made_on_names_the_accelerator_and_the_commit(tmp_path):
+    accelerator = {"name": "NVIDIA X", "count": 2, "memory_mib": 81559, "driver": "550.1"}
+    for seed, recorded in enumerate((accelerator, {"name": "TPU", "count": 4}, None, "old text")):
+        run = RunFolder(tmp_path / str(seed))
+        run.open(
+            dataclasses.replace(NONE, seed=seed), {"accelerator": recorded, "commit": "c" * 40}
+        )
+        content = {"test_error": 5.0, "train_error": 0.0, "parameters": 1, "epochs": 3}
+        run.write_result({**content, "seconds": 1.0, "images_per_second": 2.0})
+    text = report(*grouped(tmp_path), "markdown")
+    for made in (
+        "2x NVIDIA X 80 GiB driver 550.1, commit ccccccccc",
+        "4x TPU,",
+        "| old text, comm",
+    ):
+        assert made in text
