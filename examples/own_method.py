@@ -23,12 +23,16 @@ class SignFlip(FeatureDrop):
 
 
 def main() -> None:
-    maps = np.random.default_rng(0).uniform(size=(2, 4, 6, 5)).astype("float32")
+    maps = np.random.default_rng(0).uniform(size=(4, 4, 6, 5)).astype("float32")
     drop = SignFlip(retaining_rate=0.5, seed=1)
     for name, layer in (("every map", drop), ("top 40%", Selective(drop, top_rate=0.4))):
         factor = ops.convert_to_numpy(layer(maps, training=True)) / maps
-        print(name, "factors of the first sample:", factor[0, 0, 0].round(3))
+        print(f"{name}: the factors of the five maps of each sample\n{factor[:, 0, 0].round()}")
         assert np.array_equal(ops.convert_to_numpy(layer(maps)), maps), "gone in inference"
+    print(
+        f"the maps by their largest value, the two highest of which may flip above\n"
+        f"{np.argsort(np.argsort(-maps.max((1, 2)))) + 1}"
+    )
 
 
 if __name__ == "__main__":
