@@ -2,7 +2,14 @@
 
 python examples/export_and_serve.py   (needs pip install 'keras-selectscale[all]')
 
-OUTPUT
+Prints, on TensorFlow 2.21, next to the messages of the converters:
+
+    onnx: 8 nodes, difference 6e-08
+    litert: 4 nodes, difference 6e-08
+    tf_saved_model: 88 nodes, difference 0e+00
+    TFSMLayer: classes [4 4 7 7 7], as the model: True
+    onnxruntime: classes [4 4 7 7 7], as the model: True
+    LiteRT: classes [4 4 7 7 7], as the model: True
 """
 
 import pathlib
@@ -38,7 +45,7 @@ def main():
             print(f"{format}: {report.nodes} nodes, difference {report.largest_difference:.0e}")
 
         served = keras.layers.TFSMLayer(folder / "m", call_endpoint="serving_default")
-        found = {"TFSMLayer": served(images=batch)["classes"]}
+        found = {"TFSMLayer": served(batch)["classes"]}
 
         session = onnxruntime.InferenceSession(str(folder / "m.onnx"))
         found["onnxruntime"] = session.run(["classes"], {"images": batch})[0]

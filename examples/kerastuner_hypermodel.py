@@ -2,7 +2,10 @@
 
 python examples/kerastuner_hypermodel.py
 
-OUTPUT
+Prints, on TensorFlow 2.21:
+
+    best: {'drop': 'none', 'learning_rate': 0.03}
+    its model: test error 19.80%
 """
 
 import tempfile

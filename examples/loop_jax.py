@@ -5,7 +5,13 @@ python examples/loop_jax.py
 The random state of a drop is one of the model's non-trainable variables. A jitted step takes them
 and returns them, so that each step draws anew.
 
-OUTPUT
+Prints:
+
+    epoch 1: loss 1.24
+    epoch 2: loss 0.33
+    epoch 3: loss 0.16
+    epoch 4: loss 0.09
+    test error 2.4%
 """
 
 import os

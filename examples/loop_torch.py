@@ -2,7 +2,11 @@
 
 python examples/loop_torch.py
 
-OUTPUT
+Prints:
+
+    epoch 1: loss 1.05
+    epoch 2: loss 0.30
+    test error 4.0%
 """
 
 import os

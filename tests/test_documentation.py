@@ -6,7 +6,6 @@ import importlib
 import inspect
 import pathlib
 import re
-import runpy
 
 import keras
 import numpy as np
@@ -68,31 +67,6 @@ def test_the_navigation_has_every_page():
     pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
     shown = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
     assert len(shown) == len(set(shown)) and set(shown) == pages
-
-
-@pytest.mark.parametrize(
-    "name, words",
-    [
-        ("sequential_digits", ["test error", "loaded again"]),
-        ("own_method", ["every map", "top 40%"]),
-        pytest.param("finetune_digits", ["relu2", "passed", "as exported"], marks=pytest.mark.slow),
-    ],
-)
-def test_an_example_runs(name, words, capsys):
-    runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
-    out = capsys.readouterr().out
-    assert all(word in out for word in words)
-    if name in ("sequential_digits", "finetune_digits"):
-        first, again = re.findall(r"test error ([\d.]+)%", out)
-        assert first == again and float(first) < 20
-
-
-def test_every_example_is_run():
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {
-        "sequential_digits",
-        "own_method",
-        "finetune_digits",
-    }
 
 
 def test_there_are_snippets():
