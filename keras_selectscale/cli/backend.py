@@ -14,6 +14,11 @@ from keras_selectscale import stopping
 STARTING, ERASED = b"starting Keras\r", b"\x1b[K"
 BACKENDS = ("tensorflow", "jax", "torch")
 
+# Program of a process that runs a command of this package.
+MAIN = (
+    "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
+)
+
 
 def start_keras() -> None:
     """Imports Keras and suppresses what its backend writes to standard error during the import.

@@ -1,14 +1,19 @@
 """`keras-selectscale reproduce`."""
 
 import pathlib
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from keras_selectscale import child_processes, gpus
 from keras_selectscale.cli import options
-from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.backend import MAIN, start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
+
+if TYPE_CHECKING:
+    from keras_selectscale.experiments.cells import Cell
 
 
 @click.command()
@@ -17,6 +22,14 @@ from keras_selectscale.cli.value_list import ValueList
 @click.option("--seeds", type=ValueList(int), help="Seeds of the runs instead, such as 1,2,4.")
 @click.option("--epochs", type=int, help="Epochs instead of the recipe's.")
 @click.option("--train-size", type=int, help="Train on a stratified subset of N images.")
+@click.option(
+    "--workers",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Processes on this machine that share the runs; 0 for this process alone.",
+)
+@click.option("--with-parent", is_flag=True, hidden=True, help="End with the starting process.")
 @options.precision_option(default=None)
 @options.jit_option
 @options.normalization_option
@@ -36,6 +49,8 @@ def command(
     checkpoint_seconds: float | None,
     data_dir: str | None,
     runs_dir: pathlib.Path,
+    workers: int,
+    with_parent: bool,
     **device_values: Any,
 ) -> None:
     """Train cells or whole tables of the paper, and print the results next to the paper's.
@@ -46,14 +61,26 @@ def command(
     """
     from keras_selectscale.console import Console
 
+    if with_parent:
+        child_processes.end_with_parent()
+    if workers:
+        gpus.leave_memory()
     start_keras()
     from keras_selectscale import recipes
     from keras_selectscale.experiments import Reproduction, run_reproduction
+    from keras_selectscale.experiments.shared_runs import share_runs
     from keras_selectscale.files import write_json
     from keras_selectscale.training import DamagedRunError
     from keras_selectscale.training.epoch_progress import make_progress
 
     with input_errors():
+        if not 0 <= workers <= 1000:
+            raise ValueError(f"Argument `workers` must be 0 to 1000. Received: workers={workers}")
+        if workers and device_values["distribute"] != "none":
+            raise ValueError(
+                "Argument `workers` goes with one device per run. "
+                f"Received: distribute={device_values['distribute']!r}"
+            )
         devices = options.start_devices(device_values)
         selected = {name.strip("/"): recipes.select(name.strip("/")) for name in names}
         # Names may overlap.
@@ -67,16 +94,43 @@ def command(
         images = options.load_images(wanted, data_dir, train_size)
         folder = runs_dir / "reproduce"
         cells = reproduction.open(folder, devices)
+    if workers:
+        context = click.get_current_context()
+        with input_errors(DamagedRunError):
+            share_runs(
+                cells,
+                workers,
+                lambda cell: _command_of(context, cell),
+                folder / "workers",
+                Console(stderr=True).say,
+            )
     with input_errors(DamagedRunError), make_progress() as progress:
         summary = run_reproduction(
             reproduction, cells, images, progress, devices, checkpoint_seconds=checkpoint_seconds
         )
+    if with_parent:  # It reports all runs.
+        return
     _print_rows(summary["rows"])
     for name, found in selected.items():
         path = folder / f"{name.replace('/', '-')}.json"
         own = {cell.name for cell in found}
         write_json(path, {**summary, "rows": [r for r in summary["rows"] if r["name"] in own]})
         Console().say(f"Written: {path}")
+
+
+def _command_of(context: click.Context, cell: "Cell") -> list[str]:
+    """Returns the command that trains one run with the options of this one."""
+    words = ["reproduce", cell.title, "--seeds", str(cell.recipe.seed), "--with-parent"]
+    for option in context.command.params:
+        value = context.params.get(option.name or "")
+        own = option.name in ("runs", "seeds", "workers", "with_parent", "stop_after")
+        if own or not isinstance(option, click.Option) or value == option.get_default(context):
+            continue
+        if isinstance(value, bool):
+            words.append(option.opts[0] if value else option.secondary_opts[0])
+        else:
+            words += [option.opts[0], str(value)]
+    return [sys.executable, "-c", MAIN, *words]
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:

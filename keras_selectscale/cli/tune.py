@@ -10,7 +10,7 @@ import click
 
 from keras_selectscale import child_processes, gpus
 from keras_selectscale.cli import options
-from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.backend import MAIN, start_keras
 from keras_selectscale.cli.group import CONTINUE, input_errors
 from keras_selectscale.cli.search_report import print_report
 from keras_selectscale.cli.value_list import ValueList
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 # Fields of the recipe that are searched if several values are given.
 SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
-MAIN = (
-    "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
-)
 
 
 @click.group(invoke_without_command=True)
