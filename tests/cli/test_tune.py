@@ -40,7 +40,7 @@ def test_a_search_from_end_to_end(command, tmp_path, monkeypatch):
     winner = json.loads((folder / "winner" / "config.json").read_text())
     assert winner["recipe"]["precision"] == "mixed_bfloat16"
     assert winner["environment"]["jit"] is report["search"]["jit"]
-    assert "--precision mixed_bfloat16 --jit o" in out and "1 epochs, mixed_bfloat16," in out
+    assert "--precision mixed_bfloat16 --jit o" in out and "1 epoch, mixed_bfloat16," in out
     monkeypatch.setattr(fastest, lambda: "float32")  # Another machine: it goes on as it began.
 
     status, again, err = command(*arguments, "--trials", 2)
