@@ -124,10 +124,10 @@ def _command_of(context: click.Context, cell: "Cell") -> list[str]:
     for option in context.command.params:
         value = context.params.get(option.name or "")
         own = option.name in ("runs", "seeds", "workers", "with_parent", "stop_after")
-        if own or not isinstance(option, click.Option) or value == option.get_default(context):
+        if own or value is None or not isinstance(option, click.Option):
             continue
         if isinstance(value, bool):
-            words.append(option.opts[0] if value else option.secondary_opts[0])
+            words += [option.opts[0]] if value else option.secondary_opts[:1]
         else:
             words += [option.opts[0], str(value)]
     return [sys.executable, "-c", MAIN, *words]

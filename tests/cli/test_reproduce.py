@@ -94,3 +94,39 @@ def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, w
     assert status == 2 and out == "" and err.count("\n") == 1
     assert all(word in err for word in words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_train_single_runs_with_the_same_options(command, tmp_path, prepared, monkeypatch):
+    from keras_selectscale.experiments import shared_runs
+
+    commands = []
+
+    def share_runs(cells, workers, command_of, logs, say):
+        commands.extend(command_of(cell)[3:] for cell in cells)
+        for cell in cells:
+            result = {"test_error": 1, "train_error": 0, "parameters": 1, "epochs": 1}
+            cell.run.write_result({**result, "seconds": 1, "images_per_second": 1})
+
+    monkeypatch.setattr(shared_runs, "share_runs", share_runs)
+    status, out, err = command(
+        "reproduce", "table1/wrn-20-4/none", "--runs", 2, "--epochs", 1, "--data-dir", prepared,
+        "--workers", 2, "--no-fused-normalization", "--stop-after", "9m",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "table1/wrn-20-4/none " in out
+    for seed, words in enumerate(commands):
+        assert words[:5] == [
+            "reproduce",
+            "table1/wrn-20-4/none",
+            "--seeds",
+            str(seed),
+            "--with-parent",
+        ]
+        pairs = " ".join(words)
+        assert "--epochs 1 " in pairs and f"--data-dir {prepared}" in pairs
+        assert "--no-fused-normalization" in words and "--workers" not in words
+    assert len(commands) == 2 and all("--stop-after" not in words for words in commands)
+    status, out, err = command(
+        "reproduce", "table1/wrn-20-4/none", "--workers", 2, "--distribute", "data"
+    )
+    assert status == 2 and "--workers" in err
