@@ -1,15 +1,22 @@
-"""Arrays of images: their statistics, their size, and their memory, which TensorFlow shares."""
+"""Arrays of images: their statistics, their memory, which TensorFlow shares, and their batches."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_selectscale.checks import value_error
+from keras_selectscale.data.augmentation import augment, epoch_order
 from keras_selectscale.environment import require
 from keras_selectscale.wording import counted
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_selectscale.data.dataset import Dataset
+    from keras_selectscale.data.image_data import InMemory
 
 # Bytes of the decoded images of both splits; larger datasets are streamed.
 LARGEST_IN_MEMORY = 2 * 2**30
@@ -143,3 +150,71 @@ def host_tensors(*arrays: np.ndarray) -> list[Any]:
                 array = copy
             tensors.append(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))
     return tensors
+
+
+def array_training(data: InMemory, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
+    """Returns the training batches of images in memory; see `training_batches`."""
+    import tensorflow as tf
+
+    count = data.train_count
+    steps = -(-count // batch_size)
+    images, labels = host_tensors(*data.arrays("train"))
+
+    def shuffled(epoch):
+        order = epoch_order(count, seed, epoch)
+        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+
+    def prepared(step, chosen):
+        pixels = augment(tf.gather(images, chosen), data.augmentation, seed, step)
+        return _normalized(pixels, data), tf.gather(labels, chosen)
+
+    indices = tf.data.Dataset.counter(first_step // steps).flat_map(shuffled)
+    numbered = tf.data.Dataset.zip(
+        tf.data.Dataset.counter(first_step), indices.skip(first_step % steps)
+    )
+    batches = numbered.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return finished(batches, tf.data.INFINITE_CARDINALITY)
+
+
+def array_evaluation(data: InMemory, batch_size: int, split: str) -> tf.data.Dataset:
+    """Returns the batches of a split of images in memory; see `evaluation_batches`."""
+    import tensorflow as tf
+
+    images, labels = host_tensors(*data.arrays(split))
+
+    def prepared(start):
+        batch = slice(start, start + batch_size)
+        return _normalized(images[batch], data), labels[batch]
+
+    starts = tf.data.Dataset.range(0, len(labels), batch_size)
+    batches = starts.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return finished(batches, -(-len(labels) // batch_size))
+
+
+def _normalized(images: Any, data: Dataset) -> Any:
+    import tensorflow as tf
+
+    return (tf.cast(images, tf.float32) / 255.0 - data.mean) / data.std
+
+
+def finished(batches: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
+    """Returns batches with their number, made ahead of their use."""
+    import tensorflow as tf
+
+    return (
+        batches.apply(tf.data.experimental.assert_cardinality(cardinality))
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(options())
+    )
+
+
+def options() -> Any:
+    """Returns options without automatic rewriting, which would copy the captured tensors.
+
+    The pipelines contain what it would add: parallel maps and a prefetch.
+    """
+    import tensorflow as tf
+
+    chosen = tf.data.Options()
+    chosen.experimental_optimization.apply_default_optimizations = False
+    return chosen

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -63,29 +64,28 @@ def read_header(path: str) -> Header:
     return header
 
 
-def decode_window(encoded: Any, channels: int, choose: Callable[[Any, Any], Any]) -> Any:
-    """Decodes a window of an image; of a JPEG, only the window is decoded.
+def decode_windows(
+    images: Sequence[Any], channels: int, choose: Callable[[Any, Any], Any], flips: Any = None
+) -> list[Any]:
+    """Decodes a window of each of some images; of a JPEG, only the window is decoded.
 
     TensorFlow decodes JPEG and PNG, and Pillow decodes BMP and GIF. If `channels` is 3, grey and
     palette images become colour images. Transparency and the orientation in Exif are ignored,
     16 bits become 8, and only the first image of an animation is used.
 
     Args:
-        encoded: Bytes of a file, a string scalar.
+        images: Bytes of the files, string scalars.
         channels: 3 or 1.
-        choose: Function of height and width (int32 scalars) to the window: top, left, height and
-            width, int32 of shape `(4,)`.
+        choose: Function of heights and widths (int32 of shape `(images,)`) to the windows: top,
+            left, height and width, int32 of shape `(images, 4)`.
+        flips: Whether to mirror a window left to right, bool of shape `(images,)`.
 
     Returns:
-        uint8 of shape `(height, width, channels)`.
+        For each image, uint8 of shape `(height, width, channels)`.
     """
     import tensorflow as tf
 
-    def cropped():
-        shape = tf.image.extract_jpeg_shape(encoded)
-        return tf.image.decode_and_crop_jpeg(encoded, choose(shape[0], shape[1]), channels=channels)
-
-    def whole():
+    def whole(encoded):
         pixels = tf.cond(
             tf.strings.substr(encoded, 0, len(PNG)) == PNG,
             lambda: tf.io.decode_png(encoded, channels=channels),
@@ -99,28 +99,68 @@ def decode_window(encoded: Any, channels: int, choose: Callable[[Any, Any], Any]
                 (None, None, channels),
             ),
         )
-        shape = tf.shape(pixels)
-        top, left, height, width = tf.unstack(choose(shape[0], shape[1]))
+        return pixels, tf.shape(pixels)
+
+    def header(encoded):
+        return tf.zeros((0, 0, channels), tf.uint8), tf.image.extract_jpeg_shape(encoded)
+
+    def part(pixels, window):
+        top, left, height, width = tf.unstack(window)
         return pixels[top : top + height, left : left + width]
 
-    pixels = tf.cond(tf.io.is_jpeg(encoded), cropped, whole)
-    return tf.ensure_shape(pixels, (None, None, channels))
+    still = flips is None
+    string = tf.TensorSpec((), tf.string)
+
+    # Functions, because tracing these for every image would take seconds.
+    @functools.partial(tf.function, input_signature=[string], autograph=False)
+    def opened(encoded):
+        return tf.cond(tf.io.is_jpeg(encoded), lambda: header(encoded), lambda: whole(encoded))
+
+    uint8 = tf.TensorSpec((None, None, channels), tf.uint8)
+    signature = [string, uint8, tf.TensorSpec((4,), tf.int32), tf.TensorSpec((3,), tf.bool)]
+
+    @functools.partial(tf.function, input_signature=signature, autograph=False)
+    def cropped(encoded, pixels, window, axes):
+        window = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: tf.image.decode_and_crop_jpeg(encoded, window, channels=channels),
+            lambda: part(pixels, window),
+        )
+        # It takes a bool for each axis, and so needs no branch.
+        return window if still else tf.raw_ops.Reverse(tensor=window, dims=axes)
+
+    found = [opened(encoded) for encoded in images]
+    shapes = tf.stack([shape for _, shape in found])
+    windows = tf.unstack(choose(shapes[:, 0], shapes[:, 1]), len(images))
+    flips = tf.zeros(len(images), tf.bool) if still else flips
+    axes = tf.unstack(flips[:, None] & tf.constant([False, True, False]), len(images))
+    results = [
+        cropped(encoded, pixels, *chosen)
+        for encoded, (pixels, _), *chosen in zip(images, found, windows, axes, strict=True)
+    ]
+    return [tf.ensure_shape(pixels, (None, None, channels)) for pixels in results]
+
+
+def whole_windows(heights: Any, widths: Any) -> Any:
+    """Returns the windows that are the whole images, for `decode_windows`."""
+    import tensorflow as tf
+
+    nothing = tf.zeros_like(heights)
+    return tf.stack([nothing, nothing, heights, widths], 1)
 
 
 def decode(encoded: bytes, channels: int) -> np.ndarray:
-    """Decodes a whole image as `decode_window` does.
+    """Decodes a whole image as `decode_windows` does.
 
     Raises:
         OSError: If it cannot be decoded.
     """
     import tensorflow as tf
 
-    def whole(height, width):
-        return tf.stack([0, 0, height, width])
-
     try:
         with tf.device("CPU:0"):
-            return decode_window(tf.constant(encoded), channels, whole).numpy()
+            (pixels,) = decode_windows([tf.constant(encoded)], channels, whole_windows)
+            return pixels.numpy()
     except Exception as error:  # An error of TensorFlow or of Pillow.
         raise OSError(undecodable(encoded)) from error
 
@@ -143,23 +183,27 @@ def undecodable(encoded: bytes | str) -> str:
     return "the file cannot be decoded"
 
 
-def explain(images: EncodedImages, number: int, classes: int, channels: int) -> str:
-    """Returns in one line why an image of a split cannot be used.
+def explain(images: EncodedImages, numbers: Sequence[int], classes: int, channels: int) -> str:
+    """Returns in one line which of some images of a split cannot be used, and why.
 
     Args:
         images: The split.
-        number: Number of the image.
+        numbers: Numbers of the images.
         classes: Number of classes.
         channels: 3 or 1.
     """
-    try:
-        encoded, label = images.read(number)
-        reason = f"its label is {label} and not from 0 to {classes - 1}"
-        if 0 <= label < classes:
-            decode(encoded, channels)
-            reason = "it could not be read a moment ago"
-    except Exception as error:  # Any error is the reason.
-        reason = str(error) or type(error).__name__
+    number, reason = numbers[0], "it, or one read with it, could not be read a moment ago"
+    for each in numbers:
+        try:
+            encoded, label = images.read(each)
+            if 0 <= label < classes:
+                decode(encoded, channels)
+                continue
+            found = f"its label is {label} and not from 0 to {classes - 1}"
+        except Exception as error:  # Any error is the reason.
+            found = str(error) or type(error).__name__
+        number, reason = each, found
+        break
     return " ".join(f"{START}{images.describe(number)}: {reason}".split("\n"))
 
 

@@ -20,6 +20,8 @@ BEFORE, AFTER = 12, 4
 # Files indexed at a time: most of the time is spent waiting for the disk.
 THREADS = 16
 
+Reader = Callable[[Any], tuple[list[Any], Any]]
+
 
 class EncodedImages(Protocol):
     """The images of one split as they are on the disk, each read by its number."""
@@ -37,11 +39,11 @@ class EncodedImages(Protocol):
     def extents(self) -> tuple[str, np.ndarray]:
         """Returns what tells the images from others without reading them: its name, and int64s."""
 
-    def reader(self) -> Callable[[Any], tuple[Any, Any]]:
-        """Returns a function for tf.data that reads an image.
+    def reader(self) -> Reader:
+        """Returns a function for tf.data that reads some images.
 
-        It takes the number of an image (int64 scalar) and returns the file's bytes (string scalar)
-        and the label (int64 scalar).
+        It takes their numbers (int64 of a static shape `(images,)`) and returns the bytes of each
+        file (a list of string scalars) and the labels (int64 of shape `(images,)`).
         """
 
     def describe(self, number: int) -> str:
@@ -79,14 +81,19 @@ class ImageFiles:
         sizes = [os.path.getsize(path) if os.path.exists(path) else -1 for path in self.paths]
         return "sizes of the files and labels", np.array([sizes, self.labels], np.int64)
 
-    def reader(self) -> Callable[[Any], tuple[Any, Any]]:
-        """Returns a function for tf.data that reads an image."""
+    def reader(self) -> Reader:
+        """Returns a function for tf.data that reads some images."""
         import tensorflow as tf
 
         # An array of objects, because an array of bytes gives every path the length of the longest.
         names = np.array([os.fsencode(path) for path in self.paths], object)
         paths, labels = host_tensors(names, self.labels)
-        return lambda number: (tf.io.read_file(paths[number]), labels[number])
+
+        def read(numbers):
+            found = tf.unstack(tf.gather(paths, numbers), numbers.shape[0])
+            return [tf.io.read_file(path) for path in found], tf.gather(labels, numbers)
+
+        return read
 
     def describe(self, number: int) -> str:
         """Returns the file's path."""
@@ -138,14 +145,14 @@ class ImageRecords:
         """Returns the file and the offset of each record, which show the sizes of the records."""
         return "places of the records", np.array([self.file_numbers, self.offsets], np.int64)
 
-    def reader(self) -> Callable[[Any], tuple[Any, Any]]:
-        """Returns a function for tf.data that reads an image."""
+    def reader(self) -> Reader:
+        """Returns a function for tf.data that reads some images."""
         import tensorflow as tf
 
         names = np.array([os.fsencode(file) for file in self.files], object)
         files, file_numbers, offsets = host_tensors(names, self.file_numbers, self.offsets)
 
-        def read(number):
+        def read_one(number):
             # Reads one record at an offset; only this raw operation can, and it verifies the
             # checksums.
             records = tf.raw_ops.TFRecordDatasetV2(
@@ -167,6 +174,11 @@ class ImageRecords:
                 },
             )
             return features[self.image_key], features[self.label_key]
+
+        def read(numbers):
+            found = [read_one(number) for number in tf.unstack(numbers, numbers.shape[0])]
+            images, labels = zip(*found, strict=True)
+            return list(images), tf.stack(labels)
 
         return read
 

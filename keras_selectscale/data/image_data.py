@@ -111,14 +111,14 @@ class InMemory(Dataset):
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
     def _training_batches(self, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
-        from keras_selectscale.data import batches
+        from keras_selectscale.data import arrays
 
-        return batches.array_training(self, batch_size, seed, first_step)
+        return arrays.array_training(self, batch_size, seed, first_step)
 
     def _evaluation_batches(self, batch_size: int, split: str) -> tf.data.Dataset:
-        from keras_selectscale.data import batches
+        from keras_selectscale.data import arrays
 
-        return batches.array_evaluation(self, batch_size, split)
+        return arrays.array_evaluation(self, batch_size, split)
 
     def _check_images(self, name: str) -> None:
         images = as_instance(name, getattr(self, name), np.ndarray, "a NumPy array")

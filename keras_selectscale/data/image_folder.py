@@ -10,10 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from keras_selectscale.data.arrays import aligned_empty, fits_in_memory
-from keras_selectscale.data.batches import options
+from keras_selectscale.data.arrays import aligned_empty, fits_in_memory, options
 from keras_selectscale.data.dataset import Request, Source
-from keras_selectscale.data.decoding import START, decode, decode_window, read_header
+from keras_selectscale.data.decoding import (
+    START,
+    decode,
+    decode_windows,
+    read_header,
+    whole_windows,
+)
 from keras_selectscale.data.encoded_images import ImageFiles
 from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.streamed_images import DEFAULT_SIZE, StreamedImages, streamed
@@ -204,13 +209,14 @@ def _mapped(
 
     read = files.reader()
 
-    def whole(height, width):
-        return tf.stack([0, 0, height, width])
+    def decoded(number):
+        (pixels,) = decode_windows(read(number[None])[0], channels, whole_windows)
+        return function(pixels)
 
     images = (
         tf.data.Dataset.range(len(files))
         .map(
-            lambda number: function(decode_window(read(number)[0], channels, whole)),
+            decoded,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )

@@ -115,14 +115,14 @@ class Streamed(Dataset):
         return dataclasses.replace(self, size=image_size)  # type: ignore[type-var]
 
     def _training_batches(self, batch_size: int, seed: int, first_step: int) -> tf.data.Dataset:
-        from keras_selectscale.data import batches
+        from keras_selectscale.data import streamed_batches
 
-        return batches.streamed_training(self, batch_size, seed, first_step)
+        return streamed_batches.streamed_training(self, batch_size, seed, first_step)
 
     def _evaluation_batches(self, batch_size: int, split: str) -> tf.data.Dataset:
-        from keras_selectscale.data import batches
+        from keras_selectscale.data import streamed_batches
 
-        return batches.streamed_evaluation(self, batch_size, split)
+        return streamed_batches.streamed_evaluation(self, batch_size, split)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

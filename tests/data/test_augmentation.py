@@ -9,16 +9,10 @@ import pytest
 import tensorflow as tf
 
 from keras_selectscale.data import Augmentation, InceptionAugmentation, training_batches
-from keras_selectscale.data.augmentation import (
-    EIGENVALUES,
-    EIGENVECTORS,
-    augment,
-    centre_window,
-    light,
-    mirrored,
-    random_window,
-)
-from tests.data.folders import picture
+from keras_selectscale.data.augmentation import EIGENVALUES, EIGENVECTORS, augment
+from keras_selectscale.data.decoding import decode_windows, whole_windows
+from keras_selectscale.data.image_draws import centre_windows, draw, random_windows, shifts
+from tests.data.folders import encode, picture
 from tests.data.made_up import image_data, normalised
 
 
@@ -147,16 +141,9 @@ def test_refuses_bad_values(padding, flip, error, named):
 def drawn_windows(height, width, augmentation=None, count=400, seed=0):
     """Returns the windows of as many positions, one a row."""
     augmentation = augmentation or InceptionAugmentation()
-
-    @tf.function
-    def draw(positions):
-        return tf.map_fn(
-            lambda position: random_window(height, width, augmentation, seed, position),
-            positions,
-            fn_output_signature=tf.int32,
-        )
-
-    return draw(tf.range(count, dtype=tf.int64)).numpy()
+    draws = draw(augmentation, seed, tf.range(count, dtype=tf.int64))
+    sides = (tf.fill((count,), side) for side in (height, width))
+    return random_windows(draws, *sides, augmentation).numpy()
 
 
 @pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 375), (64, 64), (3, 5), (1, 1)])
@@ -211,29 +198,31 @@ def test_the_centre_is_taken_where_nothing_fits(height, width, expected):
     ],
 )
 def test_evaluation_sees_seven_eighths(height, width, expected):
-    assert tuple(centre_window(tf.constant(height), tf.constant(width)).numpy()) == expected
+    windows = centre_windows(tf.constant([height, 256]), tf.constant([width, 256])).numpy()
+    assert [tuple(window) for window in windows] == [expected, (16, 16, 224, 224)]
 
 
 def test_half_are_mirrored():
+    flips = draw(InceptionAugmentation(), 0, tf.range(300, dtype=tf.int64)).flips.numpy()
+    assert 110 < flips.sum() < 190
     pixels = picture(0, 6, 5)
-    flips = 0
-    for position in range(300):
-        outputs = mirrored(pixels, InceptionAugmentation(), 0, tf.constant(position, tf.int64))
-        found = [np.array_equal(outputs, pixels), np.array_equal(outputs, pixels[:, ::-1])]
-        assert sum(found) == 1
-        flips += found[1]
-    assert 110 < flips < 190
-    assert mirrored(pixels, InceptionAugmentation(flip=False), 0, 1) is pixels
+    images = [tf.constant(encode(pixels, form)) for form in ("PNG", "BMP")]
+    for chosen in ([False, True], [True, False]):
+        found = decode_windows(images, 3, whole_windows, tf.constant(chosen))
+        for image, flip in zip(found, chosen, strict=True):
+            np.testing.assert_array_equal(image, pixels[:, ::-1] if flip else pixels)
 
 
 def test_light_is_normal_along_the_eigenvectors():
     augmentation = InceptionAugmentation(lighting=0.2)
-    shifts = [light(augmentation, 0, tf.constant(n, tf.int64)).numpy() for n in range(300)]
-    strengths = np.linalg.solve(EIGENVECTORS, np.array(shifts).T).T / EIGENVALUES
+    draws = draw(augmentation, 0, tf.range(300, dtype=tf.int64))
+    strengths = np.linalg.solve(EIGENVECTORS, shifts(draws, augmentation).numpy().T).T / EIGENVALUES
     np.testing.assert_allclose(strengths.std(0), 0.2, rtol=0.15)
     np.testing.assert_allclose(strengths.mean(0), 0, atol=0.05)
     assert np.abs(np.corrcoef(strengths.T) - np.eye(3)).max() < 0.25
-    np.testing.assert_array_equal(light(InceptionAugmentation(lighting=0.0), 0, 1), [0, 0, 0])
+    np.testing.assert_array_equal(
+        shifts(draws, InceptionAugmentation(lighting=0.0)), [[0] * 3] * 300
+    )
 
 
 def test_eigenvectors_are_orthonormal():

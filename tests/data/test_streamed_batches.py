@@ -64,8 +64,8 @@ def test_files_and_records_read_the_same(files, records):
     np.testing.assert_array_equal(records.labels, files.labels)
     for source in (files, records, records.subset(np.array([7, 2]))):
         read = source.reader()
-        for number in range(len(source)):
-            content, label = read(tf.constant(number, tf.int64))
+        contents, labels = read(tf.range(len(source), dtype=tf.int64))
+        for number, (content, label) in enumerate(zip(contents, labels, strict=True)):
             assert (content.numpy(), int(label)) == source.read(number)
             assert source.read(number) == files.read(int(label))
 
