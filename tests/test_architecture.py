@@ -21,7 +21,7 @@ ROOMS = {
     "recipes": {"training"},
     "experiments": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
     "tuning": {"layers", "models", "surgery", "data", "exporting", "training", "recipes"},
-    "benchmarking": {"layers", "models", "data", "training"},
+    "benchmarking": {"layers", "models", "surgery", "data", "training", "tuning"},
     "cli": {
         "layers",
         "models",

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Quartiles(NamedTuple):
@@ -52,3 +52,25 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
         [math.log(size) for size in sizes], [math.log(time) for time in seconds]
     )
     return slope
+
+
+def compared(
+    what: str, unit: str, ours: Sequence[float], peer: Sequence[float] | None
+) -> dict[str, Any]:
+    """Returns a row of a comparison: the quartiles of both sides and of their ratio.
+
+    Args:
+        what: What was measured.
+        unit: Unit of the values.
+        ours: Values of this package, one per round.
+        peer: Values of the peer in the same rounds, or `None` if it was not measured.
+    """
+    both = {"ours": ours, "peer": peer} if peer else {}
+    ratio = ratios(both, "ours", "peer") if both else None
+    return {
+        "what": what,
+        "unit": unit,
+        "ours": quartiles(ours),
+        "peer": quartiles(peer) if peer else None,
+        "ratio": ratio,
+    }

@@ -17,12 +17,16 @@ from keras_selectscale.cli.backend import BACKENDS, start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
 
-WHAT = ("layers", "steps", "growth", "all")
+# The last three measure what grows with the work; `all` leaves them out.
+SCALE = ("data", "search", "predict")
+WHAT = ("layers", "steps", "growth", "all", *SCALE)
 # Starts the command line in a new process, no matter how this one was started.
 START = (
     "import sys; sys.argv[0] = 'keras-selectscale'; from keras_selectscale.cli import main; main()"
 )
 NAMES = ValueList(str)
+# Takes a minute or two on two cores.
+QUICK_SCALE = {"files": 2000, "trials": 50, "samples": 10, "rounds": 3}
 # If the load average before the start is above this share of the cores, other processes are busy.
 BUSY_SHARE = 0.3
 
@@ -65,6 +69,9 @@ class Shapes(click.ParamType):
 @click.option("--memory/--no-memory", default=None, help="Measure the peak memory of the steps.")
 @click.option("--profile", type=click.Path(file_okay=False), help="Folder for traces of the steps.")
 @click.option("--seed", type=int, help="Seed of data, weights and drops.")
+@click.option("--files", type=int, help="Images of the folders of `data`; by default 100,000.")
+@click.option("--trials", type=int, help="Trials of `search`; by default 1,000.")
+@click.option("--samples", type=int, help="Samples of `predict`; by default 30.")
 @click.option("--quick", is_flag=True, help="Measure less: two minutes on two cores.")
 @click.option(
     "--out-dir",
@@ -86,6 +93,9 @@ def command(
     json_path: str | None,
     figure_path: str | None,
     part: str | None,
+    files: int | None,
+    trials: int | None,
+    samples: int | None,
     **values: Any,
 ) -> int:
     """Measure the drops against Keras' own drops and against no drop, on this machine.
@@ -93,11 +103,18 @@ def command(
     Measures layers forward and backward, whole training steps, how the cost grows, and the share of
     the bandwidth of a copy. The sides are measured in turns. Prints the means; bench.md holds every
     shape, bench.json every raw time.
+
+    `data` opens and reads folders of images next to Keras and tf.data, `search` counts the time per
+    trial next to KerasTuner, and `predict` compares mc_predict with a function written by hand.
     """
     from keras_selectscale.console import Console
 
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     start_keras()
+    if what in SCALE:
+        sizes = options.given(files=files, trials=trials, samples=samples)
+        shared = options.given(rounds=values["rounds"], seed=values["seed"])
+        return _measure_scale(what, (QUICK_SCALE if quick else {}) | sizes | shared, out_dir)
     import keras
 
     from keras_selectscale.benchmarking import bench_options, draw_growth, result_tables
@@ -162,6 +179,26 @@ def command(
     for line in failed:
         Console(stderr=True).say(f"Failed: {line}")
     return 1 if failed else 0
+
+
+def _measure_scale(what: str, sizes: dict[str, int], out_dir: pathlib.Path) -> int:
+    """Runs a benchmark of scale, and writes and prints its table."""
+    from keras_selectscale.benchmarking import result_tables, scale
+    from keras_selectscale.console import Console
+    from keras_selectscale.files import write_json, write_text
+
+    with input_errors():
+        wanted = scale.ScaleOptions(**sizes)
+        out_dir.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out_dir).close()
+        result = scale.run_scale(what, wanted, Console(stderr=True).say)
+    table = scale.as_table(result)
+    paths = out_dir / f"{what}.json", out_dir / f"{what}.md"
+    write_json(paths[0], result)
+    write_text(paths[1], result_tables.as_markdown(table))
+    _print_tables("Medians of the rounds.", [table])
+    Console().say(f"Written: {', '.join(map(str, paths))}")
+    return 0
 
 
 def _backends(names: tuple[str, ...] | None, active: str) -> tuple[str, ...]:

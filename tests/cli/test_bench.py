@@ -6,7 +6,7 @@ import subprocess
 import keras
 import pytest
 
-from keras_selectscale.benchmarking import growth, layer_table
+from keras_selectscale.benchmarking import growth, layer_table, predict_work, scale
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
 from keras_selectscale.cli import bench
 
@@ -91,6 +91,8 @@ def _path():
         (["--rounds", 0], ["--rounds", "0"]),
         (["--batch-size", -1], ["--batch-size", "-1"]),
         (["--seconds", "nan"], ["--seconds", "nan"]),
+        (["data", "--files", 19], ["--files", "19"]),
+        (["search", "--trials", 1], ["--trials", "1"]),
         (["steps", "--networks", "alexnet"], ["--networks", "alexnet"]),
         (["steps", "--step-methods", "all"], ["--step-methods", "all"]),
     ],
@@ -167,3 +169,33 @@ def test_an_interruption_ends_the_process_of_a_backend(monkeypatch):
     # Ctrl-C reached this process only, which killed the other one.
     assert started[0].returncode == -signal.SIGKILL
     assert bench._run_alone(["false"], dict(os.environ)) == 1
+
+
+def test_benchmarks_of_scale_are_those_of_the_registry():
+    assert set(bench.SCALE) == set(scale.BENCHMARKS)
+
+
+@pytest.mark.parametrize(
+    ("what", "sizes", "rows"),
+    [
+        ("search", ("--trials", 3), ["random, trial 3", "bayesian, trial 3"]),
+        ("predict", ("--samples", 2), ["resnet-8, 1 images", "resnet-8, 2 images"]),
+        pytest.param(
+            "data",
+            ("--files", 40),
+            ["40 images of varying size, opened", "training batches of varying size"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_what_grows_with_the_work_is_measured(command, tmp_path, monkeypatch, what, sizes, rows):
+    monkeypatch.setattr(predict_work, "NETWORK", "resnet-8")
+    monkeypatch.setattr(predict_work, "IMAGES", (1, 2))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(_path()))
+    status, out, err = command("bench", what, *sizes, "--rounds", 1, "--out-dir", "out")
+    assert status == 0, err
+    result = json.loads((tmp_path / "out" / f"{what}.json").read_text())
+    assert set(rows) <= {row["what"] for row in result["rows"]}
+    assert all(row["ours"][1] > 0 for row in result["rows"])
+    table = (tmp_path / "out" / f"{what}.md").read_text()
+    assert all(f"| {row} |" in table for row in rows) and what in err

@@ -6,6 +6,7 @@ import pytest
 
 from keras_selectscale import data
 from keras_selectscale.data import packed_images
+from tests.data.folders import make
 
 
 @pytest.fixture
@@ -89,3 +90,14 @@ def test_a_folder_that_is_missing_is_replaced_by_its_packed_copy(tmp_path, image
     # It becomes the same folder, but is another dataset.
     with pytest.raises(FileNotFoundError, match="there is no folder gone-a of images"):
         data.load("folder:gone-a", data_dir=tmp_path)
+
+
+def test_a_packed_folder_is_loaded_by_name_after_it_moved(tmp_path):
+    folder = make(tmp_path / "images", ((6, 7),), train=4, test=2)
+    images = data.load(f"folder:{folder}")
+    (first, *_) = data.pack(images, tmp_path)
+    folder.rename(tmp_path / "moved")
+    for name in (f"folder:{folder}", f"packed:{first.parent.name}"):
+        loaded = data.load(name, data_dir=tmp_path)
+        np.testing.assert_array_equal(loaded.train_images, images.train_images)
+        np.testing.assert_array_equal(loaded.test_labels, images.test_labels)
