@@ -48,10 +48,19 @@ def records(files, tmp_path_factory):
     return index_records(names, "image", "label")
 
 
+def streamed(source):
+    return StreamedImages("made-up", source, source, classes=COUNT, size=16)
+
+
 @pytest.fixture(params=["files", "records"])
 def data(request, files, records):
-    source = {"files": files, "records": records}[request.param]
-    return StreamedImages("made-up", source, source, classes=COUNT, size=16)
+    return streamed({"files": files, "records": records}[request.param])
+
+
+@pytest.fixture(params=["files", pytest.param("records", marks=pytest.mark.slow)])
+def read(request, files, records):
+    """For what happens to images once they are read."""
+    return streamed({"files": files, "records": records}[request.param])
 
 
 def batches(count, data, **arguments):
@@ -82,8 +91,17 @@ def test_each_epoch_is_a_permutation_in_ceil_batches(data, batch_size, steps):
 
 
 @pytest.mark.parametrize("first_step", [1, 5, 10**9 + 1])
-@pytest.mark.parametrize("batch_size", [4, 11])
-def test_a_later_start_goes_on_to_the_bit(data, first_step, batch_size):
+@pytest.mark.parametrize(
+    ("source", "batch_size"),
+    [
+        ("files", 4),
+        ("records", 11),
+        pytest.param("files", 11, marks=pytest.mark.slow),
+        pytest.param("records", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_a_later_start_goes_on_to_the_bit(files, records, source, first_step, batch_size):
+    data = streamed({"files": files, "records": records}[source])
     before = 0 if first_step < 100 else first_step - 2
     run = batches(first_step - before + 4, data, batch_size=batch_size, first_step=before)
     resumed = batches(4, data, batch_size=batch_size, first_step=first_step)
@@ -103,9 +121,9 @@ def test_the_seed_alone_decides(data):
     assert not np.array_equal(first[0][1], other[0][1])
 
 
-def test_an_image_is_seen_otherwise_in_each_epoch(data):
+def test_an_image_is_seen_otherwise_in_each_epoch(read):
     seen = {label: [] for label in range(COUNT)}
-    for images, labels in batches(4, data, batch_size=COUNT):
+    for images, labels in batches(4, read, batch_size=COUNT):
         for image, label in zip(images, labels, strict=True):
             seen[label].append(image.tobytes())
     assert all(len(set(images)) == 4 for images in seen.values())
@@ -129,9 +147,9 @@ def test_evaluation_sees_the_centre_in_order(data, split):
         np.testing.assert_allclose(images[number], expected, atol=1e-4)
 
 
-def test_training_without_chance_is_the_image_resized(data):
+def test_training_without_chance_is_the_image_resized(read):
     calm = InceptionAugmentation(smallest_area=1.0, widest_aspect=1.0, flip=False, lighting=0.0)
-    calm = dataclasses.replace(data, augmentation=calm)
+    calm = dataclasses.replace(read, augmentation=calm)
     (images, labels), *_ = batches(1, calm, batch_size=COUNT)
     for image, label in zip(images, labels, strict=True):
         if label % 3 == 0:
@@ -140,16 +158,16 @@ def test_training_without_chance_is_the_image_resized(data):
             top, left = ((size - side) // 2 for size in pixels.shape[:2])
             square = pixels[top : top + side, left : left + side].astype("float32")
             expected = tf.image.resize(square, (16, 16)).numpy() / 255
-            expected = (expected - data.mean) / data.std
+            expected = (expected - read.mean) / read.std
             np.testing.assert_allclose(image, expected, atol=1e-4)
 
 
-def test_light_is_added_to_colours_and_not_to_grey(data):
+def test_light_is_added_to_colours_and_not_to_grey(read):
     lit = InceptionAugmentation(smallest_area=1.0, widest_aspect=1.0, flip=False, lighting=0.3)
     calm = dataclasses.replace(lit, lighting=0.0)
     for channels in (3, 1):
         pair = [
-            dataclasses.replace(data, augmentation=each, channels=channels) for each in (lit, calm)
+            dataclasses.replace(read, augmentation=each, channels=channels) for each in (lit, calm)
         ]
         ((bright, _),), ((plain, _),) = (batches(1, each, batch_size=COUNT) for each in pair)
         shifts = (bright - plain) * np.array(pair[0].std)
@@ -164,15 +182,15 @@ def test_light_is_added_to_colours_and_not_to_grey(data):
             np.testing.assert_array_equal(means, 0)
 
 
-def test_shapes_are_known_but_for_the_batch(data):
+def test_shapes_are_known_but_for_the_batch(read):
     for dataset in (
-        training_batches(data, batch_size=5, seed=0),
-        evaluation_batches(data, batch_size=5),
+        training_batches(read, batch_size=5, seed=0),
+        evaluation_batches(read, batch_size=5),
     ):
         images, labels = dataset.element_spec
         assert images == tf.TensorSpec((None, 16, 16, 3), tf.float32)
         assert labels == tf.TensorSpec((None,), tf.int64)
-    training = training_batches(data, batch_size=5, seed=0)
+    training = training_batches(read, batch_size=5, seed=0)
     assert training.cardinality() == tf.data.INFINITE_CARDINALITY
 
 
@@ -199,7 +217,16 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), zip(BROKEN, (0, 5, COUNT - 1, 0, 5, COUNT - 1), strict=True)
+    ("kind", "number"),
+    [
+        ("missing", 0),
+        ("cut", COUNT - 1),
+        ("label", 5),
+        *(
+            pytest.param(kind, number, marks=pytest.mark.slow)
+            for kind, number in (("empty", 5), ("text", 0), ("negative", COUNT - 1))
+        ),
+    ],
 )
 def test_a_bad_image_is_named_while_it_is_used(files, tmp_path, kind, number):
     *spoil, reason = BROKEN[kind]
