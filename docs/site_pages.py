@@ -2,12 +2,11 @@
 
 import ast
 import pathlib
+import re
 from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 GALLERY = "<!-- gallery -->"
-# The first examples to read; others follow by name.
-FIRST = ("sequential_digits", "functional", "finetune_digits")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -16,13 +15,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def gallery() -> str:
-    """Returns a section for each script of the folder of examples."""
-    paths = sorted((ROOT / "examples").glob("*.py"), key=lambda path: (_place(path), path.stem))
-    return "\n".join(_section(path) for path in paths)
-
-
-def _place(path: pathlib.Path) -> int:
-    return FIRST.index(path.stem) if path.stem in FIRST else len(FIRST)
+    """Returns a section for each script, in the order of the list in examples/README.md."""
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    scripts = re.findall(r"\]\((\w+\.py)\)", text)
+    # The site has no page for a notebook to which a link could lead.
+    notebooks = re.sub(r"\[(.*?)\]\(\w+\.ipynb\)", r"\1", text[text.index("## Notebooks") :])
+    return "\n".join([*(_section(EXAMPLES / name) for name in scripts), notebooks])
 
 
 def _section(path: pathlib.Path) -> str:

@@ -48,10 +48,8 @@ def export(
     | `"tf_saved_model"` | a folder | every model, on TensorFlow | equal to the bit |
     | `"onnx"` | `*.onnx` | every model, in float32, on TensorFlow | within float32 noise |
     | `"litert"` | `*.tflite` | every model, in float32, on TensorFlow | within float32 noise |
-    | `"openvino"` | `*.xml` and `*.bin` | every model, in float32, on TensorFlow | within float32
-    noise |
-    | `"keras"` | `*.keras` | Functional and Sequential models, and others without drops, on every
-    backend | equal to the bit |
+    | `"openvino"` | `*.xml` | every model, in float32, on TensorFlow | within float32 noise |
+    | `"keras"` | `*.keras` | Functional, Sequential, others without drops | equal to the bit |
 
     On JAX and PyTorch, TensorFlow writes and verifies the first four in a separate process, which
     takes some seconds to start. It must be installed, and loads the stripped model from a `.keras`
