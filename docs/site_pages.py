@@ -26,9 +26,10 @@ def gallery() -> str:
 def _section(path: pathlib.Path) -> str:
     code = path.read_text(encoding="utf-8")
     summary, _, rest = (ast.get_docstring(ast.parse(code)) or "").partition("\n\n")
+    # What the script prints is indented there, and so a block of code here.
+    rest = re.sub(r"^(python examples/.*)$", r"```bash\n\1\n```", rest, flags=re.M)
     indented = "".join(f"    {line}".rstrip() + "\n" for line in code.splitlines())
-    shown = f"```text\n{rest.strip()}\n```\n\n" if rest.strip() else ""
     return (
-        f"## {path.stem.replace('_', ' ').capitalize()}\n\n{summary}\n\n{shown}"
-        f'??? example "examples/{path.name}"\n\n    ```py\n{indented}    ```\n'
+        f"## {path.name}\n\n{summary}\n\n{rest}\n\n"
+        f'??? example "The code"\n\n    ```py\n{indented}    ```\n'
     )

@@ -1,5 +1,6 @@
 """The command line in a process of its own, as a shell starts it."""
 
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -50,3 +51,8 @@ def test_a_backend_that_is_not_there_or_trains_nothing_is_one_line(tmp_path, bac
     done = start(tmp_path, code + "from keras_selectscale.cli import main\nmain()", "list", "drops")
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and f"KERAS_BACKEND={backend}" in done.stderr
+
+
+def test_importing_the_module_that_runs_the_command_line_runs_nothing():
+    """Tools that document a package import all of its modules."""
+    importlib.import_module("keras_selectscale.__main__")
