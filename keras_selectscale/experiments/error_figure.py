@@ -46,7 +46,7 @@ def draw(
             top = curve.top_rate_at(point.retaining_rate)
             if point.method == curve.method and point.top_rate == top:
                 found.setdefault(point.retaining_rate, []).append(point.error)
-        if not found:
+        if len(found) < 2:  # No point yet.
             continue
         at = sorted(found)
         mean = [np.mean(found[rate]) for rate in at]

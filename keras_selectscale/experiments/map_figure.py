@@ -1,6 +1,7 @@
 """Pictures of class activation maps over images, the form of the paper's Figures 1 and 5."""
 
 import pathlib
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from keras_selectscale.experiments.comparison_figure import check_drawable
 from keras_selectscale.files import replacing
 from keras_selectscale.surgery.class_activation import ActivationMaps
+
+LONGEST_LINE = 22  # Of a column's title.
 
 
 def draw(
@@ -67,6 +70,7 @@ def draw(
         axes.set_axis_off()
     for place, title in enumerate(["image", *(title for title, _ in columns)]):
         top = panels[0, place]
-        top.set_title(f"{title}\n{top.get_title()}", fontsize=8)
+        wrapped = textwrap.fill(title, LONGEST_LINE)
+        top.set_title(f"{wrapped}\n{top.get_title()}", fontsize=8)
     with replacing(path) as beside:
         figure.savefig(beside, format="png")
