@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pathlib
 import re
+import textwrap
 
 import keras
 import numpy as np
@@ -16,7 +17,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(path):
-    return re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+    found = re.findall(
+        r"^( *)```python\n(.*?)^\1```", path.read_text(encoding="utf-8"), re.M | re.S
+    )
+    return [textwrap.dedent(code) for _, code in found]
 
 
 @pytest.mark.slow
@@ -60,6 +64,13 @@ def test_every_public_name_stands_in_the_reference():
         shown = {getattr(module, name) for _, name in lines}
         values = [getattr(module, name) for name in getattr(module, "__all__", ())]
         assert {x for x in values if inspect.isclass(x) or inspect.isroutine(x)} <= shown, path
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"])
+def test_what_follows_in_a_list_item_is_indented_by_four(path):
+    """Two spaces suffice on GitHub, and end the list on the site."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert not re.search(r"\n\n {1,3}\S", text)
 
 
 def test_the_navigation_has_every_page():
