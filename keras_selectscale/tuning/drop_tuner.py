@@ -245,8 +245,9 @@ class DropTuner(LastingTuner):
     def _search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
         first = True
         while True:
-            done = counted(len(self.oracle.end_order), "trial")
-            stopping.check("" if self.is_worker else f"after {done}")
+            # The oracle of a worker is that of the chief, and has no such list.
+            ended = [] if self.is_worker else self.oracle.end_order
+            stopping.check("" if self.is_worker else f"after {counted(len(ended), 'trial')}")
             with self._limited("a trial"):
                 trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == "STOPPED":
