@@ -36,7 +36,8 @@ def test_it_exports_a_run_and_says_what_the_proof_found(command, trained, tmp_pa
     status, out, err = command("export", trained, "--format", format, "--out", path)
     assert status == 0 and err == ""
     assert f"{path} ({format}): passed" in out and "nodes: none" in out
-    assert path.exists() and list(tmp_path.iterdir()) == [path]
+    beside = [path.with_suffix(each) for each in formats.FORMATS[format].companion_suffixes]
+    assert path.exists() and set(tmp_path.iterdir()) == {path, *beside}
 
     status, out, err = command("export", trained, "--format", format, "--out", path)
     assert status == 2 and out == "" and err.count("\n") == 1

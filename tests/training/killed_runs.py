@@ -6,8 +6,10 @@ Run by `test_killed_runs.py` in a process of its own, a backend each; every atte
 """
 
 import json
+import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +77,18 @@ def part(run):
     return (run.path / ".checkpoint.part.keras").exists()
 
 
+def stop_while_writing(process, run):
+    """Stops an attempt while it writes a checkpoint."""
+    while process.poll() is None:
+        if part(run):
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            if part(run):
+                return
+            process.send_signal(signal.SIGCONT)
+        time.sleep(0.001)
+
+
 def kill(process, run, early, writing):
     """Lets an attempt train and kills it: at once, or a moment after some checkpoints.
 
@@ -89,8 +103,7 @@ def kill(process, run, early, writing):
                 raise SystemExit("an attempt ended by itself")
         before = written(run)
     if writing:
-        while not part(run) and process.poll() is None:
-            time.sleep(0.001)
+        stop_while_writing(process, run)
     else:
         time.sleep(random.uniform(0, 0.1))
     process.kill()

@@ -63,7 +63,8 @@ def test_a_killed_run_continues_as_it_did(continued):
     np.testing.assert_array_equal(numbers(now["history"])[0], numbers(before["history"])[0])
     np.testing.assert_allclose(numbers(now["history"]), numbers(before["history"]), **TOLERANCE)
     assert now["result"]["epochs"] == 3
-    assert set(now["result"]) == {*before["result"], "startup_seconds"}
+    new = {"startup_seconds", "test_class_errors", "test_nll", "test_ece", "ece_bins"}
+    assert set(now["result"]) == {*before["result"], *new}
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint.keras",
         "config.json",
