@@ -114,7 +114,7 @@ class FeatureMaps(keras.layers.Layer):
 
     def __init__(self, *, data_format: str | None = None, dtype: Any = None, **kwargs: Any):
         # Keras would not name these, or would repeat the whole config.
-        if not isinstance(name := kwargs.get("name") or "", str) or "/" in name:
+        if (name := kwargs.get("name")) is not None and (not isinstance(name, str) or "/" in name):
             raise value_error("name", "a string without `/`", name)
         if not isinstance(trainable := kwargs.get("trainable", True), bool):
             raise type_error("trainable", "a bool", trainable)

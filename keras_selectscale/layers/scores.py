@@ -68,6 +68,8 @@ class AveragePoolScore:
         magnitude = ops.abs(at_least_float32(inputs))
         if channel_axis != rank - 1:  # TensorFlow pools only channels_last on a CPU.
             magnitude = ops.moveaxis(magnitude, channel_axis, -1)
+        if rank == 5 and keras.backend.backend() == "tensorflow":
+            magnitude = ops.cast(magnitude, "float32")  # It pools no float64 in 3-D on a CPU.
         magnitude = self._fill_window(magnitude)
         window = tuple(
             self.window if size is None else min(self.window, size)

@@ -1,11 +1,12 @@
 """SGD with the weight decay of the papers."""
 
+import contextlib
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_selectscale.checks import as_number
+from keras_selectscale.checks import ArgumentValueError, as_number
 from keras_selectscale.layers.configs import create
 from keras_selectscale.object_checks import as_boolean
 
@@ -71,4 +72,22 @@ class CoupledSGD(keras.optimizers.SGD):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "CoupledSGD":
         """Creates the optimizer from `get_config()`."""
         with keras.saving.custom_object_scope(custom_objects or {}):
-            return create(cls, config, ("learning_rate",))
+            try:
+                return create(cls, config, ("learning_rate",))
+            except ArgumentValueError as error:
+                key = "" if error.argument else _culprit(config)
+                if not key:
+                    raise
+                raise ArgumentValueError.about(key, f"{error} (the key `{key}`)") from None
+
+
+def _culprit(config: Any) -> str:
+    """Returns the key without which the optimizer can be created, or an empty string.
+
+    Keras checks its own arguments without naming them all.
+    """
+    for key in config if isinstance(config, dict) else ():
+        with contextlib.suppress(Exception):
+            CoupledSGD(**{name: value for name, value in config.items() if name != key})
+            return key
+    return ""

@@ -86,3 +86,11 @@ def test_config_and_keras_serialisation():
 def test_anything_but_a_positive_integer_is_an_error(argument, value):
     with pytest.raises(ValueError, match=f"`{argument}` must be a positive integer.*{value!r}"):
         AveragePoolScore(**{argument: value})
+
+
+def test_maps_of_three_axes_in_double_precision_have_a_score():
+    maps = np.random.default_rng(0).normal(size=(2, 4, 3, 5, 6))
+    score = AveragePoolScore(window=2)
+    values = score(ops.convert_to_tensor(maps, "float64"), 4)
+    expected = score(ops.convert_to_tensor(maps, "float32"), 4)
+    np.testing.assert_allclose(drawing.as_array(values), drawing.as_array(expected), rtol=1e-6)

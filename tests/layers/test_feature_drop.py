@@ -201,3 +201,9 @@ def test_the_arguments_of_keras_layers_are_explained(layer):
         ):
             layer(*args, **kwargs)
     assert Drifting(0.25).retaining_rate == Drifting(rate=0.25).retaining_rate == 0.75
+
+
+@pytest.mark.parametrize("name", [np.zeros((2, 2)), np.zeros(0), 3, "a/b", keras.Input((3,))])
+def test_a_name_that_is_no_string_is_an_error(make, name):
+    with pytest.raises(ValueError, match="`name` must be a string"):
+        make(name=name)

@@ -82,3 +82,9 @@ def test_a_schedule_is_a_learning_rate():
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
     again = CoupledSGD.from_config(CoupledSGD(schedule).get_config())
     assert isinstance(again._learning_rate, keras.optimizers.schedules.CosineDecay)
+
+
+@pytest.mark.parametrize("key", ["gradient_accumulation_steps", "momentum", "l2"])
+def test_a_bad_value_in_a_config_is_named(key):
+    with pytest.raises(ValueError, match=rf"^CoupledSGD cannot be created .*`{key}`"):
+        CoupledSGD.from_config({**CoupledSGD(0.1).get_config(), key: "x"})
