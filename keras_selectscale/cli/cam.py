@@ -7,6 +7,7 @@ import click
 
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
+from keras_selectscale.cli.figure import test_images_option
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
 
@@ -20,11 +21,7 @@ from keras_selectscale.cli.value_list import ValueList
     show_default=True,
     help="Numbers of test images, from 0.",
 )
-@click.option(
-    "--dataset",
-    default=None,
-    help="Dataset of the test images; by default that of the run, or cifar10 for a file.",
-)
+@test_images_option
 @options.data_dir_option
 @options.runs_dir_option
 @click.option("--of-labels", is_flag=True, help="Maps of the true classes, not the predicted ones.")

@@ -10,6 +10,12 @@ from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
 
+test_images_option = click.option(
+    "--dataset",
+    default=None,
+    help="Dataset of the test images; by default that of the run, or cifar10 for a file.",
+)
+
 
 @click.group()
 def command() -> None:
@@ -18,11 +24,7 @@ def command() -> None:
 
 @command.command("3")
 @click.argument("network", metavar="RUN|FILE.keras")
-@click.option(
-    "--dataset",
-    default=None,
-    help="Dataset of the test images; by default that of the run, or cifar10 for a file.",
-)
+@test_images_option
 @options.data_dir_option
 @options.runs_dir_option
 @click.option("--images", type=int, help="Number of test images, the first ones; by default all.")

@@ -19,7 +19,6 @@ def draw(
     columns: Sequence[tuple[str, ActivationMaps]],
     path: pathlib.Path,
     *,
-    class_names: Sequence[str] | None = None,
     labels: Sequence[int] | np.ndarray | None = None,
 ) -> None:
     """Draws a row for each image: the image, and its map by each network or after each epoch.
@@ -31,15 +30,11 @@ def draw(
         pixels: Images in [0, 1] of shape (images, height, width, channels).
         columns: The title of each column with the maps of all images.
         path: PNG file to write. An existing one stays until the new one is complete.
-        class_names: Names of the classes; `None` for their numbers.
         labels: True classes, written above the images.
     """
     check_drawable()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-
-    def name(number: int) -> str:
-        return str(number) if class_names is None else class_names[number]
 
     rows, width = len(pixels), 1 + len(columns)
     figure = Figure(figsize=(1.7 * width, 1.85 * rows + 0.6), dpi=120, layout="constrained")
@@ -49,7 +44,7 @@ def draw(
     grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
     for row, image in enumerate(pixels):
         shown = image[..., 0] if image.shape[-1] == 1 else image
-        first = "" if labels is None else f"label: {name(int(labels[row]))}"
+        first = "" if labels is None else f"label: {int(labels[row])}"
         panels[row, 0].set_title(first, fontsize=8)
         panels[row, 0].imshow(shown, **grey)
         for axes, (_, found) in zip(panels[row, 1:], columns, strict=True):
@@ -65,7 +60,7 @@ def draw(
                 extent=(-0.5, across - 0.5, height - 0.5, -0.5),
             )
             chance = found.probabilities[row]
-            axes.set_title(f"{name(int(found.classes[row]))} {chance:.2f}", fontsize=8)
+            axes.set_title(f"{int(found.classes[row])} {chance:.2f}", fontsize=8)
     for axes in panels.flat:
         axes.set_axis_off()
     for place, title in enumerate(["image", *(title for title, _ in columns)]):
