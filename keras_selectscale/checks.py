@@ -69,12 +69,7 @@ def as_integer(name: str, value: Any, low: Any = None, high: Any = LARGEST_INT64
 
 
 def as_number(
-    name: str,
-    value: Any,
-    low: float = -math.inf,
-    high: float = math.inf,
-    *,
-    above: bool = False,
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> float:
     """Returns a finite number in [low, high], or (low, high] if `above`, as a float."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

@@ -119,3 +119,8 @@ def command(
         f"{counted(result['parameters'], 'parameter')}, {result['images_per_second']:.0f} images/s"
         f"{startup} ({setting})"
     )
+    if not done:
+        Console().say(
+            f"{run.checkpoint_path}: import keras_selectscale before you load it, or use "
+            "keras-selectscale export"
+        )

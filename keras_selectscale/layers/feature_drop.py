@@ -1,6 +1,5 @@
 """The base class of the drop layers: a drop method is its factor."""
 
-import inspect
 from typing import Any
 
 import keras
@@ -8,7 +7,7 @@ import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_selectscale.checks import ArgumentTypeError, as_integer, shown
+from keras_selectscale.checks import as_integer
 from keras_selectscale.layers import factors, rates
 from keras_selectscale.layers.backends import training_steps
 from keras_selectscale.layers.feature_maps import FeatureMaps
@@ -45,19 +44,6 @@ class FeatureDrop(FeatureMaps):
 
     divides_by_retaining_rate = False
     training_calls: Any = None  # The count of training steps, by its name in older files.
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Refuses what users of Keras' layers write: a number alone, or `rate=`."""
-        taken = inspect.signature(cls.__init__).parameters
-        is_keyword_only = sum(each.kind <= each.VAR_POSITIONAL for each in taken.values()) == 1
-        if (args and is_keyword_only) or "rate" in kwargs.keys() - taken.keys():
-            raise ArgumentTypeError.about(
-                "rate",
-                f"{cls.__name__} takes no positional arguments, and no `rate`, which is the share "
-                "that Keras drops. Write `retaining_rate=0.9` for `rate=0.1`. "
-                f"Received: {shown(args[0] if args else kwargs['rate'])}",
-            )
-        return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *, retaining_rate: Any, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)

@@ -1,6 +1,8 @@
 """Feature maps: where their channels are, and the layer that checks what it is called with."""
 
+import inspect
 import numbers
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,17 +10,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_selectscale.checks import as_choice, shown, type_error, value_error
+from keras_selectscale.checks import ArgumentTypeError, as_choice, shown, type_error, value_error
 from keras_selectscale.layers.configs import create
 
 MIN_RANK, MAX_RANK = 3, 5
 FORMATS = ("channels_last", "channels_first")
 ARRAYS = (np.ndarray, np.generic)
 TENSORS = (*ARRAYS, keras.Variable, keras.KerasTensor)
+# What the first `.keras` file of a process says.
+NOTICES = ["Import keras_selectscale before you load this file, or save `strip_drops(model)`."]
 # The classes of TensorFlow and JAX, by name because these may not be installed.
 NOT_DENSE = {"BCOO", "BCSR", "IndexedSlices", "RaggedTensor", "SparseTensor"}
-# What a shape and a size are not, though Python could take it for one.
-NO_SHAPES = (str, bytes, dict, set)
+# What a size is not, though Python could take it for one.
 NO_SIZES = (bool, float, str, bytes, list, tuple, dict, np.floating)
 
 
@@ -80,7 +83,7 @@ def checked_shape(shape: Any, owner: str) -> tuple[Any, ...]:
     """Returns a shape as a tuple; raises an error that names the layer `owner` if it is none."""
     expected = f"{owner} expects the shape of `inputs` to be a tuple of positive integers and None"
     try:
-        sizes = tuple(shape) if not isinstance(shape, NO_SHAPES) else ("",)
+        sizes = tuple(shape) if not isinstance(shape, str | bytes | dict | set) else ("",)
     except Exception:  # An integer, or a shape of unknown rank.
         sizes = ("",)
     # Sizes may also be symbols of a backend.
@@ -112,6 +115,21 @@ def check_feature_maps(shape: Any, data_format: str, owner: str) -> None:
 class FeatureMaps(keras.layers.Layer):
     """A layer over feature maps that checks its input and keeps its shape; see `FeatureDrop`."""
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Explains a positional argument too many, and `rate`, which users of Keras write."""
+        spec = inspect.getfullargspec(cls.__init__)
+        wrong = [] if spec.varargs else [*args[len(spec.args) - 1 :]]
+        wrong += [
+            kwargs[name] for name in {"rate"} & kwargs.keys() - {*spec.args, *spec.kwonlyargs}
+        ]
+        if wrong:
+            placed = " and ".join(f"`{name}`" for name in spec.args[1:]) or "no argument"
+            named = ", ".join(f"`{name}=`" for name in spec.kwonlyargs)
+            hint = " (Keras' `rate=0.1` is `retaining_rate=0.9`)" * ("retaining_rate" in named)
+            message = f"{cls.__name__} takes {placed} by position; write {named}{hint}. Received: "
+            raise ArgumentTypeError.about("rate", message + shown(wrong[0]))
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(self, *, data_format: str | None = None, dtype: Any = None, **kwargs: Any):
         # Keras would not name these, or would repeat the whole config.
         if (name := kwargs.get("name")) is not None and (not isinstance(name, str) or "/" in name):
@@ -119,8 +137,7 @@ class FeatureMaps(keras.layers.Layer):
         if not isinstance(trainable := kwargs.get("trainable", True), bool):
             raise type_error("trainable", "a bool", trainable)
         try:
-            policy = keras.dtype_policies.get(dtype)
-            floating = keras.backend.is_float_dtype(policy.compute_dtype)
+            floating = keras.backend.is_float_dtype(keras.dtype_policies.get(dtype).compute_dtype)
         except Exception:  # Keras reads policies of several forms.
             floating = False
         if not floating:
@@ -128,9 +145,8 @@ class FeatureMaps(keras.layers.Layer):
             raise value_error("dtype", expected, dtype)
         super().__init__(dtype=dtype, **kwargs)
         self.supports_masking = True
-        if data_format is None:
-            data_format = keras.config.image_data_format()
-        self.data_format = as_choice("data_format", data_format, FORMATS)
+        given = keras.config.image_data_format() if data_format is None else data_format
+        self.data_format = as_choice("data_format", given, FORMATS)
 
     def channel_axis(self, inputs: Any) -> int:
         """Returns the axis of the channels, counted from the front."""
@@ -181,6 +197,11 @@ class FeatureMaps(keras.layers.Layer):
         """Returns the input's spec, without running `call`."""
         self.checked(inputs, training)
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+
+    def save_assets(self, folder: str) -> None:
+        """Warns once per process; Keras calls this for files that hold the model, not weights."""
+        if NOTICES:
+            warnings.warn(NOTICES.pop(), stacklevel=2)
 
     def get_config(self) -> dict[str, Any]:
         """Returns all arguments of the layer."""

@@ -83,9 +83,8 @@ def candidate_mask(inputs: Any, channel_axis: int, top_rate: float, score: Score
 
 def at_least_float32(values: Any) -> Any:
     """Returns `values` in float32 if they are narrower, which keeps their order."""
-    if keras.backend.standardize_dtype(values.dtype) in ("float32", "float64"):
-        return values
-    return ops.cast(values, "float32")
+    is_wide = keras.backend.standardize_dtype(values.dtype) in ("float32", "float64")
+    return values if is_wide else ops.cast(values, "float32")
 
 
 class TopRanked(feature_maps.FeatureMaps):

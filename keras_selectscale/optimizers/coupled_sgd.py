@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_selectscale.checks import ArgumentValueError, as_number
 from keras_selectscale.layers.configs import create
+from keras_selectscale.layers.feature_maps import FeatureMaps
 from keras_selectscale.object_checks import as_boolean
 
 LARGEST = 1e38  # It becomes float32.
@@ -63,6 +64,9 @@ class CoupledSGD(keras.optimizers.SGD):
         if self.l2:
             gradient = ops.cast(gradient, variable.dtype) + self.l2 * variable
         super().update_step(gradient, variable, learning_rate)
+
+    # A `.keras` file with this optimizer needs the package, too.
+    save_assets = FeatureMaps.save_assets
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""

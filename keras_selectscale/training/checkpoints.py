@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from keras.src.saving import saving_lib
 from keras_selectscale import files
 from keras_selectscale.checks import shown
 from keras_selectscale.files import DamagedFileError
+from keras_selectscale.layers import feature_maps
 from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_folder import HistoryRow, RunFolder
@@ -74,7 +75,8 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
     beside = run.path / ".checkpoint.part.keras"
     with files.disk_errors(run.checkpoint_path):
         try:
-            model.save(beside)
+            with _without_notice():
+                model.save(beside)
             with zipfile.ZipFile(beside, "a") as archive:
                 content = {"recipe": recipe.as_json(), "state": state.as_json()}
                 archive.writestr(ENTRY, json.dumps(content, allow_nan=False))
@@ -89,6 +91,17 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
                 beside.unlink(missing_ok=True)
             raise
     return size
+
+
+@contextlib.contextmanager
+def _without_notice() -> Iterator[None]:
+    """Does not say that a file needs this package: who trains with it says it with the result."""
+    kept = [*feature_maps.NOTICES]
+    feature_maps.NOTICES.clear()
+    try:
+        yield
+    finally:
+        feature_maps.NOTICES.extend(kept)
 
 
 def prepare_saving() -> None:

@@ -21,6 +21,9 @@ def test_it_trains_reports_and_is_evaluated(command, tmp_path):
     assert "keras" in config["environment"]["packages"]
     error = json.loads((folder / "result.json").read_text())["test_error"]
     assert f"test error {error:.2f}%" in out and "done, 2 epochs" in out
+    # Once, and not by the warning of each process that saves.
+    assert (out + err).count("import keras_selectscale before you load it") == 1
+    assert "UserWarning" not in err
     assert err.count("epoch 1/2") == 1 and err.count("epoch 2/2") == 1
 
     status, out, err = command("evaluate", "first")

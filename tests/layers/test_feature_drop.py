@@ -1,6 +1,7 @@
 """What the drop layers have from their base: training flag, gradient, isolation, precision."""
 
 import inspect
+import warnings
 
 import keras
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from keras import ops
 
 import keras_selectscale
-from keras_selectscale import FeatureDrop, Selective
+from keras_selectscale import FeatureDrop, Selective, strip_drops
+from keras_selectscale.layers import feature_maps
 from keras_selectscale.layers.methods import METHODS
+from keras_selectscale.optimizers import CoupledSGD
 from tests.layers import drawing, reference
 
 HALVES = ["float16", "bfloat16"]
@@ -201,6 +204,31 @@ def test_the_arguments_of_keras_layers_are_explained(layer):
         ):
             layer(*args, **kwargs)
     assert Drifting(0.25).retaining_rate == Drifting(rate=0.25).retaining_rate == 0.75
+    with pytest.raises(TypeError, match="Drifting takes `rate` by position.*Received: 2"):
+        Drifting(0.25, 2)
+
+
+def test_a_file_that_needs_the_package_warns_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(feature_maps, "NOTICES", ["Import keras_s"])
+    drop = SignFlip(retaining_rate=0.5)
+    model = keras.Sequential([keras.Input((4, 3)), Selective(drop, top_rate=0.5)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.save_weights(tmp_path / "model.weights.h5")  # They load without the classes.
+        strip_drops(model).save(tmp_path / "stripped.keras")
+        before = len(caught)  # Of Keras.
+        model.save(tmp_path / "model.keras")
+        model.save(tmp_path / "model.keras")
+    ours = ["Import keras_s" in str(each.message) for each in caught]
+    assert sum(ours) == 1 and not any(ours[:before])
+
+
+def test_a_file_with_the_optimizer_warns_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(feature_maps, "NOTICES", ["Import keras_s"])
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(CoupledSGD(), "mse")
+    with pytest.warns(UserWarning, match="Import keras_s"):
+        model.save(tmp_path / "model.keras")
 
 
 @pytest.mark.parametrize("name", [np.zeros((2, 2)), np.zeros(0), 3, "a/b", keras.Input((3,))])

@@ -153,7 +153,7 @@ def test_a_drop_that_changes_the_shape_is_an_error():
 
 
 def test_the_rates_are_keywords():
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(TypeError, match="takes `drop` by position; write `top_rate=`.*: 0.3$"):
         Selective(SpatialScale(retaining_rate=0.5), 0.3)
     with pytest.raises(TypeError, match="drop"):
         Selective(top_rate=0.3)
