@@ -1,7 +1,8 @@
 """`keras-selectscale figure`."""
 
 import pathlib
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +10,10 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.value_list import ValueList
+from keras_selectscale.wording import counted
+
+if TYPE_CHECKING:
+    from keras_selectscale.experiments.rate_curves import Level
 
 test_images_option = click.option(
     "--dataset",
@@ -111,3 +116,98 @@ def figure_3(
         )
     error_figure.draw(points, settings, chosen, out)
     Console().say(f"{out} and {table}: {len(points)} points on {images.count:,} images")
+
+
+@command.command("4")
+@click.argument(
+    "folders", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=pathlib.Path)
+)
+@click.option(
+    "--top-rate", type=float, default=0.2, show_default=True, help="Top rate of the right panel."
+)
+@click.option(
+    "--retaining-rate",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Retaining rate of the left panel.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    default="figure4.png",
+    show_default=True,
+    help="PNG file to write. The table is written beside it as .csv.",
+)
+def figure_4(
+    folders: tuple[pathlib.Path, ...], top_rate: float, retaining_rate: float, out: pathlib.Path
+) -> None:
+    """Error of SelectScale against its top rate and its retaining rate.
+
+    The other methods are horizontal lines. The points are recorded runs (test error) or the trials
+    of searches (validation error), found in the folders DIR however deep they are. A grid that is
+    not complete is drawn with what exists; damaged runs are named. Runs that differ in more than
+    the drop have panels of their own. The runs of winners within searches are left out.
+    """
+    from keras_selectscale.console import Console
+
+    start_keras()
+    from keras_selectscale import files
+    from keras_selectscale.experiments import rate_curves, rate_figure, results
+    from keras_selectscale.experiments.comparison_figure import check_drawable
+
+    say, warn = Console().say, Console(stderr=True).say
+    with input_errors():
+        check_drawable()
+        searches = sorted({each.parent for dir in folders for each in dir.rglob("search.json")})
+        runs = results.find_runs(folders, outside=searches)
+        levels = rate_curves.levels_of_runs(results.group_runs(runs.runs))
+        trials, damaged = _trials(searches)
+        levels += trials
+        for sentence in (*runs.damaged, *damaged):
+            warn(f"damaged, not drawn: {sentence}")
+        for path in runs.unfinished:
+            warn(f"not finished, not drawn: {path}")
+        rates = {"top_rate": top_rate, "retaining_rate": retaining_rate}
+        found = rate_curves.settings(levels, **rates)
+        if not found:
+            raise ValueError(
+                f"{', '.join(map(str, folders))}: no finished run or trial of SelectScale has "
+                f"retaining rate {retaining_rate:g} or top rate {top_rate:g}"
+            )
+        rate_figure.draw(found, out, **rates)
+        table = out.with_suffix(".csv")
+        files.write_text(table, rate_curves.as_csv(found))
+    for number, setting in enumerate(found):
+        count = counted(sum(map(len, setting.curves.values())), "point")
+        left_out = "" if number < rate_figure.MOST_SETTINGS else ", in the table only"
+        say(f"{setting.title}: {count} of {setting.images} error{left_out}")
+    say(f"{out} and {table}")
+
+
+def _trials(searches: Sequence[pathlib.Path]) -> tuple[list["Level"], list[str]]:
+    """Returns the levels of the trials of searches, and a sentence for each damaged file."""
+    from keras_selectscale.experiments.rate_curves import Level
+    from keras_selectscale.files import DamagedFileError
+
+    levels: list[Level] = []
+    damaged: list[str] = []
+    for path in searches:
+        from keras_selectscale.tuning import SearchFolder
+        from keras_selectscale.tuning.report import finalists
+
+        try:
+            folder = SearchFolder(path)
+            search = folder.read_search()
+            rows = folder.read_trials(lambda error: damaged.append(str(error)))
+        except DamagedFileError as error:
+            damaged.append(str(error))
+            continue
+        for row in finalists(search, rows):
+            try:
+                recipe = search.trial_recipe(row.values)
+            except (KeyError, TypeError, ValueError) as error:
+                damaged.append(f"{path / f'trial_{row.id}'} is damaged: {error}")
+            else:
+                levels.append(Level(recipe, tuple(row.errors), "validation"))
+    return levels, damaged

@@ -146,14 +146,18 @@ class Found(NamedTuple):
     damaged: list[str]
 
 
-def find_runs(folders: Iterable[str | os.PathLike]) -> Found:
+def find_runs(folders: Iterable[str | os.PathLike], outside: Sequence[pathlib.Path] = ()) -> Found:
     """Reads every run in some folders, however deep.
 
     A damaged run does not keep the others from being read.
 
+    Args:
+        folders: The folders.
+        outside: Folders within them that are left out.
+
     Raises:
         FileNotFoundError: If a folder does not exist.
-        ValueError: If no folder of a run was found.
+        ValueError: If no folder of a run was found, and none was left out.
     """
     found = Found([], [], [])
     seen: set[pathlib.Path] = set()
@@ -161,10 +165,12 @@ def find_runs(folders: Iterable[str | os.PathLike]) -> Found:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder")
         for config in sorted(folder.rglob("config.json")):
+            if any(config.is_relative_to(other) for other in outside):
+                continue
             if config.resolve() not in seen:
                 seen.add(config.resolve())
                 _read(RunFolder(config.parent), found)
-    if not any(found):
+    if not any(found) and not outside:
         raise ValueError(f"no run was found in {', '.join(map(str, folders))} (no config.json)")
     return found
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from keras_selectscale import files
@@ -221,8 +221,14 @@ class SearchFolder:
         data_dir = files.read_json(self.config_path).get("data_dir")
         return files.convert(data_dir, str | None, self.config_path, "data_dir")  # type: ignore[arg-type]
 
-    def read_trials(self) -> list[TrialRow]:
+    def read_trials(
+        self, on_damage: Callable[[files.DamagedFileError], None] | None = None
+    ) -> list[TrialRow]:
         """Returns the trials in the order in which they began.
+
+        Args:
+            on_damage: Called with the error of each damaged trial, which is then left out; `None`
+                to raise the error.
 
         Raises:
             DamagedFileError: If a file is damaged.
@@ -232,7 +238,13 @@ class SearchFolder:
             order = read_oracle(self.path).get("start_order", [])
         rows = {}
         for path in sorted(self.path.glob("trial_*/trial.json")):
-            row = self._ended.get(path) or _read_row(path)
+            try:
+                row = self._ended.get(path) or _read_row(path)
+            except files.DamagedFileError as error:
+                if on_damage is None:
+                    raise
+                on_damage(error)
+                continue
             if row.status != "RUNNING":
                 self._ended[path] = row
             rows[row.id] = row

@@ -9,6 +9,7 @@ from keras_selectscale.checks import as_number, shown, type_error, value_error
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.methods import METHODS, get_method, make_drop
 from keras_selectscale.object_checks import as_choices, as_sequence
+from keras_selectscale.recipes import figure4
 
 DEFAULT_METHODS = ("selectscale", "selectout")
 # A method may draw a share of the range that its top rate allows. With the lowest top rate, all
@@ -16,11 +17,9 @@ DEFAULT_METHODS = ("selectscale", "selectout")
 # hyperparameter, which tells an oracle so. A condition on the top rate would not work, because a
 # worker receives it rounded to 32 bits, which equals no value.
 ONE_SHARE = 1.0
-# The two curves of the paper's Figure 4: error against top rate at the first rate, and against
-# retaining rate at the second.
-FIGURE4_METHOD = "selectscale"
-FIGURE4_RETAINING_RATE = 0.0
-FIGURE4_TOP_RATE = 0.2
+FIGURE4_METHOD = figure4.METHOD
+FIGURE4_RETAINING_RATE = figure4.RETAINING_RATE
+FIGURE4_TOP_RATE = figure4.TOP_RATE
 
 
 @dataclasses.dataclass(frozen=True)
