@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +26,11 @@ LARGEST_IN_MEMORY = 2 * 2**30
 # Number of images whose squares are summed at a time. It determines the rounding of the standard
 # deviation, so changing it would change the batches of old runs.
 STATISTICS_CHUNK = 1024
-# Rows of pixels converted to float64 at a time: 6 MB of colours.
-STATISTICS_ROWS = 2**18
+# Rows of pixels converted to float64 at a time (0.8 MB of colours), and chunks whose rows are
+# added side by side.
+STATISTICS_ROWS, STATISTICS_CHUNKS = 2**15, 16
+# Pixels that are regarded as one row of a sum: NumPy adds short rows slowly.
+SUMMED_PIXELS = 256
 # Most images, and bytes of their pixels, that are resized at a time.
 RESIZED_CHUNK, RESIZED_BYTES = 500, 2**23
 # TensorFlow aborts the process if the memory of an array is not aligned to this many bytes.
@@ -56,28 +62,60 @@ def mean_and_std(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ..
     starts = range(0, len(images), STATISTICS_CHUNK)
     chunks = [images[start : start + STATISTICS_CHUNK] for start in starts]
     pixels = images[..., 0].size
-    mean = sum(chunk.sum((0, 1, 2), dtype=np.float64) for chunk in chunks) / pixels
-    squares = sum(_squares(chunk, mean) for chunk in chunks)
-    std = np.sqrt(squares / pixels)
+    nothing = np.zeros(images.shape[-1])
+    mean = sum((_sum(chunk) for chunk in chunks), nothing) / pixels
+    std = np.sqrt(sum(_squares(chunks, mean), nothing) / pixels)
     return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
 
 
-def _squares(images: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Returns `np.square(images - mean).sum((0, 1, 2))` to the bit, in less memory.
+def _sum(images: np.ndarray) -> np.ndarray:
+    """Returns the sum of each channel; that of uint8 takes a tenth of the time."""
+    if images.dtype != np.uint8:
+        return images.sum((0, 1, 2), dtype=np.float64)
+    channels = images.shape[-1]
+    beside = math.gcd(images[..., 0].size, SUMMED_PIXELS)
+    # Sums of integers are exact in any order.
+    sums = images.reshape(-1, beside * channels).sum(0, dtype=np.float64)
+    return sums.reshape(-1, channels).sum(0)
 
-    NumPy adds the rows one after the other, so the sum so far can stand in for the first row.
+
+def _squares(chunks: list[np.ndarray], mean: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields `np.square(chunk - mean).sum((0, 1, 2))` of each chunk of images to the bit.
+
+    It takes less memory and half of the time: NumPy adds rows of pixels one after the other, so the
+    sum so far can stand in for the first row, and chunks of equal size are added side by side.
     """
-    rows = images.reshape(-1, images.shape[-1])
-    total = np.empty((0, len(mean)))
-    for start in range(0, len(rows), STATISTICS_ROWS):
-        some = rows[start : start + STATISTICS_ROWS]
+    if len(mean) == 1:  # NumPy adds the halves of a single column.
+        yield from (_sum_of_halves(chunk.reshape(-1, 1), mean) for chunk in chunks)
+        return
+    for _, equal in itertools.groupby(chunks, len):
+        while some := list(itertools.islice(equal, STATISTICS_CHUNKS)):
+            yield from _side_by_side(some, mean)
+
+
+def _side_by_side(chunks: list[np.ndarray], mean: np.ndarray) -> np.ndarray:
+    """Returns the sums of `_squares` of chunks of equal size."""
+    columns = [chunk.reshape(-1, chunk.shape[-1]) for chunk in chunks]
+    means = np.tile(mean, len(chunks))
+    total = np.empty((0, len(means)))
+    rows = max(1, STATISTICS_ROWS // len(chunks))
+    for start in range(0, len(columns[0]), rows):
+        some = np.concatenate([each[start : start + rows] for each in columns], 1)
         carried = len(total)
-        squares = np.empty((carried + len(some), len(mean)))
+        squares = np.empty((carried + len(some), len(means)))
         squares[:carried] = total
-        np.subtract(some, mean, out=squares[carried:])
+        np.subtract(some, means, out=squares[carried:])
         np.square(squares[carried:], out=squares[carried:])
         total = squares.sum(0, keepdims=True)
-    return total[0]
+    return total.reshape(len(chunks), -1)
+
+
+def _sum_of_halves(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Returns the sum of `_squares` of one channel: the sum of the halves that NumPy adds."""
+    if len(rows) <= STATISTICS_ROWS:
+        return np.square(rows - mean).sum(0)
+    half = len(rows) // 2 // 8 * 8
+    return _sum_of_halves(rows[:half], mean) + _sum_of_halves(rows[half:], mean)
 
 
 def resized(images: np.ndarray, image_size: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_selectscale.data.arrays import host_tensors
+from keras_selectscale.data.decoding import START, decode
 
 # A record is its length (8 bytes), a checksum of that (4), the content and a checksum of it (4).
 BEFORE, AFTER = 12, 4
@@ -221,6 +222,30 @@ def index_records(files: Sequence[str], image_key: str, label_key: str) -> Image
         offsets = list(pool.map(_offsets, files))
     numbers = np.repeat(np.arange(len(files), dtype=np.int32), [len(each) for each in offsets])
     return ImageRecords(list(files), numbers, np.concatenate(offsets), image_key, label_key)
+
+
+def explain(images: EncodedImages, numbers: Sequence[int], classes: int, channels: int) -> str:
+    """Returns in one line which of some images of a split cannot be used, and why.
+
+    Args:
+        images: The split.
+        numbers: Numbers of the images.
+        classes: Number of classes.
+        channels: 3 or 1.
+    """
+    number, reason = numbers[0], "it, or one read with it, could not be read a moment ago"
+    for each in numbers:
+        try:
+            encoded, label = images.read(each)
+            if 0 <= label < classes:
+                decode(encoded, channels)
+                continue
+            found = f"its label is {label} and not from 0 to {classes - 1}"
+        except Exception as error:  # Any error is the reason.
+            found = str(error) or type(error).__name__
+        number, reason = each, found
+        break
+    return " ".join(f"{START}{images.describe(number)}: {reason}".split("\n"))
 
 
 def _offsets(path: str) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import pathlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,9 +16,8 @@ from keras_selectscale.data.dataset import Request, Source
 from keras_selectscale.data.decoding import (
     START,
     decode,
-    decode_windows,
+    decode_whole,
     read_header,
-    whole_windows,
 )
 from keras_selectscale.data.encoded_images import ImageFiles
 from keras_selectscale.data.image_data import ImageData, in_memory
@@ -31,10 +31,13 @@ TEST_FOLDERS = ("test", "val", "validation")
 # Up to this many streamed images are decoded once before training: it takes some seconds. In a
 # larger folder, a damaged image with an intact header is found when it is used.
 DECODED_UP_FRONT = 2000
-# Files whose headers are read by one task of a pool, and its threads.
+# Files whose headers are read by one task, and threads if the files must be waited for.
 HEADERS, THREADS = 256, 8
-# Most images, and bytes of images, that are decoded into one batch.
-BATCH, BATCH_BYTES = 256, 2**22
+# A task has waited for files if it took this many times its CPU time.
+WAITED = 3
+# Most images, and bytes of images, that are decoded into one batch, and images that one call of a
+# function decodes if there are many: building the function takes longer than decoding a few.
+BATCH, BATCH_BYTES, PART, MANY = 256, 2**22, 4, 2048
 
 
 def load_folder(request: Request) -> ImageData | StreamedImages:
@@ -149,7 +152,8 @@ def _files(home: pathlib.Path, classes: Sequence[str], name: str) -> ImageFiles:
 def _survey(splits: Iterable[ImageFiles]) -> tuple[set[tuple[int, int]], bool]:
     """Reads all headers and returns the sizes, and whether all images are grey.
 
-    A task reads the headers of many files: one task per file takes 1.9 kB of memory per file.
+    Threads are used from the first task on that has waited for its files: if a file is at hand,
+    threads wait for each other, and take four times as much CPU time as one.
     """
 
     def survey(paths: Sequence[str]) -> tuple[set[tuple[int, int]], bool]:
@@ -157,18 +161,31 @@ def _survey(splits: Iterable[ImageFiles]) -> tuple[set[tuple[int, int]], bool]:
         sizes = {(header.height, header.width) for header in headers}
         return sizes, all(header.grey for header in headers)
 
-    tasks = [
-        files.paths[start : start + HEADERS]
-        for files in splits
-        for start in range(0, len(files), HEADERS)
-    ]
+    # One task per file would take 1.9 kB of memory per file.
+    tasks = iter(
+        [
+            files.paths[start : start + HEADERS]
+            for files in splits
+            for start in range(0, len(files), HEADERS)
+        ]
+    )
     sizes: set[tuple[int, int]] = set()
     grey = True
+
+    def add(found: tuple[set[tuple[int, int]], bool]) -> None:
+        nonlocal grey
+        sizes.update(found[0])
+        grey &= found[1]
+
+    for task in tasks:
+        wall, cpu = time.perf_counter(), time.thread_time()
+        add(survey(task))
+        if time.perf_counter() - wall > WAITED * (time.thread_time() - cpu):
+            break
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         try:
-            for task_sizes, task_grey in pool.map(survey, tasks):
-                sizes |= task_sizes
-                grey &= task_grey
+            for found in pool.map(survey, tasks):
+                add(found)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -207,26 +224,30 @@ def _mapped(
     require("tensorflow", "tensorflow", "Decoding a folder of images")
     import tensorflow as tf
 
-    read = files.reader()
+    read, count = files.reader(), len(files)
+    part = min(PART, batch) if count >= MANY else 1
 
-    def decoded(number):
-        (pixels,) = decode_windows(read(number[None])[0], channels, whole_windows)
-        return function(pixels)
+    def decoded(start):
+        # The last image fills the places that are left.
+        numbers = tf.minimum(start + tf.range(part, dtype=tf.int64), count - 1)
+        images = decode_whole(read(numbers)[0], channels)
+        return tf.stack([function(image) for image in images])
 
-    images = (
-        tf.data.Dataset.range(len(files))
+    parts = (
+        tf.data.Dataset.range(0, count, part)
         .map(
             decoded,
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        .batch(batch)
+        .batch(batch // part)
         .prefetch(1)
         .with_options(options())
     )
     done = 0
     try:
-        for some in images.as_numpy_iterator():
+        for found in parts.as_numpy_iterator():
+            some = found.reshape(-1, *found.shape[2:])[: count - done]
             yield some
             done += len(some)
     except tf.errors.OpError as error:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras_selectscale.data.arrays import finished
 from keras_selectscale.data.augmentation import epoch_order
-from keras_selectscale.data.decoding import decode_windows, explain
+from keras_selectscale.data.decoding import decode_windows
+from keras_selectscale.data.encoded_images import explain
 from keras_selectscale.data.image_draws import (
     Draws,
     centre_windows,

@@ -26,15 +26,21 @@ def test_keeps_precision_where_the_spread_is_small():
     assert std[0] == pytest.approx(np.sqrt(share * (1 - share)) / 255, rel=1e-9)
 
 
-@pytest.mark.parametrize("shape", [(7, 9, 5, 3), (40, 8, 8, 1), (3, 2, 2, 2)])
-@pytest.mark.parametrize("rows", [1, 50, 10**6])
-def test_squares_are_added_in_the_order_of_one_numpy_sum(monkeypatch, shape, rows):
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("shape", [(19, 9, 5, 3), (43, 8, 9, 1), (8, 2, 2, 2)])
+@pytest.mark.parametrize(("rows", "chunks"), [(129, 2), (1, 16), (10**6, 3)])
+def test_statistics_are_those_of_one_numpy_sum_per_chunk(monkeypatch, dtype, shape, rows, chunks):
     """Old runs depend on the last bit of the standard deviation."""
-    images = np.random.default_rng(1).integers(0, 256, shape).astype("uint8")
-    mean = images.mean((0, 1, 2))
-    expected = np.square(images - mean).sum((0, 1, 2))
-    monkeypatch.setattr(arrays, "STATISTICS_ROWS", rows)
-    np.testing.assert_array_equal(arrays._squares(images, mean), expected)
+    images = np.random.default_rng(1).integers(0, 256, shape).astype(dtype)
+    monkeypatch.setattr(arrays, "STATISTICS_CHUNK", len(images) if shape[-1] == 1 else 4)
+    monkeypatch.setattr(arrays, "STATISTICS_ROWS", max(rows, 128) if shape[-1] == 1 else rows)
+    monkeypatch.setattr(arrays, "STATISTICS_CHUNKS", chunks)
+    each = [images] if shape[-1] == 1 else [images[at : at + 4] for at in range(0, len(images), 4)]
+    pixels = images[..., 0].size
+    mean = sum(chunk.sum((0, 1, 2), dtype="float64") for chunk in each) / pixels
+    squares = sum(np.square(chunk - mean).sum((0, 1, 2)) for chunk in each)
+    expected = (mean / 255).tolist(), (np.sqrt(squares / pixels) / 255).tolist()
+    assert [list(found) for found in mean_and_std(images)] == list(expected)
 
 
 def test_resizing_does_not_depend_on_the_chunk(monkeypatch):

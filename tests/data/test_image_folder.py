@@ -135,6 +135,33 @@ def test_all_kinds_become_colour(tmp_path):
         np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")), err_msg=name)
 
 
+@pytest.mark.parametrize("kinds", [("JPEG",), ("PNG", "JPEG"), ("BMP", "PNG", "GIF", "JPEG")])
+def test_decoding_several_at_once_changes_nothing(tmp_path, monkeypatch, kinds):
+    make(tmp_path)
+    for number, kind in enumerate(kinds * 3):
+        content = encode(picture(number, 12, 16), kind)
+        write(tmp_path / "train" / "b" / f"{number}.{kind.lower()}", content)
+    one_by_one = load(f"folder:{tmp_path}")
+    monkeypatch.setattr(image_folder, "MANY", 1)
+    found = load(f"folder:{tmp_path}")
+    np.testing.assert_array_equal(found.train_images, one_by_one.train_images)
+    np.testing.assert_array_equal(found.test_images, one_by_one.test_images)
+    path = write(tmp_path / "train" / "b" / "1x.png", BROKEN["cut"][0])
+    with pytest.raises(OSError, match=f"^Cannot use the image {path}: "):
+        load(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("waited", [0, float("inf")])
+def test_headers_are_read_in_order_with_and_without_threads(tmp_path, monkeypatch, waited):
+    monkeypatch.setattr(image_folder, "WAITED", waited)
+    monkeypatch.setattr(image_folder, "HEADERS", 2)
+    assert load(f"folder:{make(tmp_path, SIZES)}", image_size=16).train_count == 10
+    for name in ("z1.png", "z0.png"):
+        path = write(tmp_path / "train" / "a" / name, BROKEN["text"][0])
+    with pytest.raises(OSError, match=f"^Cannot use the image {path}: "):
+        load(f"folder:{tmp_path}")
+
+
 @pytest.mark.parametrize("sizes", [((12, 16),), SIZES])
 def test_all_grey_have_one_channel(tmp_path, sizes):
     make(tmp_path, sizes, channels=1)
