@@ -4,10 +4,9 @@ import contextlib
 import math
 import os
 import pathlib
-import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras_selectscale import files
 from keras_selectscale.checks import shown
@@ -18,6 +17,7 @@ from keras_selectscale.tuning.state import (
     DEATHS_FILE,
     FAILURE_FILE,
     ORACLE_FILE,
+    TrialRow,
     read_oracle,
     read_trial,
 )
@@ -48,36 +48,6 @@ OWN_FILES = (
     "winner*/.*.part",
     "winner*/tensorboard/*/events.out.tfevents.*",
 )
-
-
-class TrialRow(NamedTuple):
-    """A trial as the folder records it.
-
-    Attributes:
-        id: Its id.
-        status: `"COMPLETED"`, `"FAILED"` or `"RUNNING"`. A trial that was interrupted by a kill is
-            `"RUNNING"` until the search continues.
-        values: Its hyperparameters without the inactive ones.
-        errors: Validation error of each completed seed, in percent.
-        message: Reason for its failure.
-    """
-
-    id: str
-    status: str
-    values: dict[str, Any]
-    errors: list[float]
-    message: str = ""
-
-    @property
-    def score(self) -> float | None:
-        """Mean over the seeds, if the trial is completed."""
-        return statistics.fmean(self.errors) if self.status == "COMPLETED" else None
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation over the seeds, if the trial is completed and has at least two."""
-        completed = self.status == "COMPLETED" and len(self.errors) > 1
-        return statistics.stdev(self.errors) if completed else None
 
 
 class SearchFolder:
