@@ -3,10 +3,37 @@
 import ast
 import pathlib
 import re
+import sys
 from typing import Any
+
+# MkDocs loads a hook by its path, without the folder on Python's own.
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import notebook_pages  # noqa: E402
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 GALLERY = "<!-- gallery -->"
+CALL_ARGUMENTS = re.compile(r"(<summary>Call arguments</summary>\s*)<p>(.*?)</p>", re.S)
+
+
+def on_files(files: Any, config: Any, **_: Any) -> Any:
+    """Adds the pages of the notebooks, and their pictures."""
+    from mkdocs.structure.files import File
+
+    for path, content in notebook_pages.pages().items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Makes a list of the call arguments of a layer, of which Markdown makes one paragraph."""
+    return CALL_ARGUMENTS.sub(lambda found: found[1] + _listed(found[2]), html)
+
+
+def _listed(paragraph: str) -> str:
+    items = re.sub(
+        r"^(\w+): ", r"</li><li><strong><code>\1</code></strong> – ", paragraph, flags=re.M
+    )
+    return f"<ul>{items.removeprefix('</li>')}</li></ul>"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -18,8 +45,8 @@ def gallery() -> str:
     """Returns a section for each script, in the order of the list in examples/README.md."""
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     scripts = re.findall(r"\]\((\w+\.py)\)", text)
-    # The site has no page for a notebook to which a link could lead.
-    notebooks = re.sub(r"\[(.*?)\]\(\w+\.ipynb\)", r"\1", text[text.index("## Notebooks") :])
+    notebooks = text[text.index("## Notebooks") :]
+    notebooks = re.sub(r"\((\w+)\.ipynb\)", r"(notebooks/\1.md)", notebooks)
     return "\n".join([*(_section(EXAMPLES / name) for name in scripts), notebooks])
 
 

@@ -76,6 +76,8 @@ def test_what_follows_in_a_list_item_is_indented_by_four(path):
 def test_the_navigation_has_every_page():
     docs = ROOT / "docs"
     pages = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
+    # `notebook_pages.py` makes those of the notebooks.
+    pages |= {f"notebooks/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")}
     shown = re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
     assert len(shown) == len(set(shown)) and set(shown) == pages
 

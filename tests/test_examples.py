@@ -13,6 +13,7 @@ import pytest
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+PAGES = EXAMPLES.parent / "docs" / "notebook_pages.py"
 # Their backend is another one than that of the tests, so they run in a process of their own.
 NEEDS = {"loop_jax": "jax", "jax_fit": "jax", "loop_torch": "torch"}
 
@@ -52,6 +53,21 @@ def test_an_example_prints_what_its_top_says(path, capsys, tmp_path):
 def test_a_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(code_of(path), str(path), "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_holds_its_outputs_for_its_page(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    assert any(cell["outputs"] for cell in code)
+    page = runpy.run_path(str(PAGES))["pages"]()[f"notebooks/{path.stem}.md"]
+    for cell in cells:
+        assert "".join(cell["source"]).splitlines()[-1] in page
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr"
+            assert "".join(output.get("text", "")).rstrip() in page
+    assert page.startswith("# ") and page.count("![") == page.count(f"({path.stem}-")
 
 
 @pytest.mark.parametrize("path", [*SCRIPTS, *NOTEBOOKS], ids=lambda path: path.stem)
