@@ -24,6 +24,7 @@ from keras_selectscale.exporting.keras_file import write_keras
 from keras_selectscale.exporting.proof import line_of, prove, reference, unchanged
 from keras_selectscale.exporting.report import ExportError, ExportReport
 from keras_selectscale.exporting.signature import Signature, signature_of
+from keras_selectscale.surgery.drop_kinds import all_layers
 
 MAIN = (
     "import sys; import keras_selectscale.exporting; "
@@ -32,6 +33,15 @@ MAIN = (
 MODEL, VALUES, REQUEST, ANSWER = "model.keras", "values.npz", "request.json", "answer.json"
 # Two backends never compute the same bits.
 SMALLEST_TOLERANCE = 1e-5
+# What to do about a model that the process cannot create.
+INSTEAD = (
+    "save its weights (`model.save_weights`), run your code under KERAS_BACKEND=tensorflow, load "
+    "them there and export"
+)
+
+
+class _UnknownClass(Exception):
+    """A file has a class or function, whose name is the message, that the process cannot import."""
 
 
 def write_on_tensorflow(
@@ -87,8 +97,8 @@ def _ask(
             write_keras(model, signature, folder / MODEL)
         except (ValueError, TypeError, NotImplementedError) as error:
             raise ExportError(
-                f"TensorFlow writes the format {kind.name!r} from a .keras file without drops, "
-                f"which this model does not make: {line_of(error)}"
+                f"TensorFlow writes {kind.name!r} in a separate process, from a .keras file, which "
+                f"this model does not make: {INSTEAD}. Reason: {line_of(error)}"
             ) from error
         arrays = {
             f"{role} {number} {key}": value
@@ -107,7 +117,15 @@ def _ask(
             "batches": len(batches),
         }
         (folder / REQUEST).write_text(json.dumps(request), encoding="utf-8")
-        return _report(_run(folder, kind), str(path))
+        answer = _run(folder, kind)
+        if unknown := answer.get("unknown"):
+            owners = [each for each in all_layers(model) if type(each).__name__ == unknown]
+            what = f"the class of {owners[0].name!r}, {unknown!r}" if owners else repr(unknown)
+            raise ExportError(
+                f"TensorFlow writes {kind.name!r} in a separate process, which does not know "
+                f"{what}: {INSTEAD}"
+            )
+        return _report(answer, str(path))
 
 
 def _run(folder: pathlib.Path, kind: Format) -> dict[str, Any]:
@@ -151,6 +169,8 @@ def main(place: str) -> None:
     request = json.loads((folder / REQUEST).read_text(encoding="utf-8"))
     try:
         answer = _answer(folder, request)
+    except _UnknownClass as error:
+        answer = {"unknown": str(error)}
     except ExportError as error:
         full = error.__cause__ if isinstance(error.__cause__, OSError) else None
         answer = {"message": " ".join(str(error).split())}
@@ -170,11 +190,7 @@ def _answer(folder: pathlib.Path, request: dict[str, Any]) -> dict[str, Any]:
         model = keras.models.load_model(folder / MODEL, compile=False, safe_mode=False)
     except Exception as error:
         if unknown := re.search(r"Could not locate (?:class|function) '(\w+)'", str(error)):
-            raise ExportError(
-                f"TensorFlow writes {kind.name!r} in a separate process, which does not know "
-                f"{unknown[1]!r}: export the model as 'keras' and load that file under "
-                "KERAS_BACKEND=tensorflow, in a process that imports what it needs"
-            ) from None
+            raise _UnknownClass(unknown[1]) from None
         raise
     signature = signature_of(model)
     if request["write"]:

@@ -192,9 +192,30 @@ def test_a_model_that_another_process_cannot_load_is_one_line(tmp_path, monkeypa
         tensorflow_process, "_run", lambda folder, kind: answered(folder, tensorflow_process)
     )
     inputs = keras.Input((3,))
-    with pytest.raises(ExportError, match="does not know 'Own': export the model as 'keras'") as e:
-        export(keras.Model(inputs, Own()(inputs)), tmp_path / "m", "tf_saved_model")
+    what = "the class of 'twice', 'Own': save its weights .*KERAS_BACKEND=tensorflow"
+    with pytest.raises(ExportError, match=what) as e:
+        export(keras.Model(inputs, Own(name="twice")(inputs)), tmp_path / "m", "tf_saved_model")
     assert "\n" not in str(e.value) and list(tmp_path.iterdir()) == []
+
+
+def test_a_subclassed_model_that_cannot_go_to_another_process_says_what_to_do(
+    tmp_path, monkeypatch
+):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.drop = keras_selectscale.SpatialScale(retaining_rate=0.5)
+
+        def call(self, inputs, training=False):
+            return self.drop(inputs, training=training)
+
+    on_another_backend(monkeypatch)
+    monkeypatch.setattr(formats, "require", lambda *names: None)
+    model = Net()
+    model(np.zeros((1, 4, 3), "float32"))
+    with pytest.raises(ExportError, match="subclassed") as e:
+        export(model, tmp_path / "m", "tf_saved_model")
+    assert "save its weights" in str(e.value) and list(tmp_path.iterdir()) == []
 
 
 def answered(folder, module):
