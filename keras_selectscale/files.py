@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 from keras_selectscale.checks import shown
 from keras_selectscale.environment import require
+from keras_selectscale.wording import shortened
 
 T = TypeVar("T")
 # Errors of writing, whatever library reports them.
@@ -148,13 +149,7 @@ def read_json(path: pathlib.Path, kind: Any = None) -> Any:
         DamagedFileError: If the content is not JSON or does not fit `kind`.
         OSError: If the file cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except ValueError:
-        raise DamagedFileError(f"{path} is damaged: it is not UTF-8 text") from None
-    except IsADirectoryError:
-        raise DamagedFileError(f"{path} is damaged: it is a folder, not a file") from None
-    content = parse_json(text, path)
+    content = parse_json(read_text(path), path)
     if kind is None:
         if not isinstance(content, dict):
             raise DamagedFileError(
@@ -162,6 +157,22 @@ def read_json(path: pathlib.Path, kind: Any = None) -> Any:
             )
         return content
     return convert(content, kind, path)
+
+
+def read_text(path: pathlib.Path) -> str:
+    """Returns the content of a UTF-8 file.
+
+    Raises:
+        DamagedFileError: If it is not UTF-8 text, or a folder.
+        OSError: If it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except ValueError:
+        raise DamagedFileError(f"{path} is damaged: it is not UTF-8 text") from None
+    except IsADirectoryError:
+        raise DamagedFileError(f"{path} is damaged: it is a folder, not a file") from None
 
 
 def parse_json(text: str, path: pathlib.Path) -> Any:
@@ -187,7 +198,9 @@ def parse_json(text: str, path: pathlib.Path) -> Any:
         raise DamagedFileError(f"{path} is damaged: {error}") from None
 
 
-def convert(content: Any, kind: type[T], path: pathlib.Path, field: str = "") -> T:
+def convert(
+    content: Any, kind: type[T], path: pathlib.Path, field: str = "", *, of_text: bool = False
+) -> T:
     """Converts parsed JSON to a type, and names the file and the field if it does not fit.
 
     Missing fields of a dataclass take their defaults. Unknown fields are errors.
@@ -197,6 +210,7 @@ def convert(content: Any, kind: type[T], path: pathlib.Path, field: str = "") ->
         kind: As `read_json` takes it.
         path: File from which the content comes.
         field: Path of `content` within the file, such as `"state"`; empty for the whole file.
+        of_text: Whether numbers are written as text, as in a CSV file.
 
     Raises:
         DamagedFileError: If the content does not fit `kind`.
@@ -211,13 +225,12 @@ def convert(content: Any, kind: type[T], path: pathlib.Path, field: str = "") ->
             name = _joined(field, unknown[0])
             raise DamagedFileError(f"{path} is damaged: the field `{shown(name)[1:-1]}` is unknown")
     try:
-        return msgspec.convert(content, kind)
+        return msgspec.convert(content, kind, strict=not of_text)
     except RecursionError:
         raise DamagedFileError(f"{path} is damaged: it is nested too deeply") from None
     except msgspec.ValidationError as error:
-        raise DamagedFileError(
-            f"{path} is damaged: {_described(str(error), content, field)}"
-        ) from (None)
+        reason = _described(str(error), content, field)
+        raise DamagedFileError(f"{path} is damaged: {reason}") from None
 
 
 @contextlib.contextmanager
@@ -268,7 +281,7 @@ def _described(message: str, content: Any, field: str) -> str:
     expected = re.fullmatch(r"Expected `(.*)`, got `(.*)`", reason)
     if expected:
         reason = f"expected {expected[1]}, received {_received(content, place, expected[2])}"
-    return f"the field `{name}`: {reason}" if name else reason
+    return f"the field `{name}`: {shortened(reason)}" if name else shortened(reason)
 
 
 def _received(content: Any, place: str, kind: str) -> str:

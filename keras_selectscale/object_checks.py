@@ -3,10 +3,16 @@
 import numbers
 import os
 import pathlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from keras_selectscale.checks import as_choice, type_error, value_error
+from keras_selectscale.checks import (
+    ArgumentValueError,
+    as_choice,
+    shown,
+    type_error,
+    value_error,
+)
 
 # Some file systems do not allow longer names.
 LONGEST_NAME = 255
@@ -67,12 +73,13 @@ def as_path(name: str, value: Any) -> pathlib.Path:
 
     Raises:
         TypeError: If `value` is not a string or path.
-        ValueError: If it is empty, contains a null character, or names an unknown user's home.
+        ValueError: If it is empty, contains a null character or half of one, or names an unknown
+            user's home.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise type_error(name, "a path", value)
     text = os.fspath(value)
-    if not text or "\0" in text:
+    if not text or "\0" in text or not _can_be_encoded(text):
         raise value_error(name, "a path", value)
     try:
         return pathlib.Path(text).expanduser()
@@ -100,7 +107,34 @@ def as_file_name(name: str, value: Any) -> str:
         not plain
         or text.startswith("-")
         or not text.isprintable()
+        or not _can_be_encoded(text)
         or len(os.fsencode(text)) > LONGEST_NAME
     ):
         raise value_error(name, "a plain name that can become a file or folder", value)
     return text
+
+
+def asked(name: str, function: Callable[[Any], Any], about: Any) -> Any:
+    """Returns what a function that is an argument returns, or names the argument if it fails.
+
+    Raises:
+        ValueError: If the function raises something else than a `ValueError`, a `TypeError` or an
+            `OSError`, which are raised as they are.
+    """
+    try:
+        return function(about)
+    except (ValueError, TypeError, OSError):
+        raise
+    except Exception as error:
+        received = f"{type(error).__name__}: {shown(str(error))} for {shown(about)}"
+        message = f"Argument `{name}` must return an answer without an error. Received: {received}"
+        raise ArgumentValueError.about(name, message) from error
+
+
+def _can_be_encoded(text: str) -> bool:
+    """Returns whether the file system has names like this: not with half of a character in it."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -9,3 +9,9 @@ def counted(number: int, noun: str) -> str:
         noun: The noun in the singular, whose plural ends in s.
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(message: object) -> str:
+    """Returns a library's message in one line, cut to 300 characters; it may repeat a file."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= 300 else f"{text[:300]}… ({len(text):,} characters)"

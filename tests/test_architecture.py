@@ -47,6 +47,7 @@ GROUND = {
     "registration",
     "stopping",
     "streams",
+    "tables",
     "version",
     "wording",
 }

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from keras_selectscale.benchmarking import backend_modes
 from keras_selectscale.checks import as_integer, as_number, value_error
+from keras_selectscale.object_checks import as_boolean
 
 # The most calls of one measurement, however short a call is.
 MOST_CALLS = 2**20
@@ -72,8 +73,9 @@ def interleaved(
         SideError: If a side fails.
         ValueError: If there is no side, or an argument is out of range.
     """
-    if not sides:
+    if not isinstance(sides, Mapping) or not sides:
         raise value_error("sides", "a mapping with at least one function", sides)
+    as_boolean("wait_each", wait_each)
     as_integer("rounds", rounds, 1)
     as_number("seconds", seconds, 0, above=True)
 

@@ -15,6 +15,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import BACKENDS, start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.cli.value_list import ValueList
 
 # The last three measure what grows with the work; `all` leaves them out.
@@ -67,7 +68,7 @@ class Shapes(click.ParamType):
 @click.option("--rounds", type=int, help="Measurements of each side; by default 15.")
 @click.option("--seconds", type=float, help="Minimum time of a measurement; by default 0.02.")
 @click.option("--memory/--no-memory", default=None, help="Measure the peak memory of the steps.")
-@click.option("--profile", type=click.Path(file_okay=False), help="Folder for traces of the steps.")
+@click.option("--profile", type=PathType(file_okay=False), help="Folder for traces of the steps.")
 @click.option("--seed", type=int, help="Seed of data, weights and drops.")
 @click.option("--files", type=int, help="Images of the folders of `data`; by default 100,000.")
 @click.option("--trials", type=int, help="Trials of `search`; by default 1,000.")
@@ -75,16 +76,14 @@ class Shapes(click.ParamType):
 @click.option("--quick", is_flag=True, help="Measure less: two minutes on two cores.")
 @click.option(
     "--out-dir",
-    type=click.Path(file_okay=False, path_type=pathlib.Path),
+    type=PathType(file_okay=False, path_type=pathlib.Path),
     default="bench",
     show_default=True,
     help="Folder for bench.json, bench.md and growth.png.",
 )
-@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Path of bench.json.")
-@click.option(
-    "--figure", "figure_path", type=click.Path(dir_okay=False), help="Path of growth.png."
-)
-@click.option("--part", type=click.Path(dir_okay=False), hidden=True)
+@click.option("--json", "json_path", type=PathType(dir_okay=False), help="Path of bench.json.")
+@click.option("--figure", "figure_path", type=PathType(dir_okay=False), help="Path of growth.png.")
+@click.option("--part", type=PathType(dir_okay=False), hidden=True)
 def command(
     what: str,
     backends: tuple[str, ...] | None,

@@ -9,6 +9,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.figure import test_images_option
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.cli.value_list import ValueList
 
 
@@ -34,7 +35,7 @@ from keras_selectscale.cli.value_list import ValueList
 @options.precision_option("float32")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=PathType(dir_okay=False, path_type=pathlib.Path),
     default="cam.png",
     show_default=True,
     help="PNG file to write.",

@@ -10,6 +10,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.path_type import PathType
 
 
 @click.command()
@@ -23,7 +24,7 @@ from keras_selectscale.cli.group import input_errors
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=pathlib.Path),
+    type=PathType(path_type=pathlib.Path),
     help="File or folder to write; by default in the folder of RUN.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an existing export.")

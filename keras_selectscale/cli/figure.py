@@ -9,6 +9,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
@@ -48,7 +49,7 @@ def command() -> None:
 @options.precision_option("float32")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=PathType(dir_okay=False, path_type=pathlib.Path),
     default="figure3.png",
     show_default=True,
     help="PNG file to write. The table is written beside it as .csv, after each point.",

@@ -13,6 +13,7 @@ import click
 from keras_selectscale import stopping
 from keras_selectscale.checks import shown
 from keras_selectscale.cli.group import CONTINUE
+from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.object_checks import as_file_name
 
 AUTO = " auto is that of a run that continues, or the fastest on the device."
@@ -41,7 +42,7 @@ def data_dir_option(command: Callable) -> Callable:
     """Adds `--data-dir`."""
     return click.option(
         "--data-dir",
-        type=click.Path(file_okay=False),
+        type=PathType(file_okay=False),
         help="Folder of the prepared TensorFlow Datasets; by default TFDS_DATA_DIR or TFDS's own.",
     )(command)
 
@@ -232,7 +233,7 @@ def runs_dir_option(command: Callable) -> Callable:
     """Adds `--runs-dir`."""
     return click.option(
         "--runs-dir",
-        type=click.Path(file_okay=False, path_type=pathlib.Path),
+        type=PathType(file_okay=False, path_type=pathlib.Path),
         default="runs",
         show_default=True,
         help="Folder that holds the run folders.",

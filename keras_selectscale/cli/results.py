@@ -8,10 +8,11 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.path_type import PathType
 
 
 @click.command()
-@click.argument("folders", nargs=-1, type=click.Path(path_type=pathlib.Path))
+@click.argument("folders", nargs=-1, type=PathType(path_type=pathlib.Path))
 @click.option(
     "--format",
     "form",
@@ -23,7 +24,7 @@ from keras_selectscale.cli.group import input_errors
 @click.option(
     "--out",
     multiple=True,
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=PathType(dir_okay=False, path_type=pathlib.Path),
     help="File to write; may be repeated. Standard output if omitted.",
 )
 @options.runs_dir_option

@@ -8,6 +8,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.wording import counted
 
 
@@ -45,7 +46,7 @@ from keras_selectscale.wording import counted
 @options.stop_option
 @click.option(
     "--profile",
-    type=click.Path(file_okay=False, path_type=pathlib.Path),
+    type=PathType(file_okay=False, path_type=pathlib.Path),
     help="Folder for a trace of ten steps, for TensorBoard.",
 )
 @click.option("--run", "run_name", required=True, help="Name of the run's folder.")

@@ -12,6 +12,7 @@ from keras_selectscale import child_processes, gpus
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import MAIN, start_keras
 from keras_selectscale.cli.group import CONTINUE, input_errors
+from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.cli.search_report import print_report
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
@@ -81,7 +82,7 @@ SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
 @click.option(
     "--dir",
     "path",
-    type=click.Path(file_okay=False, path_type=pathlib.Path),
+    type=PathType(file_okay=False, path_type=pathlib.Path),
     help="Folder of the search; by default under runs/, named after the options above.",
 )
 @options.stop_option
@@ -99,7 +100,7 @@ def command(context: click.Context, **values: Any) -> None:
 
 
 @command.command("report")
-@click.argument("path", metavar="DIR", type=click.Path(file_okay=False, path_type=pathlib.Path))
+@click.argument("path", metavar="DIR", type=PathType(file_okay=False, path_type=pathlib.Path))
 def report(path: pathlib.Path) -> None:
     """Report a search that is finished or running: trials.csv and heatmap.png in DIR."""
     start_keras()
@@ -110,7 +111,7 @@ def report(path: pathlib.Path) -> None:
 
 
 @command.command("work", hidden=True)
-@click.argument("path", type=click.Path(file_okay=False, path_type=pathlib.Path))
+@click.argument("path", type=PathType(file_okay=False, path_type=pathlib.Path))
 @click.option("--wait", type=float, required=True)
 @click.option("--data-dir")
 def work(path: pathlib.Path, wait: float, data_dir: str | None) -> None:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable
 
 from keras_selectscale import files
-from keras_selectscale.files import DamagedFileError
+from keras_selectscale.tables import read_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,24 +64,11 @@ def read_table(path: pathlib.Path, settings: Settings | None = None) -> list[Poi
     """
     if not path.exists():
         return []
-    try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        points = [
-            Point(
-                row["method"],
-                float(row["top_rate"]) if row["top_rate"] else None,
-                float(row["retaining_rate"]),
-                int(row["draw"]),
-                float(row["error"]),
-            )
-            for row in rows
-        ]
-        theirs = [{f: row[f] for f in Settings.__dataclass_fields__} for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from None
+    points = [point for _, point in read_rows(path, Point)]
     if settings is not None:
-        ours = {name: str(value) for name, value in dataclasses.asdict(settings).items()}
-        for other in theirs:
+        ours = dataclasses.asdict(settings)
+        for _, row in read_rows(path, Settings):
+            other = dataclasses.asdict(row)
             if changed := [
                 f"{n}: {other[n]} there, {ours[n]} here" for n in ours if ours[n] != other[n]
             ]:

@@ -16,7 +16,7 @@ from keras_selectscale.checks import (
 )
 from keras_selectscale.layers.feature_maps import FeatureMaps
 from keras_selectscale.models.drop_copies import copy_for_site
-from keras_selectscale.object_checks import as_instance
+from keras_selectscale.object_checks import as_instance, asked
 
 
 class DropSite(NamedTuple):
@@ -80,11 +80,11 @@ class DropSites:
             return copy_for_site(
                 self.drop, site.name, data_format=site.data_format, dtype=site.dtype
             )
-        layer = self.drop(site)
+        layer = asked("drop", self.drop, site)
         if layer is not None and not isinstance(layer, keras.layers.Layer):
             raise TypeError(
-                f"Argument `drop` must return a layer or None for each site. Received: {layer!r} "
-                f"(of type {type(layer).__name__}) for {site}"
+                "Argument `drop` must return a layer or None for each site. "
+                f"Received: {shown(layer)} (of type {type(layer).__name__}) for {site}"
             )
         return layer
 

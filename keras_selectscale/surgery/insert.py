@@ -8,6 +8,7 @@ import keras
 
 from keras_selectscale.checks import shown
 from keras_selectscale.models.drop_sites import Drop, DropSite, DropSites
+from keras_selectscale.object_checks import as_boolean
 from keras_selectscale.streams import say
 from keras_selectscale.surgery import compilation, graph, sites
 from keras_selectscale.surgery.matching import After
@@ -88,6 +89,8 @@ def insert_drops(
     model = insert_drops(backbone, drop, after="conv", groups=(3, 4))
     ```
     """
+    as_boolean("summary", summary)
+    as_boolean("copy", copy)
     graph.check_rewritable(model)
     choose = _as_chooser(drop)
     found = sites.find_places(model, after)

@@ -1,5 +1,6 @@
 """Finds what `after=` selects, and the predictions that no drop may follow."""
 
+import contextlib
 import fnmatch
 import math
 from collections import defaultdict
@@ -9,6 +10,7 @@ from typing import Any, TypeAlias
 import keras
 
 from keras_selectscale.checks import shown
+from keras_selectscale.object_checks import asked
 from keras_selectscale.surgery import graph
 from keras_selectscale.surgery.graph import Call
 
@@ -75,14 +77,18 @@ class Selection:
     def __init__(self, after: After):
         self.units = isinstance(after, str) and after == "conv"
         self.asks: Any = after if callable(after) and not isinstance(after, type) else None
-        items: Any = [after] if isinstance(after, (str, type)) else after
-        if self.asks is not None:
-            items = []
+        items: tuple[Any, ...] = ()
+        if isinstance(after, (str, type)):
+            items = (after,)
         elif (
-            not isinstance(items, Collection)
-            or isinstance(items, (Mapping, bytes))
-            or not items
-            or not all(isinstance(item, (str, type)) for item in items)
+            not self.asks
+            and isinstance(after, Collection)
+            and not isinstance(after, (Mapping, bytes))
+        ):
+            with contextlib.suppress(Exception):  # An array without axes claims to have items.
+                items = tuple(after)
+        if self.asks is None and not (
+            items and all(isinstance(item, (str, type)) for item in items)
         ):
             raise TypeError(
                 'Argument `after` must be "conv", a layer class or several, a name pattern such as '
@@ -106,7 +112,7 @@ class Selection:
         if self.units:
             return isinstance(operation, CONVOLUTIONS)
         if self.asks is not None:
-            return isinstance(operation, keras.Layer) and bool(self.asks(operation))
+            return isinstance(operation, keras.Layer) and bool(asked("after", self.asks, operation))
         return isinstance(operation, self.kinds) or any(
             fnmatch.fnmatchcase(name, pattern)
             for pattern in self.patterns

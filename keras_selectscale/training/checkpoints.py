@@ -24,6 +24,7 @@ from keras_selectscale.layers import feature_maps
 from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_folder import HistoryRow, RunFolder
+from keras_selectscale.wording import shortened
 
 ENTRY = "run.json"
 # Kinds of objects of which Keras skips some attributes when it saves.
@@ -264,4 +265,4 @@ def _damaged(path: pathlib.Path, error: Exception) -> DamagedFileError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, UnicodeError):
         reason = f"its entry {ENTRY} is not UTF-8 text"
-    return DamagedFileError(f"{path} is damaged: {reason}")
+    return DamagedFileError(f"{path} is damaged: {shortened(reason)}")

@@ -14,9 +14,9 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import stopping
-from keras_selectscale.checks import as_number
+from keras_selectscale.checks import as_choice, as_number
 from keras_selectscale.data import Dataset
-from keras_selectscale.object_checks import as_instance, as_sequence
+from keras_selectscale.object_checks import as_boolean, as_instance, as_sequence, as_string
 from keras_selectscale.training import checkpoints, logs, process_group
 from keras_selectscale.training.background import BackgroundWriter
 from keras_selectscale.training.checkpoints import RunState
@@ -99,7 +99,15 @@ def train(
         as_number("checkpoint_seconds", checkpoint_seconds, 0)
     if stop_after is not None:
         as_number("stop_after", stop_after, 0, above=True)
-    devices = as_instance("devices", devices or Devices(), Devices, "a Devices")
+    as_boolean("epoch_lines", epoch_lines)
+    as_boolean("tensorboard", tensorboard)
+    as_string("label", label)
+    callbacks = as_sequence("callbacks", callbacks)
+    if progress is not None and not isinstance(progress, Progress):
+        as_choice("progress", progress, ("auto",))
+    devices = (
+        Devices() if devices is None else as_instance("devices", devices, Devices, "a Devices")
+    )
     if devices.is_main and (result := run.read_result()) is not None and not devices.is_several:
         return result
     devices.check_batches(recipe.batch_size, images.train_count)
@@ -126,7 +134,7 @@ def train(
                 epoch_lines=epoch_lines,
                 tensorboard=tensorboard,
                 checkpoint_seconds=checkpoint_seconds,
-                callbacks=as_sequence("callbacks", callbacks),
+                callbacks=callbacks,
             )
             process_group.part()
         if not devices.is_main:

@@ -19,6 +19,7 @@ from keras_selectscale.files import read_json as read_json
 from keras_selectscale.files import write_json as write_json
 from keras_selectscale.files import write_text as write_text
 from keras_selectscale.object_checks import as_path
+from keras_selectscale.tables import read_rows
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_records import Config as Config
 from keras_selectscale.training.run_records import HistoryRow as HistoryRow
@@ -246,17 +247,7 @@ class RunFolder:
         """
         if not self.history_path.exists():
             return []
-        try:
-            with self.history_path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file, strict=True))
-            for number, row in enumerate(rows, start=1):
-                for field in dataclasses.fields(HistoryRow):
-                    if row.get(field.name) is None:
-                        raise ValueError(f"row {number} has no {field.name}")
-                    float(row[field.name])
-        except (ValueError, csv.Error) as error:
-            raise DamagedFileError(f"{self.history_path} is damaged: {error}") from None
-        return rows
+        return [row for row, _ in read_rows(self.history_path, HistoryRow)]
 
     def write_history(self, rows: Sequence[HistoryRow]) -> None:
         """Writes all rows of `history.csv`.

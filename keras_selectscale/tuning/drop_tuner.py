@@ -125,7 +125,7 @@ class DropTuner(LastingTuner):
         self.prune_margin = check_prune_margin(prune_margin, tuner, seeds)
         self.early_stopping = early_stopping
         self.wait_seconds = wait_seconds
-        self.tensorboard = tensorboard
+        self.tensorboard = as_boolean("tensorboard", tensorboard)
         self.keep_weights = as_boolean("keep_weights", keep_weights)
         self.listener = listener
         path = pathlib.Path(directory).resolve()

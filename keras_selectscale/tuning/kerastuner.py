@@ -24,7 +24,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from keras_selectscale.checks import ArgumentValueError
+from keras_selectscale.checks import ArgumentValueError, shown
 from keras_selectscale.files import DamagedFileError, write_text
 from keras_selectscale.tuning.objective import parts_of
 from keras_selectscale.tuning.space import with_one_share
@@ -185,7 +185,7 @@ class LastingOracle(keras_tuner.Oracle):
 
     def _check_objective(self) -> None:
         ended = [trial for trial in self.trials.values() if trial.status == "COMPLETED"]
-        for metrics in (trial.metrics.metrics for trial in ended):
+        for trial, metrics in ((each, each.metrics.metrics) for each in ended):
             known = all(part.name in metrics for part in parts_of(self.objective))
             ours = metrics.get(self.objective.name)
             if not known or ours is None or ours.direction != self.objective.direction:
@@ -193,7 +193,8 @@ class LastingOracle(keras_tuner.Oracle):
                 raise ArgumentValueError.about(
                     "objective",
                     f"Argument `objective` must be that of the search in {self.folder}, among "
-                    f"{directions}. Received: objective={self.objective}",
+                    f"{shown(directions)} in trial_{trial.trial_id}/trial.json. "
+                    f"Received: objective={self.objective}",
                 )
 
     def _compute_values_hash(self, values: dict[str, Any]) -> str:

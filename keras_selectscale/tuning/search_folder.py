@@ -261,10 +261,10 @@ def _read_row(path: pathlib.Path) -> TrialRow:
     metric = content["metrics"]["metrics"].get(OBJECTIVE, {"observations": []})
     status = content["status"]
     values = [value for each in metric["observations"] for value in each["value"]]
-    if not all(map(math.isfinite, values)):
+    if not all(map(math.isfinite, values)) or (status == "COMPLETED" and not values):
         raise files.DamagedFileError(
             f"{path} is damaged: the field `metrics.metrics.{OBJECTIVE}`: expected finite numbers, "
-            f"received {shown(values)}"
+            f"one or more in a completed trial, received {shown(values)}"
         )
     return TrialRow(
         id=content["trial_id"],
@@ -278,5 +278,5 @@ def _read_row(path: pathlib.Path) -> TrialRow:
 
 def _message(folder: pathlib.Path, message: str | None) -> str:
     failure = folder / FAILURE_FILE
-    text = message or (failure.read_text("utf-8") if failure.exists() else "")
+    text = message or (files.read_text(failure) if failure.exists() else "")
     return (text.strip().splitlines() or ["the reason is not known"])[0]

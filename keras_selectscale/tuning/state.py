@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from keras_selectscale.checks import shown
-from keras_selectscale.files import DamagedFileError, convert, read_json, write_text
+from keras_selectscale.files import DamagedFileError, convert, read_json, read_text, write_text
 from keras_selectscale.object_checks import as_file_name
+from keras_selectscale.wording import shortened
 
 MOST_FACTOR, MOST_BRACKETS = 1000, 64
 ENDED = ("COMPLETED", "FAILED")
@@ -213,6 +214,11 @@ def read_oracle(folder: pathlib.Path) -> dict[str, Any]:
                 f"{path} is damaged: the field `{field}`: expected ids of trials, received "
                 f"{shown(trial_id)}"
             ) from None
+        if trial_id not in state.get("start_order", []):
+            raise DamagedFileError(
+                f"{path} is damaged: the field `start_order`: expected all trials, received none "
+                f"with the id {shown(trial_id)}, which is in `{field}`"
+            )
     return state
 
 
@@ -270,9 +276,10 @@ def decoded(path: pathlib.Path, decode: Callable[[Any], Any], state: Any) -> Any
     try:
         return decode(state)
     except KeyError as error:
-        raise DamagedFileError(f"{path} is damaged: the field {error} is missing") from None
+        missing = f"the field {shortened(error)} is missing"
+        raise DamagedFileError(f"{path} is damaged: {missing}") from None
     except ValueError as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from None
+        raise DamagedFileError(f"{path} is damaged: {shortened(error)}") from None
     except (TypeError, AttributeError, IndexError, RecursionError):
         reason = "a field has a value that KerasTuner does not write there"
         raise DamagedFileError(f"{path} is damaged: {reason}") from None
@@ -281,7 +288,7 @@ def decoded(path: pathlib.Path, decode: Callable[[Any], Any], state: Any) -> Any
 def check_deaths(trial_folder: pathlib.Path, most: int) -> None:
     """Raises a `MemoryError` if so many workers have died in a trial."""
     path = trial_folder / DEATHS_FILE
-    deaths = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+    deaths = len(read_text(path).splitlines()) if path.exists() else 0
     if deaths >= most:
         raise MemoryError(f"its worker was killed {most} times: out of memory?")
 

@@ -1,8 +1,11 @@
+import click
 import numpy as np
 import pytest
 
 from keras_selectscale import data
+from keras_selectscale.cli.group import COMMANDS, cli
 from keras_selectscale.cli.options import decide_normalization, load_images
+from keras_selectscale.cli.path_type import PathType
 
 
 def test_a_subset_is_made_when_its_run_starts(monkeypatch):
@@ -33,3 +36,18 @@ def test_the_normalization_is_what_a_run_began_with():
     assert decide_normalization(None, began) == decide_normalization(False, began) == "keras"
     with pytest.raises(ValueError, match="`fused_normalization` must be False, with which the run"):
         decide_normalization(True, began)
+
+
+def test_every_path_is_checked():
+    """An empty path would be the working folder."""
+    found = []
+    for name in COMMANDS:
+        command = cli.get_command(None, name)
+        for each in (command, *getattr(command, "commands", {}).values()):
+            found += [one for one in each.params if isinstance(one.type, click.Path)]
+    assert len(found) > 10
+    for option in found:
+        assert isinstance(option.type, PathType), option
+        for text in ("", "\ud800", "~nouser/x"):
+            with pytest.raises(click.BadParameter, match="must be a path"):
+                option.type.convert(text, option, None)

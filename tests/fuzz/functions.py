@@ -98,7 +98,7 @@ def cases() -> st.SearchStrategy[Case]:
         Target(
             "insert_drops",
             ks.insert_drops,
-            {"model": models, "drop": drops, **sites, "summary": unknown(False), "copy": boolean()},
+            {"model": models, "drop": drops, **sites, "summary": boolean(), "copy": boolean()},
             ("model", "drop"),
         ),
         Target("find_drop_sites", surgery.find_drop_sites, {"model": models, **sites}, ("model",)),
@@ -114,7 +114,12 @@ def cases() -> st.SearchStrategy[Case]:
             },
             ("model",),
         ),
-        Target("drops_active", _within, {"model": models, "which": which}, ("model",)),
+        Target(
+            "drops_active",
+            _within,
+            {"model": instance(keras.Layer, model), "which": which},
+            ("model",),
+        ),
         Target(
             "mc_predict",
             ks.mc_predict,

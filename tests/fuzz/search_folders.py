@@ -101,10 +101,10 @@ def cases(draw: Any) -> Case:
                 raise AssertionError(f"wrote {evil}")
 
     file = pathlib.Path(name)
-    return Case(f"{reader}({tuner}, {name}: {text})", call, (file.name, *file.parts[:-1], FORM))
+    return Case(f"{reader}({tuner}, {name}: {text})", call, (file.name, *file.parts[:-1], *FORMS))
 
 
-FORM = "s is not the folder of a search"
+FORMS = ("s is not the folder of a search", "s holds another search")
 READERS = {
     "tuner": ("oracle", "trials", "search", "search"),
     "made up": (

@@ -163,6 +163,26 @@ def test_the_other_ways_to_say_where(after, paths):
     assert_equal_to_the_bit(model, new, images())
 
 
+def fails(layer):
+    return layer.no_such_attribute
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "error"),
+    [
+        ("summary", 0, TypeError),
+        ("copy", 1, TypeError),
+        ("after", np.array([None, "max"], object), TypeError),
+        ("after", np.array("max"), TypeError),
+        ("after", fails, ValueError),
+        ("drop", fails, ValueError),
+    ],
+)
+def test_an_argument_that_is_something_else_is_named(argument, value, error):
+    with pytest.raises(error, match=f"Argument `{argument}` must"):
+        insert_drops(small(), **{"drop": DROP, argument: value})
+
+
 def test_a_pattern_takes_the_path_of_a_nested_layer():
     assert sites(many_ways(), after="inner/*") == [
         "inner/stack/deep",

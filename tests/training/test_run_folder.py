@@ -196,12 +196,24 @@ def test_a_run_keeps_the_normalization_with_which_it_began(tmp_path):
     assert recipe.normalization == "fused" and run.as_begun(recipe).normalization == "keras"
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"epoch,loss,accuracy,learning_rate\n1,2."])
-def test_a_damaged_history_is_named(tmp_path, content):
+HEAD = b"epoch,loss,accuracy,learning_rate\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xfe\x00", "it is not UTF-8 text"),
+        (HEAD + b"1,2", "the field `row 1.accuracy`: expected float, received None"),
+        (HEAD + b"1,2,0.5,0.1\nx,1,0.5,0.1", "the field `row 2.epoch`: expected int, received 'x'"),
+        (HEAD + b"1.5,2,0.5,0.1\n", "the field `row 1.epoch`: expected int, received '1.5'"),
+        (HEAD + b"1,2,0.5,0.1" + b"9" * 200_000, "field larger than field limit"),
+    ],
+)
+def test_a_damaged_history_is_named(tmp_path, content, reason):
     run = RunFolder(tmp_path / "run")
     run.open(RECIPE, {})
     run.history_path.write_bytes(content)
-    with pytest.raises(DamagedRunError, match="history.csv is damaged"):
+    with pytest.raises(DamagedRunError, match=f"history.csv is damaged: {reason}"):
         run.read_history()
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import pytest
 
 from keras_selectscale.training import DamagedRunError
 from keras_selectscale.tuning import Search, SearchFolder
-from tests.tuning.folders import RECIPE, TRIALS, finished, scale, write
+from tests.tuning.folders import RECIPE, TRIALS, finished, metric, scale, write
 
 
 def test_the_trials_as_the_files_have_them(tmp_path):
@@ -96,6 +97,11 @@ def test_another_data_folder_is_recorded_but_a_workers(tmp_path):
         ("trial_00/trial.json", '{"status": "COMPLETED"}', "trial.json is damaged"),
         ("trial_00/trial.json", "", "trial.json is damaged"),
         ("oracle.json", "[]", "oracle.json is damaged"),
+        (
+            "oracle.json",
+            '{"start_order": ["00"], "end_order": ["01"]}',
+            "oracle.json is damaged: the field `start_order`: .*'01', which is in `end_order`",
+        ),
     ],
 )
 def test_a_damaged_file_is_named(name, content, words, tmp_path):
@@ -135,7 +141,7 @@ def test_a_second_search_waits_for_the_folder(tmp_path):
 def test_a_death_is_noted_in_the_workers_trial(tmp_path):
     _, folder = finished(tmp_path, TRIALS)
     folder.note_death("worker0")
-    write(tmp_path / "oracle.json", {"start_order": [], "ongoing_trials": {"worker0": "05"}})
+    write(tmp_path / "oracle.json", {"start_order": ["05"], "ongoing_trials": {"worker0": "05"}})
     folder.note_death("worker0")
     folder.note_death("worker1")
     (noted,) = tmp_path.glob("*/deaths.txt")
@@ -149,7 +155,20 @@ def test_what_is_no_search():
         Search.from_json({"recipe": RECIPE.as_json(), "sieve": 1})
 
 
-def test_an_error_that_is_not_a_number_is_damage(tmp_path):
-    _, folder = finished(tmp_path, [(scale(0.2, 0.0), [6.0, float("nan")])])
-    with pytest.raises(DamagedRunError, match=r"trial\.json is damaged: .*validation_error.*nan"):
+@pytest.mark.parametrize("errors", [[6.0, float("nan")], []])
+def test_a_completed_trial_has_finite_errors(errors, tmp_path):
+    _, folder = finished(tmp_path, [(scale(0.2, 0.0), [6.0, 5.0])])
+    path = tmp_path / "trial_00" / "trial.json"
+    state = json.loads(path.read_text())
+    write(path, state | {"metrics": {"metrics": metric(errors) or {"loss": {}}}})
+    with pytest.raises(DamagedRunError, match=r"trial\.json is damaged: .*validation_error"):
         folder.read_trials()
+
+
+def test_a_librarys_message_does_not_repeat_the_file(tmp_path):
+    _, folder = finished(tmp_path, [(scale(0.2, 0.0), [6.0, 5.0])])
+    path = tmp_path / "trial_00" / "trial.json"
+    path.write_text(path.read_text().replace('"min"', f'"{"9" * 5000}"'))
+    with pytest.raises(DamagedRunError, match=r"characters\)$") as caught:
+        folder.read_trials()
+    assert len(str(caught.value)) < 600
