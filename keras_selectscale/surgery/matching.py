@@ -81,7 +81,7 @@ class Selection:
         if isinstance(after, (str, type)):
             items = (after,)
         elif (
-            not self.asks
+            self.asks is None
             and isinstance(after, Collection)
             and not isinstance(after, (Mapping, bytes))
         ):
