@@ -14,6 +14,8 @@ from keras_selectscale.environment import require
 
 # Numbers of trials after which the time of a trial is reported, and the last trials that count.
 AFTER, LAST = (10, 50, 100, 200, 500, 1000), 10
+# Trials after which the progress is reported.
+SAID = 50
 # KerasTuner's Bayesian search is measured up to here: its trials take longer and longer.
 MOST_OF_PEER = {"random": 1000, "bayesian": 100}
 
@@ -27,10 +29,8 @@ def measure(options: Any, say: Callable[[str], Any]) -> Iterator[dict[str, Any]]
     require("keras_tuner", "tune", "The benchmark search")
     for tuner in ("random", "bayesian"):
         peers = min(options.trials, MOST_OF_PEER[tuner])
-        say(f"search  {tuner}  {options.trials} trials  ours")
-        ours = _times(tuner, options.trials, options.seed, True)
-        say(f"search  {tuner}  {peers} trials  KerasTuner")
-        peer = _times(tuner, peers, options.seed, False)
+        ours = _times(tuner, options.trials, options.seed, True, say)
+        peer = _times(tuner, peers, options.seed, False, say)
         for after in sorted({each for each in AFTER if each < options.trials} | {options.trials}):
             own = _typical(ours, after)
             theirs = _typical(peer, after) if after <= peers else None
@@ -42,7 +42,9 @@ def _typical(times: list[float], after: int) -> list[float]:
     return [1000 * statistics.median(times[max(0, after - LAST) : after])]
 
 
-def _times(tuner: str, trials: int, seed: int, is_ours: bool) -> list[float]:
+def _times(
+    tuner: str, trials: int, seed: int, is_ours: bool, say: Callable[[str], Any]
+) -> list[float]:
     """Returns the CPU time of each trial of a search."""
     import keras
     import keras_tuner
@@ -63,6 +65,8 @@ def _times(tuner: str, trials: int, seed: int, is_ours: bool) -> list[float]:
 
         def fit(self, hp, model, *arguments, **keywords):
             marks.append(time.process_time())
+            if (done := len(marks) - 1) % SAID == 0:
+                say(f"search  {tuner}  {'ours' if is_ours else 'KerasTuner'}  {done} of {trials}")
             return (hp.get("top_rate") - 0.3) ** 2 + (hp.get("retaining_rate") - 0.6) ** 2
 
     with tempfile.TemporaryDirectory() as place:

@@ -16,6 +16,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks"
         ("export_table", ["--only", "nothing"], "--only must match one of"),
         ("same_accuracy", ["--setting", "float32"], "--setting must be PRECISION:JIT"),
         ("same_accuracy", ["--setting", "half:off", "--", "--network", "resnet-8"], "'half'"),
+        ("deep_networks", ["--rounds", "0"], "--rounds"),
         ("startup", ["--backends", "tensorflow,numbers"], "backend numbers"),
     ],
 )

@@ -183,7 +183,7 @@ def test_benchmarks_of_scale_are_those_of_the_registry():
         pytest.param(
             "data",
             ("--files", 40),
-            ["40 images of varying size, opened", "training batches of varying size"],
+            ["40 images of varying size, opened", "further 1 training batches of varying size"],
             marks=pytest.mark.slow,
         ),
     ],
