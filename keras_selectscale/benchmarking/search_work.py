@@ -51,6 +51,8 @@ def _times(
 
     from keras_selectscale.tuning import DropTuner
 
+    what = f"search  {tuner}  {trials} trials  {'ours' if is_ours else 'KerasTuner'}"
+    say(what)
     marks = [time.process_time()]
 
     class Scores(keras_tuner.HyperModel):
@@ -66,7 +68,7 @@ def _times(
         def fit(self, hp, model, *arguments, **keywords):
             marks.append(time.process_time())
             if (done := len(marks) - 1) % SAID == 0:
-                say(f"search  {tuner}  {'ours' if is_ours else 'KerasTuner'}  {done} of {trials}")
+                say(f"{what}  {done} done")
             return (hp.get("top_rate") - 0.3) ** 2 + (hp.get("retaining_rate") - 0.6) ** 2
 
     with tempfile.TemporaryDirectory() as place:
