@@ -106,7 +106,7 @@ class Selective(TopRanked):
             return inputs
         selected = self.per_map(inputs, self.candidates(inputs))
         if self._has_factor:
-            factor = self._factor_on(selected, self.drop.next_factor(inputs))
+            factor = self.factor_on(selected, self.drop.next_factor(inputs))
             return factors.apply(factor, inputs) if self.drop.may_drop else factor * inputs
         dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
         if not feature_maps.may_be_equal(dropped.shape, inputs.shape):
@@ -117,7 +117,8 @@ class Selective(TopRanked):
             )
         return ops.where(selected, dropped, inputs)
 
-    def _factor_on(self, selected: Any, factor: Any) -> Any:
+    def factor_on(self, selected: Any, factor: Any) -> Any:
+        """Returns the factor of the drop on the selected maps, and 1 elsewhere."""
         chosen = ops.where(selected, factor, ops.ones_like(factor))
         # Keeping a factor of the size of the maps costs more than recomputing it.
         is_one_a_map = chosen.shape[1:] == selected.shape[1:]

@@ -1,6 +1,7 @@
 """Monte-Carlo predictions, with the drops active."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -129,13 +130,9 @@ def mc_predict(
         as_choice("verbose", verbose, ("auto",))
     if batch_size is not None:
         batch_size = as_positive_integer("batch_size", batch_size, MOST_SAMPLES)
-    generators = _generators(drops)
-    states = [np.array(keras.ops.convert_to_numpy(g.state.value)) for g in generators]
     number = None if seed is None else as_integer("seed", seed, 0, factors.MAX_SEED)
     done: list[Moments] = []
-    try:
-        if number is not None:
-            _seed(generators, states, number)
+    with contextlib.nullcontext() if number is None else fixed_draws(drops, number):
         for drawn in repeated_calls.predictions(
             model, x, samples, drops, batch_size=batch_size, which=which, verbose=verbose
         ):
@@ -143,10 +140,6 @@ def mc_predict(
             for chunk in drawn:
                 moments.add(chunk)
             done.append(moments)
-    finally:
-        if number is not None:
-            for generator, state in zip(generators, states, strict=True):
-                generator.state.assign(state)
     if not done:
         raise value_error("x", "at least one input", x)
     result = _joined(done, levels, return_samples)
@@ -182,6 +175,19 @@ def _joined(done: list[Moments], levels: list[float], return_samples: bool) -> M
     if return_samples:
         result.samples = joined([moments.samples for moments in done], 1)
     return result
+
+
+@contextlib.contextmanager
+def fixed_draws(drops: list[keras.Layer], seed: int) -> Iterator[None]:
+    """Lets drops draw from a seed, and restores their random states."""
+    generators = _generators(drops)
+    states = [np.array(keras.ops.convert_to_numpy(g.state.value)) for g in generators]
+    try:
+        _seed(generators, states, seed)
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.state.assign(state)
 
 
 def _generators(drops: list[keras.Layer]) -> list[keras.random.SeedGenerator]:

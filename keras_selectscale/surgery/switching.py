@@ -63,12 +63,12 @@ def drops_active(model: keras.Layer, *, which: Which = "all") -> Iterator[None]:
         for owner in models:
             stack.enter_context(_nothing_traced(owner))
             for name in STEPS:
-                stack.enter_context(_replaced(owner, name, _new_function(getattr(owner, name))))
+                stack.enter_context(replaced(owner, name, _new_function(getattr(owner, name))))
         for layer in drops:
-            stack.enter_context(_replaced(layer, "call", _always_training(layer.call)))
+            stack.enter_context(replaced(layer, "call", _always_training(layer.call)))
             if isinstance(layer, FeatureDrop):
                 stack.enter_context(
-                    _replaced(layer, "next_retaining_rate", layer.current_retaining_rate)
+                    replaced(layer, "next_retaining_rate", layer.current_retaining_rate)
                 )
         yield
 
@@ -148,7 +148,7 @@ def _always_training(call: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _replaced(layer: keras.Layer, name: str, method: Any) -> Iterator[None]:
+def replaced(layer: keras.Layer, name: str, method: Any) -> Iterator[None]:
     """Replaces a method of a layer by a function."""
     # An outer context may have replaced it too.
     there, before = name in vars(layer), vars(layer).get(name)

@@ -4,12 +4,14 @@ import importlib.util
 import itertools
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_selectscale.files import cannot_be_written
+from keras_selectscale.surgery import DropDiagnostics
 
 
 class EventFile:
@@ -50,6 +52,17 @@ class EventFile:
         for tag, value in values.items():
             self._write(summary=scalar_pb(tag, value), step=step)
 
+    def histograms(self, values: dict[str, Any], step: int) -> None:
+        """Writes the distributions of arrays by their tags.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        from tensorboard.plugins.histogram.summary import histogram_pb
+
+        for tag, array in values.items():
+            self._write(summary=histogram_pb(tag, array), step=step)
+
     def summary(self, summary: Any) -> None:
         """Writes a `Summary` message, such as one of the HParams plugin."""
         self._write(summary=summary)
@@ -72,11 +85,14 @@ class EpochLog(keras.callbacks.Callback):
 
     Args:
         folder: Folder of the logs.
+        diagnostics: Callbacks before this one, whose shares of the channels are written as
+            histograms.
     """
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, diagnostics: Sequence[DropDiagnostics] = ()):
         super().__init__()
         self.folder = folder
+        self.diagnostics = diagnostics
         self._file: EventFile | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -86,6 +102,11 @@ class EpochLog(keras.callbacks.Callback):
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         values = {**(logs or {}), "learning_rate": rate}
         self._file.scalars({f"epoch_{name}": float(v) for name, v in values.items()}, epoch)
+        for each in self.diagnostics:
+            found = each.history.get(epoch, {})
+            shares = {f"drop_selected/{site}": seen.selected for site, seen in found.items()}
+            known = {tag: values for tag, values in shares.items() if values is not None}
+            self._file.histograms(known, epoch)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Closes the file."""

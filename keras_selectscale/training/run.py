@@ -17,6 +17,7 @@ from keras_selectscale import stopping
 from keras_selectscale.checks import as_choice, as_number
 from keras_selectscale.data import Dataset
 from keras_selectscale.object_checks import as_boolean, as_instance, as_sequence, as_string
+from keras_selectscale.surgery import DropDiagnostics
 from keras_selectscale.training import checkpoints, logs, process_group
 from keras_selectscale.training.background import BackgroundWriter
 from keras_selectscale.training.checkpoints import RunState
@@ -198,7 +199,8 @@ def _train(
     )
     chosen = [*callbacks]
     if devices.is_main and tensorboard and logs.can_log():
-        chosen.append(logs.EpochLog(run.log_path))
+        diagnostics = [each for each in chosen if isinstance(each, DropDiagnostics)]
+        chosen.append(logs.EpochLog(run.log_path, diagnostics))
     if progress is not None:
         chosen.append(EpochProgress(progress, recipe.epochs, steps, state.step, label, epoch_lines))
     if state.step < recipe.epochs * steps:

@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def drops_path(self) -> pathlib.Path:
+        """What the drops select, if the run was trained with diagnostics."""
+        return self.path / "drops.csv"
+
+    @property
     def log_path(self) -> pathlib.Path:
         """Folder of the TensorBoard logs."""
         return self.path / "tensorboard"

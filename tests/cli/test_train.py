@@ -1,3 +1,4 @@
+import csv
 import json
 
 import keras
@@ -151,3 +152,20 @@ def test_a_training_that_diverges_is_one_line_and_status_1(command):
     )
     assert status == 1 and out == ""
     assert err.splitlines()[-1].startswith("keras-selectscale: the loss is")
+
+
+def test_diagnostics_are_written_and_need_a_drop(command, tmp_path):
+    arguments = (*TINY, "--epochs", 2, "--diagnostics", "--run", "seen", "--jit", "off")
+    status, _, err = command(*arguments)
+    assert status == 2 and "Option --diagnostics must be used with a drop" in err
+    assert not (tmp_path / "runs").exists()
+    status, _, err = command(*arguments, "--drop", "selectscale")
+    assert status == 0, err
+    rows = list(csv.DictReader((tmp_path / "runs" / "seen" / "drops.csv").open()))
+    assert [row["site"] for row in rows[:2]] == ["first_drop", "second_drop"]
+    assert len(rows[1]["selected"].split()) == 8
+    history = (tmp_path / "runs" / "seen" / "history.csv").read_text()
+    assert history.splitlines()[0] == "epoch,loss,accuracy,learning_rate"
+    (events,) = (tmp_path / "runs" / "seen" / "tensorboard").rglob("events*")
+    assert b"drop_selected/first_drop" in events.read_bytes()
+    assert b"epoch_drop_factor/first_drop" in events.read_bytes()

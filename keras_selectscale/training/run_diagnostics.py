@@ -1,0 +1,37 @@
+"""The diagnostics of the drops of a run."""
+
+import numpy as np
+
+from keras_selectscale import data as datasets
+from keras_selectscale.checks import value_error
+from keras_selectscale.data import Dataset
+from keras_selectscale.data.device_batches import EvaluationSequence
+from keras_selectscale.surgery import DropDiagnostics
+from keras_selectscale.training.devices import Devices
+from keras_selectscale.training.recipe import Recipe
+from keras_selectscale.training.run_folder import RunFolder
+
+IMAGES = 64
+
+
+def run_diagnostics(
+    recipe: Recipe, run: RunFolder, images: Dataset, devices: Devices
+) -> DropDiagnostics:
+    """Returns a callback that observes the drops on the first 64 training images.
+
+    It writes `drops.csv` into the folder of the run, and takes at most 2% of the time.
+
+    Raises:
+        ValueError: If the recipe has no drop, or the run has several devices.
+    """
+    if recipe.drop == "none":
+        raise value_error("diagnostics", "used with a drop", True)
+    if devices.distribute != "none" or devices.is_several:
+        raise value_error("diagnostics", "used on one device", True)
+    if images.in_memory:
+        batch = EvaluationSequence(images, IMAGES, "train")[0][0]
+    else:
+        with datasets.image_errors():
+            first = next(iter(images.evaluation_batches(batch_size=IMAGES, split="train")))
+        batch = np.asarray(first[0])
+    return DropDiagnostics(batch, every=None, path=run.drops_path)
