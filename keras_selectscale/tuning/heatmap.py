@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_selectscale.layers.methods import METHODS
+from keras_selectscale.tuning.objective import TrialRow
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.space import (
     FIGURE4_METHOD,
     FIGURE4_RETAINING_RATE,
     FIGURE4_TOP_RATE,
 )
-from keras_selectscale.tuning.state import TrialRow
 from keras_selectscale.wording import counted
 
 ERROR_LABEL = "validation error (%)"

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import keras_tuner
@@ -22,6 +22,36 @@ RESULTS_IN_LOGS = {
     "train_error": ("accuracy", lambda accuracy: 100 * (1 - accuracy)),
 }
 Metrics = dict[str, float]
+
+
+class TrialRow(NamedTuple):
+    """A trial as the folder records it.
+
+    Attributes:
+        id: Its id.
+        status: `"COMPLETED"`, `"FAILED"` or `"RUNNING"`. A trial that was interrupted by a kill is
+            `"RUNNING"` until the search continues.
+        values: Its hyperparameters without the inactive ones.
+        errors: Validation error of each completed seed, in percent.
+        message: Reason for its failure.
+    """
+
+    id: str
+    status: str
+    values: dict[str, Any]
+    errors: list[float]
+    message: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """Mean over the seeds, if the trial is completed."""
+        return statistics.fmean(self.errors) if self.status == "COMPLETED" else None
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation over the seeds, if the trial is completed and has at least two."""
+        completed = self.status == "COMPLETED" and len(self.errors) > 1
+        return statistics.stdev(self.errors) if completed else None
 
 
 def parts_of(objective: keras_tuner.Objective) -> list[keras_tuner.Objective]:

@@ -19,9 +19,10 @@ from keras_selectscale.object_checks import as_instance
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
 from keras_selectscale.training.recipe import training_command
 from keras_selectscale.tuning.heatmap import draw_heatmap
+from keras_selectscale.tuning.objective import TrialRow
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.search_folder import SearchFolder
-from keras_selectscale.tuning.state import TrialRow, decoded
+from keras_selectscale.tuning.state import decoded
 from keras_selectscale.wording import counted
 
 BEST_SHOWN, REFRESH_SECONDS = 8, 0.5

@@ -11,13 +11,12 @@ from typing import Any
 from keras_selectscale import files
 from keras_selectscale.checks import shown
 from keras_selectscale.object_checks import as_path
-from keras_selectscale.tuning.objective import OBJECTIVE
+from keras_selectscale.tuning.objective import OBJECTIVE, TrialRow
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.state import (
     DEATHS_FILE,
     FAILURE_FILE,
     ORACLE_FILE,
-    TrialRow,
     read_oracle,
     read_trial,
 )

@@ -2,10 +2,9 @@
 
 import itertools
 import pathlib
-import statistics
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from keras_selectscale.checks import shown
 from keras_selectscale.files import DamagedFileError, convert, read_json, read_text, write_text
@@ -138,36 +137,6 @@ class BayesianState(TypedDict):
     num_initial_points: int | None
     alpha: float
     beta: float
-
-
-class TrialRow(NamedTuple):
-    """A trial as the folder records it.
-
-    Attributes:
-        id: Its id.
-        status: `"COMPLETED"`, `"FAILED"` or `"RUNNING"`. A trial that was interrupted by a kill is
-            `"RUNNING"` until the search continues.
-        values: Its hyperparameters without the inactive ones.
-        errors: Validation error of each completed seed, in percent.
-        message: Reason for its failure.
-    """
-
-    id: str
-    status: str
-    values: dict[str, Any]
-    errors: list[float]
-    message: str = ""
-
-    @property
-    def score(self) -> float | None:
-        """Mean over the seeds, if the trial is completed."""
-        return statistics.fmean(self.errors) if self.status == "COMPLETED" else None
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation over the seeds, if the trial is completed and has at least two."""
-        completed = self.status == "COMPLETED" and len(self.errors) > 1
-        return statistics.stdev(self.errors) if completed else None
 
 
 def read_trial(path: pathlib.Path) -> dict[str, Any]:
