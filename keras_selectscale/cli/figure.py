@@ -23,7 +23,7 @@ test_images_option = click.option(
 )
 
 
-@click.group()
+@click.group(no_args_is_help=False)
 def command() -> None:
     """Draw a figure of the paper from a trained network or from recorded runs."""
 
@@ -121,7 +121,7 @@ def figure_3(
 
 @command.command("4")
 @click.argument(
-    "folders", metavar="DIR…", nargs=-1, required=True, type=click.Path(path_type=pathlib.Path)
+    "folders", metavar="DIR…", nargs=-1, required=True, type=PathType(path_type=pathlib.Path)
 )
 @click.option(
     "--top-rate", type=float, default=0.2, show_default=True, help="Top rate of the right panel."
@@ -135,7 +135,7 @@ def figure_3(
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=PathType(dir_okay=False, path_type=pathlib.Path),
     default="figure4.png",
     show_default=True,
     help="PNG file to write. The table is written beside it as .csv.",

@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -37,7 +38,12 @@ WORK = (
     "keras_selectscale.tuning.run_search",
     "keras_selectscale.tuning.run_workers",
     "keras_selectscale.exporting.export",
+    "keras_selectscale.experiments.drops_at_test_time.measure",
+    "keras_selectscale.surgery.class_activation.ClassActivation",
 )
+STARTS = (
+    "train", "compare", "reproduce", "evaluate", "export", "tune", "figure", "cam", "history"
+)  # fmt: skip
 # What takes most of the time of an accepted line, and returns the same each time.
 KEPT = {
     "keras_selectscale.models.build": functools.cache(models.build),
@@ -91,8 +97,23 @@ GOOD = {
     "--out-dir": ("b",),
     "--json": ("j.json",),
     "--figure": ("f.png",),
+    "--images": ("2", "0,1"),
+    "--rates": ("0.9", "0.98,0.5"),
+    "--selectout-top-rate": ("0.5",),
+    "--draws": ("1",),
+    "--measure": ("0", "9"),
+    "--stop-after": ("90s", "1.5h"),
+    "--of-labels": (),
 }
-FLAGS = ("--overwrite", "--figure4", "--no-resume", "--quick", "--no-memory", "--no-safe-mode")
+FLAGS = (
+    "--overwrite",
+    "--figure4",
+    "--no-resume",
+    "--quick",
+    "--no-memory",
+    "--no-safe-mode",
+    "--of-labels",
+)
 OPTIONS = {
     "train": """--network --dataset --data-dir --train-size --image-size --drop --top-rate
         --retaining-rate --score --curriculum --epochs --batch-size --learning-rate --schedule
@@ -112,11 +133,19 @@ OPTIONS = {
         --rounds --seconds --backends --seed --quick --no-memory""",
     "list": "",
     "tune report": "",
+    "figure 3": """--dataset --data-dir --runs-dir --images --rates --methods --top-rate
+        --selectout-top-rate --draws --seed --precision --out --stop-after""",
+    "cam": "--dataset --data-dir --runs-dir --images --of-labels --measure --precision --out",
+    "history": "--runs-dir --out",
+    "figure 4": "--top-rate --retaining-rate --out",
+    "figure": "",
 }
 REQUIRED = {
     "train": ("--network", "--run", "--train-size", "--precision", "--jit"),
     "tune": ("--network", "--dir", "--train-size", "--precision", "--jit"),
     "compare": ("--precision", "--train-size", "--jit"),
+    "figure 3": ("--dataset",),
+    "cam": ("--dataset",),
 }
 ARGUMENTS = {
     "evaluate": ("r", "runs/r"),
@@ -125,7 +154,13 @@ ARGUMENTS = {
     "bench": ("layers", "steps", "all"),
     "list": ("drops", "networks", "datasets", "recipes", "formats"),
     "tune report": ("s", "."),
+    "figure 3": ("runs/r", "n.keras", "file.keras"),
+    "cam": ("runs/r", "n.keras", "file.keras"),
+    "history": ("r", "runs/r"),
+    "figure 4": ("runs/r", "runs", ".", "file", "loop", "x[y]", "~nouser", "", "\ud800", "é" * 300),
 }
+# Folders that are searched however deep they are: no other ones.
+SEARCHED = ("figure 4",)
 BAD = (
     "", " ", "x", "-1", "0", "1", "2", "0.5", "1.5", "-0.5", "1e30", "1e999", "nan", "inf", "-inf",
     "9" * 30, "9" * 5000, "1_0", "١", "0x10", "none", "None", "auto", "[/]", "[red]x[/red]", "a\nb",
@@ -148,7 +183,7 @@ def no_work() -> Iterator[None]:
             module = name.rpartition(".")[0]
             __import__(module)
             stack.enter_context(mock.patch(name, _reached))
-        for command in ("train", "compare", "reproduce", "evaluate", "export", "tune"):
+        for command in STARTS:
             name = f"keras_selectscale.cli.{command}.start_keras"
             __import__(f"keras_selectscale.cli.{command}")
             stack.enter_context(mock.patch(name, lambda: None))
@@ -180,8 +215,17 @@ def call(arguments: list[str], environment: dict[str, str] | None = None) -> Cal
     return act
 
 
+@functools.cache
+def _network() -> bytes:
+    model = models.build("resnet-8", input_shape=(8, 8, 1), classes=10)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(pathlib.Path(folder, "n.keras"))
+        return pathlib.Path(folder, "n.keras").read_bytes()
+
+
 def _furnish() -> None:
     pathlib.Path("file").write_text("x")
+    pathlib.Path("file.keras").write_text("x")
     pathlib.Path("loop").symlink_to("loop")
 
 
@@ -203,7 +247,8 @@ def cases(draw: Any) -> Case:
             value = draw(values) if name in bad else draw(st.sampled_from(GOOD[name]))
             arguments += [name, value.replace("\0", "")]
     if command in ARGUMENTS:
-        argument = draw(st.one_of(st.sampled_from(ARGUMENTS[command]), values))
+        usual = st.sampled_from(ARGUMENTS[command])
+        argument = draw(usual if command in SEARCHED else st.one_of(usual, values))
         arguments.append(argument.replace("\0", ""))
     if draw(st.integers(0, 25)) == 0:
         arguments.append(draw(st.sampled_from(["extra", "--nothing", "--nothing=1", "-q"])))
@@ -213,6 +258,8 @@ def cases(draw: Any) -> Case:
 
     def act() -> None:
         _furnish()
+        if "n.keras" in arguments:
+            pathlib.Path("n.keras").write_bytes(_network())
         call(arguments, environment)()
 
     text = " ".join(shown(each) for each in arguments)

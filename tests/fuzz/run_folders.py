@@ -9,6 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from keras_selectscale.experiments.trained_network import load_network
 from keras_selectscale.training import RunFolder, checkpoints, load_checkpoint
 from tests.fuzz import command_lines
 from tests.fuzz.damage import TEXTS, damaged_bytes, damaged_json, in_place, writing
@@ -43,6 +44,8 @@ def readers() -> dict[str, Callable[[], Any]]:
         "state": state,
         "epochs": lambda: checkpoints.epochs_done(folder()),
         "load": lambda: load_checkpoint(folder()),
+        "network": lambda: load_network("runs/r"),
+        "curves": command_lines.call(["history", "r"]),
         "open": lambda: folder().open(RunFolder(RUNS / FINISHED).recipe()),
         "train": command_lines.call(TRAIN),
         "evaluate": command_lines.call(["evaluate", "runs/r"]),
@@ -107,7 +110,7 @@ FORMS = (
     "checkpoint.keras is damaged: it is the checkpoint of another recipe",
 )
 CHEAP = ("config", "recipe", "jit", "result", "history", "state", "epochs", "open")
-COSTLY = ("load", "train", "evaluate", "export")
+COSTLY = ("load", "network", "curves", "train", "evaluate", "export")
 HEAD = b"epoch,loss,accuracy,learning_rate\n"
 ROWS = (
     HEAD, HEAD + b"1,2", HEAD + b"1,nan,0.5,0.1\n", HEAD + b"x,1,1,1\n", HEAD + b"1,1,1,1,1,1\n",
