@@ -27,11 +27,19 @@ from keras_selectscale.cli.path_type import PathType
     type=PathType(dir_okay=False, path_type=pathlib.Path),
     help="File to write; may be repeated. Standard output if omitted.",
 )
+@click.option(
+    "--figure",
+    "figures",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="Table of `figure 3` (.csv) or of `cam --measure` (.json) to show too; may be repeated.",
+)
 @options.runs_dir_option
 def command(
     folders: tuple[pathlib.Path, ...],
     form: str,
     out: tuple[pathlib.Path, ...],
+    figures: tuple[pathlib.Path, ...],
     runs_dir: pathlib.Path,
 ) -> None:
     """Print the results of the runs in FOLDERS, next to the paper's.
@@ -44,11 +52,15 @@ def command(
     start_keras()
     from keras_selectscale import files
     from keras_selectscale.experiments import results
+    from keras_selectscale.experiments.figure_tables import read_section
     from keras_selectscale.experiments.results_report import report
 
     with input_errors():
         found = results.find_runs(folders or [runs_dir])
-        text = report(results.group_runs(found.runs), found, form)
+        if figures and form == "csv":
+            raise ValueError("The format csv has one table, and no --figure")
+        sections = [read_section(path) for path in figures]
+        text = report(results.group_runs(found.runs), found, form, sections)
         for path in out:
             files.write_text(path, text)
     if not out:

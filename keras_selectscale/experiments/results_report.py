@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from keras_selectscale.experiments.figure_tables import Section
 from keras_selectscale.experiments.results import (
     Difference,
     Found,
@@ -48,15 +49,18 @@ NOTE = (
 )
 
 
-def report(groups: Sequence[ResultGroup], found: Found, form: str) -> str:
+def report(
+    groups: Sequence[ResultGroup], found: Found, form: str, sections: Sequence[Section] = ()
+) -> str:
     """Returns the tables in one of `FORMATS`.
 
     Args:
         groups: The groups, as `group_runs` returns them.
         found: The runs, of which the unfinished and the damaged ones are named.
         form: A key of `FORMATS`.
+        sections: Tables of figures, which the form `"csv"` does not have.
     """
-    return FORMATS[form](groups, found)
+    return FORMATS[form](groups, found, sections)
 
 
 def row(group: ResultGroup) -> dict[str, Any]:
@@ -204,10 +208,10 @@ def _remarks(found: Found) -> list[str]:
     return remarks + [f"Not finished, not counted: {path}" for path in found.unfinished]
 
 
-def _as_text(groups: Sequence[ResultGroup], found: Found) -> str:
+def _as_text(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Section]) -> str:
     lines = _aligned([HEADERS, *map(cells, groups)])
     lines += ["", NOTE, *_remarks(found)]
-    for _, headers, _, rows, note in _further(groups):
+    for _, headers, _, rows, note in (*_further(groups), *sections):
         lines += ["", *_aligned([headers, *rows]), "", note]
     return "\n".join(lines) + "\n"
 
@@ -229,10 +233,10 @@ def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _as_markdown(groups: Sequence[ResultGroup], found: Found) -> str:
+def _as_markdown(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Section]) -> str:
     made = [row for group in groups for row in _made_on(group)]
     further: list[str] = []
-    for title, headers, alignments, rows, note in _further(groups):
+    for title, headers, alignments, rows, note in (*_further(groups), *sections):
         further += [f"## {title}", _markdown_table(headers, alignments, rows), note]
     parts = [
         "# Results",
@@ -253,7 +257,7 @@ def _markdown_table(
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _as_csv(groups: Sequence[ResultGroup], found: Found) -> str:
+def _as_csv(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Section]) -> str:
     text = io.StringIO()
     columns = [
         *("name", "settings", "n", "mean", "low", "high", "standard_deviation"),
@@ -276,16 +280,17 @@ def _as_csv(groups: Sequence[ResultGroup], found: Found) -> str:
     return text.getvalue()
 
 
-def _as_json(groups: Sequence[ResultGroup], found: Found) -> str:
+def _as_json(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Section]) -> str:
     content = {
         "groups": [row(group) for group in groups],
         "unfinished": [path.as_posix() for path in found.unfinished],
         "damaged": found.damaged,
+        "figures": [section._asdict() for section in sections],
     }
     return json.dumps(content, indent=2, default=dataclasses.asdict) + "\n"
 
 
-FORMATS: dict[str, Callable[[Sequence[ResultGroup], Found], str]] = {
+FORMATS: dict[str, Callable[[Sequence[ResultGroup], Found, Sequence[Section]], str]] = {
     "text": _as_text,
     "markdown": _as_markdown,
     "csv": _as_csv,

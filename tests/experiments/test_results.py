@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from keras_selectscale import recipes
 from keras_selectscale.cli.results import command
 from keras_selectscale.experiments import results
+from keras_selectscale.experiments.figure_tables import read_section
 from keras_selectscale.experiments.results_report import FORMATS, report
 from keras_selectscale.training import Recipe, RunFolder
 
@@ -125,10 +127,15 @@ def test_every_form_has_the_same_numbers(tmp_path):
 
 @pytest.mark.parametrize("path", ["RESULTS.md", "docs/results.md"])
 def test_the_page_of_results_is_up_to_date(path, monkeypatch):
-    """keras-selectscale results results --format markdown --out RESULTS.md --out docs/results.md"""
+    """The command of results/README.md."""
     monkeypatch.chdir(ROOT)
+    words = " ".join(pathlib.Path("results/README.md").read_text(encoding="utf-8").split())
+    shown = re.findall(r"--figure (\S+)", words)
+    assert len(shown) == 2
+    sections = [read_section(pathlib.Path(each)) for each in shown]
     groups, found = grouped("results")
-    assert pathlib.Path(path).read_text(encoding="utf-8") == report(groups, found, "markdown")
+    expected = report(groups, found, "markdown", sections)
+    assert pathlib.Path(path).read_text(encoding="utf-8") == expected
 
 
 def test_a_recipe_without_a_published_error_is_named_and_stands_beside_nothing(tmp_path):
