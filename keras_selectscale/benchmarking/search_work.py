@@ -16,8 +16,8 @@ from keras_selectscale.environment import require
 AFTER, LAST = (10, 50, 100, 200, 500, 1000), 10
 # Trials after which the progress is reported.
 SAID = 50
-# KerasTuner's Bayesian search is measured up to here: its trials take longer and longer.
-MOST_OF_PEER = {"random": 1000, "bayesian": 100}
+# KerasTuner is measured up to here: its Bayesian trials take longer and longer, and the others not.
+MOST_OF_PEER = {"random": 200, "bayesian": 100}
 
 
 def measure(options: Any, say: Callable[[str], Any]) -> Iterator[dict[str, Any]]:
