@@ -30,6 +30,12 @@ LINES = {
     INTERRUPT: "keras-selectscale: interrupted; run the same command again",
     TERMINATE: "keras-selectscale: stopped by SIGTERM; run the same command again",
 }
+# What a command prints if the first signal waits for a step that takes long.
+WAITING = {
+    INTERRUPT: "keras-selectscale: stopping after this step; press Ctrl-C again to stop at once",
+    TERMINATE: "keras-selectscale: stopping after this step; a second SIGTERM stops at once",
+}
+WAITING_SECONDS = 1.0
 # Time after which a dropped exception is raised again.
 AGAIN_SECONDS = 0.05
 SHOW_CURSOR = b"\x1b[?25h"
@@ -112,8 +118,8 @@ def signals(lines: Mapping[str, str] | None = None) -> Iterator[None]:
     """Handles Ctrl-C and SIGTERM inside the context.
 
     The first signal stops the work: at once, or if the work is inside `deferred()`, as soon as it
-    asks. The second one stops it at once. Nothing changes outside of the main thread, inside
-    another such context, and for a signal that somebody else handles.
+    asks. The second one stops it at once, like a kill. Nothing changes outside of the main thread,
+    inside another such context, and for a signal that somebody else handles.
 
     Args:
         lines: If given, the second signal ends the process instead of raising an exception, even
@@ -247,8 +253,12 @@ def _watched(numbers: set[int]) -> Iterator[None]:
             if number[0] not in numbers or _state.dropped:
                 continue
             received += 1
+            why = REASONS[signal.Signals(number[0])]
             if _state.at_once or received > 1:
-                _exit(REASONS[signal.Signals(number[0])])
+                _exit(why)
+            waiting = threading.Timer(WAITING_SECONDS, _say_waiting, [why])
+            waiting.daemon = True
+            waiting.start()
         os.close(reader)
 
     reader, writer = os.pipe()
@@ -262,6 +272,14 @@ def _watched(numbers: set[int]) -> Iterator[None]:
         signal.set_wakeup_fd(before)
         os.close(writer)
         thread.join()
+
+
+def _say_waiting(why: str) -> None:
+    """Says that the first signal has arrived, if the step during which it did has not ended."""
+    with _leaving, contextlib.suppress(OSError):
+        if _state.deferred and _state.lines is not None:
+            start = b"\r\x1b[K" if os.isatty(_state.stderr) else b""
+            os.write(_state.stderr, start + f"{WAITING[why]}\n".encode())
 
 
 def _exit(why: str) -> None:

@@ -37,6 +37,17 @@ def test_deferred_work_asks_and_a_second_signal_stops_at_once(number, error, why
     assert stopping.reason() is None
 
 
+@pytest.mark.parametrize("seconds", [0.02, 5.0])
+def test_a_step_that_takes_long_is_announced(seconds, monkeypatch, capfd):
+    monkeypatch.setattr(stopping, "WAITING_SECONDS", seconds)
+    with stopping.signals(stopping.LINES), stopping.deferred():
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert stopping.reason() == stopping.INTERRUPT
+    said = f"{stopping.WAITING[stopping.INTERRUPT]}\n" if seconds < 1 else ""
+    assert capfd.readouterr().err == said
+
+
 def test_the_usual_handlers_come_back_and_those_of_others_stay():
     ours = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: ours.append(number))

@@ -53,7 +53,8 @@ def train(
     had not been interrupted: on one machine and backend with the same weights to the bit.
 
     The first Ctrl-C or SIGTERM lets the running step finish and writes a checkpoint; a second one
-    ends at once. In the main thread, unless somebody else handles these signals.
+    ends at once, with the last checkpoint, as a kill would. The first step includes the
+    compilation. In the main thread, unless somebody else handles these signals.
 
     Args:
         recipe: What to train.

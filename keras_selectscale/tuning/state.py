@@ -184,10 +184,9 @@ def read_oracle(folder: pathlib.Path) -> dict[str, Any]:
                 f"{shown(trial_id)}"
             ) from None
         if trial_id not in state.get("start_order", []):
-            raise DamagedFileError(
-                f"{path} is damaged: the field `start_order`: expected all trials, received none "
-                f"with the id {shown(trial_id)}, which is in `{field}`"
-            )
+            found = f"none with the id {shown(trial_id)}, which is in `{field}`"
+            expected = "the field `start_order`: expected all trials"
+            raise DamagedFileError(f"{path} is damaged: {expected}, received {found}")
     return state
 
 
@@ -245,8 +244,9 @@ def decoded(path: pathlib.Path, decode: Callable[[Any], Any], state: Any) -> Any
     try:
         return decode(state)
     except KeyError as error:
-        missing = f"the field {shortened(error)} is missing"
-        raise DamagedFileError(f"{path} is damaged: {missing}") from None
+        raise DamagedFileError(
+            f"{path} is damaged: the field {shortened(error)} is missing"
+        ) from None
     except ValueError as error:
         raise DamagedFileError(f"{path} is damaged: {shortened(error)}") from None
     except (TypeError, AttributeError, IndexError, RecursionError):
