@@ -23,6 +23,7 @@ if _typing.TYPE_CHECKING:
     from keras_selectscale.exporting import export, verify_export
     from keras_selectscale.layers import *  # noqa: F403
     from keras_selectscale.surgery import (
+        ActivationMapHistory,
         DropDiagnostics,
         class_activation_maps,
         drops_active,
@@ -44,6 +45,7 @@ _PACKAGES = (
     "tuning",
 )
 _FUNCTIONS = {
+    "ActivationMapHistory": "surgery",
     "DropDiagnostics": "surgery",
     "class_activation_maps": "surgery",
     "drops_active": "surgery",

@@ -25,6 +25,9 @@ from keras_selectscale.cli.value_list import ValueList
 @test_images_option
 @options.data_dir_option
 @options.runs_dir_option
+@click.option(
+    "--epochs", is_flag=True, help="Draw the epochs of one run, trained with `train --maps-at`."
+)
 @click.option("--of-labels", is_flag=True, help="Maps of the true classes, not the predicted ones.")
 @click.option(
     "--measure",
@@ -60,8 +63,22 @@ def command(
     from keras_selectscale.experiments.comparison_figure import check_drawable
     from keras_selectscale.experiments.trained_network import EvaluationImages, find_network
     from keras_selectscale.surgery.class_activation import ClassActivation
+    from keras_selectscale.surgery.map_history import read_maps
+    from keras_selectscale.training import RunFolder
     from keras_selectscale.training.epoch_progress import make_progress
 
+    if values["epochs"]:
+        with input_errors():
+            check_drawable()
+            if len(networks) != 1:
+                raise ValueError("--epochs draws one run")
+            history, pixels = read_maps(
+                RunFolder(options.existing_run(runs_dir, networks[0])).maps_path
+            )
+            columns = [(f"epoch {number}", found) for number, found in history.items()]
+            map_figure.draw(pixels, columns, out)
+        Console().say(f"{out}: {len(pixels)} images, {len(columns)} epochs")
+        return
     with input_errors():
         check_drawable()
         trained = [find_network(name, runs_dir) for name in networks]

@@ -9,6 +9,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.path_type import PathType
+from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
 
@@ -50,6 +51,12 @@ from keras_selectscale.wording import counted
     help="Record what each drop selects, in drops.csv and for TensorBoard; at most 2% slower.",
 )
 @click.option(
+    "--maps-at",
+    type=ValueList(int),
+    help="Epochs after which to keep the class activation maps of six test images, such as "
+    "1,50,200; `cam RUN --epochs` draws them.",
+)
+@click.option(
     "--profile",
     type=PathType(file_okay=False, path_type=pathlib.Path),
     help="Folder for a trace of ten steps, for TensorBoard.",
@@ -65,6 +72,7 @@ def command(
     fused_normalization: bool | None,
     profile: pathlib.Path | None,
     diagnostics: bool,
+    maps_at: tuple[int, ...] | None,
     **values: Any,
 ) -> None:
     """Train one network, in its own folder.
@@ -78,7 +86,7 @@ def command(
     from keras_selectscale.training import DamagedRunError, Recipe, RunFolder, train
     from keras_selectscale.training.epoch_progress import make_progress
     from keras_selectscale.training.profiling import StepTrace
-    from keras_selectscale.training.run_diagnostics import run_diagnostics
+    from keras_selectscale.training.run_diagnostics import run_diagnostics, run_maps
     from keras_selectscale.training.speed import said
 
     with input_errors():
@@ -102,6 +110,8 @@ def command(
         callbacks: list[Any] = [] if profile is None else [StepTrace(profile)]
         if diagnostics:
             callbacks.append(run_diagnostics(recipe, run, images, devices))
+        if maps_at is not None:
+            callbacks.append(run_maps(maps_at, run, images, devices))
         done = False
         if devices.is_main:
             run.open(recipe.as_json(), environment.describe() | devices.describe())

@@ -91,7 +91,11 @@ class ClassActivation:
         if shape is None or len(shape) != 4 or shape[0] == 0:
             raise value_error("images", "an array of at least one image, of rank 4", images)
         chosen = self._as_classes(classes, int(shape[0]))
-        features, outputs = self.model.predict(images, batch_size=size, verbose=0)
+        if int(shape[0]) <= size:
+            # On PyTorch, the loader of `predict` draws from the random state that shuffles `fit`.
+            features, outputs = self.model.predict_on_batch(images)
+        else:
+            features, outputs = self.model.predict(images, batch_size=size, verbose=0)
         features = np.asarray(features, "float32")
         if self.is_channels_first:
             features = np.moveaxis(features, 1, -1)

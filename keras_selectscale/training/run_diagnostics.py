@@ -1,4 +1,6 @@
-"""The diagnostics of the drops of a run."""
+"""What a run can record besides its history: what its drops select, and maps of its epochs."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -6,12 +8,12 @@ from keras_selectscale import data as datasets
 from keras_selectscale.checks import value_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.data.device_batches import EvaluationSequence
-from keras_selectscale.surgery import DropDiagnostics
+from keras_selectscale.surgery import ActivationMapHistory, DropDiagnostics
 from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_folder import RunFolder
 
-IMAGES = 64
+IMAGES, MAP_IMAGES = 64, 6
 
 
 def run_diagnostics(
@@ -35,3 +37,20 @@ def run_diagnostics(
             first = next(iter(images.evaluation_batches(batch_size=IMAGES, split="train")))
         batch = np.asarray(first[0])
     return DropDiagnostics(batch, every=None, path=run.drops_path)
+
+
+def run_maps(
+    epochs: Sequence[int], run: RunFolder, images: Dataset, devices: Devices
+) -> ActivationMapHistory:
+    """Returns a callback that keeps the maps of the first six test images in `maps.npz`.
+
+    Raises:
+        ValueError: If the run has several devices, or its images are streamed.
+    """
+    if devices.distribute != "none" or devices.is_several:
+        raise value_error("maps_at", "used on one device", epochs)
+    if not images.in_memory:
+        raise value_error("maps_at", "used with images in memory", epochs)
+    normalized, _ = EvaluationSequence(images, MAP_IMAGES)[0]
+    pixels = images.arrays(images.evaluation_split)[0][:MAP_IMAGES].astype("float32") / 255
+    return ActivationMapHistory(normalized, epochs, path=run.maps_path, pixels=pixels)

@@ -67,6 +67,11 @@ class RunFolder:
         return self.path / "drops.csv"
 
     @property
+    def maps_path(self) -> pathlib.Path:
+        """Class activation maps after chosen epochs, if they were kept."""
+        return self.path / "maps.npz"
+
+    @property
     def log_path(self) -> pathlib.Path:
         """Folder of the TensorBoard logs."""
         return self.path / "tensorboard"

@@ -3,6 +3,7 @@ import json
 
 import keras
 import pytest
+from matplotlib.image import imread
 
 TINY = ("train", "--network", "tiny", "--dataset", "digits", "--train-size", 40)
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -156,6 +157,7 @@ def test_a_training_that_diverges_is_one_line_and_status_1(command):
 
 def test_diagnostics_are_written_and_need_a_drop(command, tmp_path):
     arguments = (*TINY, "--epochs", 2, "--diagnostics", "--run", "seen", "--jit", "off")
+    arguments = (*arguments, "--maps-at", "1,2")
     status, _, err = command(*arguments)
     assert status == 2 and "Option --diagnostics must be used with a drop" in err
     assert not (tmp_path / "runs").exists()
@@ -169,3 +171,10 @@ def test_diagnostics_are_written_and_need_a_drop(command, tmp_path):
     (events,) = (tmp_path / "runs" / "seen" / "tensorboard").rglob("events*")
     assert b"drop_selected/first_drop" in events.read_bytes()
     assert b"epoch_drop_factor/first_drop" in events.read_bytes()
+    # The maps of its epochs.
+    status, out, err = command("cam", "seen", "--epochs")
+    assert status == 0 and "6 images, 2 epochs" in out, err
+    assert imread(tmp_path / "cam.png").std() > 0
+    (tmp_path / "runs" / "seen" / "maps.npz").write_bytes(b"PK")
+    status, out, err = command("cam", "seen", "--epochs")
+    assert status == 2 and "maps.npz is damaged" in err and err.count("\n") == 1

@@ -1,0 +1,127 @@
+"""Class activation maps after chosen epochs of a training: a callback and its file."""
+
+import os
+import pathlib
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_selectscale.checks import as_integer, value_error
+from keras_selectscale.files import DamagedFileError, replacing
+from keras_selectscale.object_checks import as_path, as_sequence
+from keras_selectscale.surgery.class_activation import ActivationMaps, ClassActivation
+
+MOST_EPOCHS = 2**31 - 1
+FIELDS = ("maps", "classes", "probabilities")
+
+
+class ActivationMapHistory(keras.callbacks.Callback):
+    """Keeps the class activation maps of some images after chosen epochs.
+
+    Use it to see how the patterns that a network uses change during its training (Figure 1 of the
+    paper); `keras-selectscale cam RUN --epochs` draws them. The model is called in inference, so
+    the training is the same to the bit with the callback and without it.
+
+    Args:
+        images: Images as the model takes them.
+        epochs: Numbers of epochs, from 1.
+        classes: As `class_activation_maps` takes them.
+        path: File to write after each of these epochs (NumPy's `.npz`), or `None`. The maps of
+            epochs before the first one stay.
+        pixels: The images in [0, 1] as they are to be drawn, for the file; `None` for `images`.
+
+    Attributes:
+        history: The `ActivationMaps` by epoch, from 1.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, or, when the training begins, the model does not
+            end as `class_activation_maps` requires.
+
+    Example:
+
+    ```python
+    kept = ActivationMapHistory(images[:6], epochs=[1, 5])
+    model.fit(images, labels, epochs=5, callbacks=[kept])
+    kept.history[5].maps
+    ```
+    """
+
+    def __init__(
+        self,
+        images: Any,
+        epochs: Sequence[int],
+        *,
+        classes: Any = None,
+        path: str | os.PathLike | None = None,
+        pixels: Any = None,
+    ):
+        super().__init__()
+        shape = getattr(images, "shape", None)
+        if shape is None or len(shape) != 4 or shape[0] == 0:
+            raise value_error("images", "an array of at least one image, of rank 4", images)
+        self.images, self.classes = images, classes
+        self.epochs = {
+            as_integer("epochs", e, 1, MOST_EPOCHS) for e in as_sequence("epochs", epochs)
+        }
+        self.path = None if path is None else as_path("path", path)
+        self.pixels = images if pixels is None else pixels
+        self.history: dict[int, ActivationMaps] = {}
+        self._activation: ClassActivation | None = None
+        self._of: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Checks the model."""
+        if self._of is not self.model:
+            self._activation, self._of = ClassActivation(self.model), self.model
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Keeps the maps of a chosen epoch."""
+        if epoch + 1 not in self.epochs or self._activation is None:
+            return
+        size = int(self.images.shape[0])
+        found = self._activation(self.images, self.classes, batch_size=size)
+        self.history[epoch + 1] = found
+        if self.path is not None:
+            kept = {}
+            if self.path.exists():  # Of the training before it was continued.
+                before, _ = read_maps(self.path)
+                kept = {number: each for number, each in before.items() if number <= epoch}
+            write_maps(self.path, {**kept, epoch + 1: found}, self.pixels)
+
+
+def write_maps(path: pathlib.Path, history: dict[int, ActivationMaps], pixels: Any) -> None:
+    """Writes maps by epoch under a temporary name, which is then renamed."""
+    arrays = {f"{name}_{n}": getattr(each, name) for n, each in history.items() for name in FIELDS}
+    with replacing(path) as beside, beside.open("wb") as file:
+        np.savez_compressed(file, pixels=keras.ops.convert_to_numpy(pixels), **arrays)
+
+
+def read_maps(path: pathlib.Path) -> tuple[dict[int, ActivationMaps], np.ndarray]:
+    """Returns the maps by epoch, and the images.
+
+    Raises:
+        DamagedFileError: If the file cannot be read, or its arrays do not fit each other.
+        FileNotFoundError: If it does not exist.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            pixels = arrays["pixels"]
+            epochs = sorted(int(n.removeprefix("maps_")) for n in arrays if n.startswith("maps_"))
+            history = {
+                number: ActivationMaps(*(arrays[f"{name}_{number}"] for name in FIELDS))
+                for number in epochs
+            }
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from None
+    count = len(pixels) if pixels.ndim == 4 else -1
+    for number, (maps, classes, chances) in history.items():
+        shapes = maps.ndim == 3 and len(maps) == count, classes.shape, chances.shape
+        if shapes != (True, (count,), (count,)):
+            raise DamagedFileError(f"{path} is damaged: the maps of epoch {number} do not fit")
+    return history, pixels
