@@ -11,16 +11,17 @@ from keras_selectscale.cli.figure import test_images_option
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.cli.value_list import ValueList
+from keras_selectscale.wording import counted
 
 
 @click.command()
 @click.argument("networks", metavar="RUN|FILE.keras…", nargs=-1, required=True)
 @click.option(
     "--images",
-    type=ValueList(int),
+    type=ValueList(str),
     default="0,1,2,3,4,5",
     show_default=True,
-    help="Numbers of test images, from 0.",
+    help="Numbers of test images, from 0, or image files (BMP, GIF, JPEG or PNG).",
 )
 @test_images_option
 @options.data_dir_option
@@ -85,15 +86,21 @@ def command(
         dataset = values["dataset"] or trained[0].dataset or "cifar10"
         count = values["measure"] or None
         shown = [EvaluationImages(one, dataset, data_dir, count) for one in trained]
-        pixels, normalized, labels = shown[0].picked(values["images"])
+        wanted, labels = values["images"], None
+        if all(each.removeprefix("-").isdecimal() for each in wanted):
+            pixels, normalized, labels = shown[0].picked([int(each) for each in wanted])
+        else:
+            pixels, normalized = shown[0].from_files(wanted)
+            if values["of_labels"]:
+                raise ValueError("--of-labels needs test images, whose classes are known")
         trained = [one.with_precision(values["precision"]) for one in trained]
         chosen = labels if values["of_labels"] else None
         columns = [
-            (one.name, ClassActivation(one.model)(normalized, chosen, batch_size=len(labels)))
+            (one.name, ClassActivation(one.model)(normalized, chosen, batch_size=len(pixels)))
             for one in trained
         ]
     map_figure.draw(pixels, columns, out, labels=labels)
-    Console().say(f"{out}: {len(labels)} images, {len(columns)} networks")
+    Console().say(f"{out}: {counted(len(pixels), 'image')}, {counted(len(columns), 'network')}")
     if values["measure"] is None:
         return
     with make_progress() as progress:

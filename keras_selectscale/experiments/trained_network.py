@@ -13,6 +13,8 @@ import numpy as np
 from keras_selectscale import data
 from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.data import Dataset
+from keras_selectscale.data.arrays import resized
+from keras_selectscale.data.decoding import decode, read_header
 from keras_selectscale.object_checks import as_file_name, as_path
 from keras_selectscale.surgery import drop_kinds, strip_drops
 from keras_selectscale.training import RunFolder, load_checkpoint
@@ -169,6 +171,29 @@ class EvaluationImages:
         chosen = np.array(numbers, "int64")
         pixels = every[chosen].astype("float32")
         return pixels / 255, self._normalized(pixels), labels[chosen]
+
+    def from_files(self, paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns image files as pixels in [0, 1] and normalized, in the size of the test images.
+
+        The shorter side is resized, and the longer one is cropped to its centre.
+
+        Raises:
+            OSError: If a file cannot be read, or is not a BMP, GIF, JPEG or PNG image.
+            ValueError: If the test images are not square.
+        """
+        height, width, channels = self.images.input_shape
+        if height != width:
+            raise value_error("images", "numbers, because the test images are not square", paths)
+        found = []
+        for path in paths:
+            read_header(path)  # Refuses other formats and too many pixels before decoding.
+            try:
+                pixels = decode(pathlib.Path(path).read_bytes(), channels)
+            except OSError as error:
+                raise OSError(f"Cannot use the image {path}: {error}") from None
+            found.append(resized(pixels[None], height)[0])
+        every = np.stack(found).astype("float32")
+        return every / 255, self._normalized(every)
 
     def _normalized(self, pixels: np.ndarray) -> np.ndarray:
         mean, std = (np.array(each, "float32") for each in (self.images.mean, self.images.std))
