@@ -15,3 +15,8 @@ def shortened(message: object) -> str:
     """Returns a library's message in one line, cut to 300 characters; it may repeat a file."""
     text = " ".join(str(message).split())
     return text if len(text) <= 300 else f"{text[:300]}… ({len(text):,} characters)"
+
+
+def literal(text: str) -> str:
+    """Returns text for a picture, in which Matplotlib would take dollar signs for formulas."""
+    return text.replace("$", r"\$")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # More than any dataset has; every class costs memory when images are counted.
 MOST_CLASSES = 2**20
+SMALLEST_STD = 1e-6
 
 
 class InMemory(Dataset):
@@ -102,7 +103,7 @@ class InMemory(Dataset):
         images = {
             f"{split}_images": resized(self.arrays(split)[0], image_size) for split in self.splits
         }
-        mean, std = mean_and_std(images["train_images"])
+        mean, std = _statistics(self.name, images["train_images"])
         padding = _padding(image_size, image_size)
         augmentation = dataclasses.replace(self.augmentation, padding=padding)
         return self._with(**images, mean=mean, std=std, augmentation=augmentation)
@@ -233,11 +234,26 @@ def in_memory(
         train: Training images and labels, as `ImageData` takes them.
         test: Test images and labels.
         classes: Number of classes.
+
+    Raises:
+        ValueError: If a channel has the same value in all training images.
     """
-    mean, std = mean_and_std(train[0])
+    mean, std = _statistics(name, train[0])
     height, width, channels = train[0].shape[1:]
     augmentation = Augmentation(padding=_padding(height, width), flip=channels == 3)
     return ImageData(name, *train, *test, classes, mean, std, augmentation)
+
+
+def _statistics(name: str, images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    mean, std = mean_and_std(images)
+    for channel, (each, deviation) in enumerate(zip(mean, std, strict=True)):
+        # Below, there are rounding errors only.
+        if deviation < SMALLEST_STD:
+            raise ValueError(
+                f"Dataset {name} must have training images that differ: channel {channel} is "
+                f"{255 * each:g} in every pixel of all {len(images):,}"
+            )
+    return mean, std
 
 
 def _padding(height: int, width: int) -> int:

@@ -1,15 +1,42 @@
 """The picture of a comparison."""
 
 import pathlib
-from typing import Any
+from typing import Any, TypedDict
 
-from keras_selectscale.checks import value_error
+from keras_selectscale.checks import ArgumentValueError, shown, value_error
 from keras_selectscale.environment import require
-from keras_selectscale.files import replacing
+from keras_selectscale.files import DamagedFileError, convert, replacing
 from keras_selectscale.object_checks import as_instance, as_path
-from keras_selectscale.wording import counted
+from keras_selectscale.wording import counted, literal
 
-SUMMARISED = ("recipe", "methods", "seeds", "train_images", "test_images")
+
+class DrawnRecipe(TypedDict):
+    """What the title of the picture needs of a recipe."""
+
+    network: str
+    dataset: str
+    epochs: int
+
+
+class DrawnMethod(TypedDict):
+    """A method of `comparison.json`."""
+
+    title: str
+    top_rate: float | None
+    retaining_rate: float | None
+    test_errors: list[float]
+    mean: float
+    standard_deviation: float | None
+
+
+class DrawnSummary(TypedDict):
+    """What the picture needs of `comparison.json`."""
+
+    recipe: DrawnRecipe
+    seeds: list[int]
+    methods: dict[str, DrawnMethod]
+    train_images: int
+    test_images: int
 
 
 def check_drawable() -> None:
@@ -32,12 +59,11 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
         ModuleNotFoundError: If matplotlib is not installed.
         OSError: If the file cannot be written.
         TypeError: If an argument has the wrong type.
-        ValueError: If the summary has no comparison.
+        ValueError: If the summary has no comparison, or a field has another type or value.
     """
     check_drawable()
     as_instance("summary", summary, dict, "the content of comparison.json")
-    if not set(SUMMARISED) <= set(summary):
-        raise value_error("summary", f"a dict with the keys {', '.join(SUMMARISED)}", summary)
+    _check(summary)
     path = as_path("path", path)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -67,20 +93,34 @@ def draw_comparison(summary: dict[str, Any], path: pathlib.Path) -> None:
         axes.axvline(plain[0], color="#b3342d", ls=":", lw=1, zorder=0, label="mean without a drop")
     axes.plot([], [], "o", color="#7a8ba6", label="one run")
     axes.errorbar([], [], xerr=[], fmt="D", color="#b3342d", label="mean ± standard deviation")
-    axes.set_yticks(range(len(methods)), [_label(method) for method in methods])
+    axes.set_yticks(range(len(methods)), [literal(_label(method)) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlabel(f"test error (%) on {counted(summary['test_images'], 'image')}")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(
-        f"{recipe['network']} on {recipe['dataset']}: "
-        f"{counted(summary['train_images'], 'training image')}, "
+        literal(f"{recipe['network']} on {recipe['dataset']}: ")
+        + f"{counted(summary['train_images'], 'training image')}, "
         f"{counted(recipe['epochs'], 'epoch')}, {counted(len(summary['seeds']), 'seed')}",
         fontsize=11,
     )
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     with replacing(path) as beside:
         figure.savefig(beside, format="png")
+
+
+def _check(summary: dict[str, Any]) -> None:
+    try:
+        convert(summary, DrawnSummary, pathlib.Path("comparison.json"))
+    except DamagedFileError as error:
+        message = f"Argument `summary` must be the content of comparison.json. Received: {error}"
+        raise ArgumentValueError.about("summary", message) from None
+    if not summary["methods"]:
+        raise value_error("summary", "one with one or more methods", summary)
+    for name, method in summary["methods"].items():
+        values = [*method["test_errors"], method["mean"], method["standard_deviation"] or 0.0]
+        if not all(0 <= value <= 100 for value in values):
+            raise value_error("summary", f"one with errors from 0 to 100 for {shown(name)}", values)
 
 
 def _label(method: dict[str, Any]) -> str:

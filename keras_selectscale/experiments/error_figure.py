@@ -9,6 +9,7 @@ from keras_selectscale.experiments.comparison_figure import check_drawable
 from keras_selectscale.experiments.drops_at_test_time import Curve
 from keras_selectscale.experiments.error_table import Point, Settings
 from keras_selectscale.files import replacing
+from keras_selectscale.wording import literal
 
 # The colours of Okabe and Ito, which remain distinct for colour-blind readers.
 COLOURS = ("#E69F00", "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
@@ -72,7 +73,7 @@ def draw(
     panels[0].set_ylabel(f"test error (%) on {settings.images:,} images")
     number = f", {draws} draws each (band: their range)" if draws > 1 else ""
     figure.suptitle(
-        f"Drops applied at test time to {settings.network} ({settings.dataset}){number}",
+        literal(f"Drops applied at test time to {settings.network} ({settings.dataset}){number}"),
         fontsize=11,
     )
     handles, labels = panels[0].get_legend_handles_labels()

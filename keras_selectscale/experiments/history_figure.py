@@ -8,6 +8,7 @@ import numpy as np
 from keras_selectscale.experiments.comparison_figure import check_drawable
 from keras_selectscale.files import replacing
 from keras_selectscale.training import Recipe, RunFolder
+from keras_selectscale.wording import literal
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", ":", "-.")
@@ -64,7 +65,7 @@ def draw(runs: Sequence[RunFolder], path: pathlib.Path) -> None:
                     STYLES[number // len(COLOURS) % len(STYLES)],
                     color=COLOURS[number % len(COLOURS)],
                     linewidth=1.3,
-                    label=f"{run.path.resolve().parent.name}/{run.path.resolve().name}",
+                    label=literal("/".join(run.path.resolve().parts[-2:])),
                 )
     for panel, title in zip(
         axes, ("training loss", "training error (%)", "retaining rate"), strict=False

@@ -10,6 +10,7 @@ import numpy as np
 from keras_selectscale.experiments.comparison_figure import check_drawable
 from keras_selectscale.files import replacing
 from keras_selectscale.surgery.class_activation import ActivationMaps
+from keras_selectscale.wording import literal
 
 LONGEST_LINE = 22  # Of a column's title.
 
@@ -65,7 +66,7 @@ def draw(
         axes.set_axis_off()
     for place, title in enumerate(["image", *(title for title, _ in columns)]):
         top = panels[0, place]
-        wrapped = textwrap.fill(title, LONGEST_LINE)
+        wrapped = literal(textwrap.fill(title, LONGEST_LINE))
         top.set_title(f"{wrapped}\n{top.get_title()}", fontsize=8)
     with replacing(path) as beside:
         figure.savefig(beside, format="png")

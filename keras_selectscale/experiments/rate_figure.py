@@ -15,6 +15,7 @@ from keras_selectscale.experiments.rate_curves import (
 from keras_selectscale.files import replacing
 from keras_selectscale.layers.methods import get_method
 from keras_selectscale.recipes import figure4
+from keras_selectscale.wording import literal
 
 STYLES = ("--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 MOST_SETTINGS = 12  # Rows of a picture that can still be read.
@@ -48,7 +49,7 @@ def draw(
         (RETAINING_RATES, "retaining rate", f"{title} at top rate {top_rate:g}"),
     )
     for part, setting in zip(parts[:, 0], shown, strict=True):
-        part.suptitle(setting.title, fontsize=10)
+        part.suptitle(literal(setting.title), fontsize=10)
         every = part.subplots(1, 2, sharey=True)
         for axes, (curve, label, heading) in zip(every, panels, strict=True):
             _curve(axes, setting.curves[curve])

@@ -13,7 +13,7 @@ from keras_selectscale.tuning.space import (
     FIGURE4_RETAINING_RATE,
     FIGURE4_TOP_RATE,
 )
-from keras_selectscale.wording import counted
+from keras_selectscale.wording import counted, literal
 
 ERROR_LABEL = "validation error (%)"
 BEST_COLOR, LINE_COLOR, FAILED_COLOR = "#b3342d", "#33547f", "#666666"
@@ -82,7 +82,7 @@ def draw_heatmap(
     done = sum(t.score is not None for _, t in ended)
     size = "" if recipe.train_size is None else f" ({recipe.train_size:,} training images)"
     figure.suptitle(
-        f"{recipe.network} on {recipe.dataset}{size}: {search.tuner} search, "
+        f"{recipe.network} on {literal(recipe.dataset)}{size}: {search.tuner} search, "
         f"{counted(done, 'trial')} of {counted(search.seeds, 'seed')}, "
         f"{counted(recipe.epochs, 'epoch')}{without}",
         fontsize=10,

@@ -256,3 +256,11 @@ def test_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
     files = image_folder._files(tmp_path / "train", ["a", "b"], "x")
     assert files.paths == sorted(files.paths)
     assert len(expected) == len(files) == 18
+
+
+def test_images_of_one_colour_are_refused_with_the_folder(tmp_path):
+    make(tmp_path)
+    for path in tmp_path.rglob("train/*/*.png"):
+        path.write_bytes(encode(np.full((12, 16, 3), 77, "uint8")))
+    with pytest.raises(ValueError, match=f"folder:{tmp_path} must .* channel 0 is 77 in every"):
+        load(f"folder:{tmp_path}")

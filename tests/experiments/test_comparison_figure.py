@@ -1,4 +1,7 @@
+import copy
+
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 from keras_selectscale.experiments import draw_comparison
@@ -50,3 +53,35 @@ def test_a_line_marks_the_mean_without_a_drop(tmp_path):
 def test_one_seed_is_drawn_too(tmp_path):
     draw_comparison(summary([2.0], deviation=None), tmp_path / "one.png")
     assert imread(tmp_path / "one.png").std() > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (["recipe"], {}, "`recipe.network` is missing"),
+        (["recipe", "epochs"], "x", "`recipe.epochs`: expected int"),
+        (["seeds"], [0, None], r"`seeds\[1\]`: expected int, received None"),
+        (["methods"], {}, "one or more methods"),
+        (["methods", "none"], 5, "expected object"),
+        (["methods", "none", "mean"], "x", "mean`: expected float"),
+        (["methods", "none", "mean"], float("nan"), "errors from 0 to 100 for 'none'"),
+        (["methods", "none", "standard_deviation"], -1.0, "errors from 0 to 100 for 'none'"),
+        (["methods", "none", "test_errors"], [1e308], "errors from 0 to 100 for 'none'"),
+    ],
+)
+def test_every_field_of_the_summary_is_checked(path, value, words, tmp_path):
+    content = copy.deepcopy(summary([2.0]))
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(ValueError, match=f"Argument `summary` must.*{words}"):
+        draw_comparison(content, tmp_path / "a.png")
+
+
+def test_dollar_signs_in_names_are_no_formula(tmp_path):
+    content = summary([2.0])
+    content["recipe"]["dataset"] = r"folder:$\frac$"
+    content["methods"]["none"]["title"] = "$_$"
+    draw_comparison(content, tmp_path / "a.png")
+    assert imread(tmp_path / "a.png").std() > 0
