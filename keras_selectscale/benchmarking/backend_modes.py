@@ -1,5 +1,6 @@
 """How each backend compiles a step, and how to wait for its results."""
 
+import sys
 from typing import Any
 
 import keras
@@ -54,11 +55,10 @@ def wait(result: Any) -> None:
         import jax
 
         jax.block_until_ready(result)
-    else:
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+    # Plain PyTorch is a side on every backend.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def waits_each_call() -> bool:

@@ -12,6 +12,7 @@ from keras_selectscale.benchmarking.layer_sides import (
     FIT,
     PYTORCH,
     PYTORCH_DROP,
+    PYTORCH_SIDES,
     SIDES,
     STEP_SIDES,
     TRAIN,
@@ -45,7 +46,6 @@ QUICK: dict[str, Any] = {
     "memory": False,
     "quick": True,
 }
-PYTORCH_SIDES = {PYTORCH, PYTORCH_DROP}
 
 
 def _has_pytorch() -> bool:
@@ -68,11 +68,11 @@ class BenchOptions:
             The growth is measured in the first.
         networks: Networks whose training step is measured, names for `models.build`.
         step_methods: Layers at the drop sites of the networks, and further sides: `"pytorch"` and
-            `"pytorch-dropout2d"` are the same network in plain PyTorch, and
-            `"keras-normalization"` is the network without a drop and with Keras' normalization
-            instead of the fused one. `"fit"` is the whole loop of a training without a drop, with
-            the work of the host, and `"train"` is the same with what `train` does besides:
-            checkpoints, logs for TensorBoard and progress. By default SelectScale, the whole loop,
+            `"pytorch-dropout2d"` are the same network in plain PyTorch, followed by `"-compiled"`
+            if `torch.compile` compiles it. `"keras-normalization"` is the network without a drop
+            and with Keras' normalization instead of the fused one. `"fit"` is the whole loop of a
+            training without a drop, with the work of the host, and `"train"` is the same with what
+            `train` does besides: checkpoints, logs for TensorBoard and progress. By default SelectScale, the whole loop,
             and PyTorch if it is installed.
         batch_size: Images per step.
         modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow. `None` stands
@@ -130,7 +130,7 @@ class BenchOptions:
                 raise value_error(name, "a list of one or more", getattr(self, name))
         for network in self.networks:
             find_family("networks", network)
-        if PYTORCH_SIDES & set(self.step_methods) and not _has_pytorch():
+        if PYTORCH_SIDES.keys() & set(self.step_methods) and not _has_pytorch():
             expected = "sides that are installed, and PyTorch is not"
             raise value_error("step_methods", expected, self.step_methods)
 

@@ -13,6 +13,14 @@ RATES = {"top_rate": 0.5, "retaining_rate": 0.5}
 NONE, KERAS_SPATIAL, COPY = "none", "keras-spatial-dropout", "copy"
 KERAS_NORMALIZATION = "keras-normalization"
 PYTORCH, PYTORCH_DROP = "pytorch", "pytorch-dropout2d"
+PYTORCH_COMPILED, PYTORCH_DROP_COMPILED = "pytorch-compiled", "pytorch-dropout2d-compiled"
+# The same network in plain PyTorch, with the arguments of `plain_pytorch.step_work`.
+PYTORCH_SIDES = {
+    PYTORCH: {"drop": False, "compiled": False},
+    PYTORCH_DROP: {"drop": True, "compiled": False},
+    PYTORCH_COMPILED: {"drop": False, "compiled": True},
+    PYTORCH_DROP_COMPILED: {"drop": True, "compiled": True},
+}
 FIT, TRAIN = "fit", "train"
 # What only a training step is compared with, and its title.
 STEP_SIDES = {
@@ -21,6 +29,8 @@ STEP_SIDES = {
     KERAS_NORMALIZATION: "no drop, Keras' normalization",
     PYTORCH: "plain PyTorch, no drop",
     PYTORCH_DROP: "plain PyTorch, nn.Dropout2d",
+    PYTORCH_COMPILED: "plain PyTorch, no drop, torch.compile",
+    PYTORCH_DROP_COMPILED: "plain PyTorch, nn.Dropout2d, torch.compile",
 }
 
 

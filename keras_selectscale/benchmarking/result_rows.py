@@ -12,6 +12,7 @@ from keras_selectscale.benchmarking.layer_sides import (
     KERAS_SPATIAL,
     NONE,
     PYTORCH,
+    PYTORCH_COMPILED,
     PYTORCH_DROP,
     TRAIN,
     moved_bytes,
@@ -186,7 +187,7 @@ def _shape_entry(case: dict[str, Any], side: str, memory: float | None) -> dict[
 
 
 def _peer(side: str) -> str:
-    without = (NONE, KERAS_NORMALIZATION, FIT, TRAIN, PYTORCH)
+    without = (NONE, KERAS_NORMALIZATION, FIT, TRAIN, PYTORCH, PYTORCH_COMPILED)
     return PYTORCH if side in without else PYTORCH_DROP
 
 

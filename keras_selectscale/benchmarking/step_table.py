@@ -15,8 +15,7 @@ from keras_selectscale.benchmarking.layer_sides import (
     KERAS_NORMALIZATION,
     KERAS_SPATIAL,
     NONE,
-    PYTORCH,
-    PYTORCH_DROP,
+    PYTORCH_SIDES,
     STEP_SIDES,
     TRAIN,
 )
@@ -121,13 +120,13 @@ def _profile(work: dict[str, Work], measured: dict[str, Any], folder: pathlib.Pa
 def _work(side: str, options: BenchOptions, about: dict[str, str]) -> Work:
     """Returns the training step of a side."""
     precision = about["precision"]
-    if side in (PYTORCH, PYTORCH_DROP):
+    if side in PYTORCH_SIDES:
         return plain_pytorch.step_work(
             about["network"],
             options.batch_size,
-            drop=side == PYTORCH_DROP,
             precision=precision,
             seed=options.seed,
+            **PYTORCH_SIDES[side],
         )
     model = make_network(
         about["network"],
@@ -161,7 +160,7 @@ def sides(options: BenchOptions) -> list[str]:
 def timed_sides(options: BenchOptions, about: dict[str, str]) -> list[str]:
     """Returns the names of the sides that are measured in turns."""
     peers = plain_pytorch.is_available(about["network"], about["precision"])
-    return [side for side in _all_sides(options) if peers or side not in (PYTORCH, PYTORCH_DROP)]
+    return [side for side in _all_sides(options) if peers or side not in PYTORCH_SIDES]
 
 
 def _all_sides(options: BenchOptions) -> list[str]:

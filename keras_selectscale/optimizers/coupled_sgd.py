@@ -1,6 +1,7 @@
 """SGD with the weight decay of the papers."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -67,6 +68,16 @@ class CoupledSGD(keras.optimizers.SGD):
 
     # A `.keras` file with this optimizer needs the package, too.
     save_assets = FeatureMaps.save_assets
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        """Updates all variables; on JAX, an accelerator updates vectors of one size together."""
+        if keras.backend.backend() == "jax":
+            from keras_selectscale.optimizers import jax_updates
+
+            grads = jax_updates.gathered(grads)
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
 
     def get_config(self) -> dict[str, Any]:
         """Returns every argument."""

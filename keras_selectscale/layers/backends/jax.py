@@ -30,10 +30,10 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     axes = feature_maps.spatial_axes(channel_axis, inputs.ndim)
     if not _on_one_cpu():
-        # A reduction ends its kernel, so the keys are made before it and not after it. The lowest
-        # of them makes denormals equal to 0.
-        keys = jnp.minimum(_bits(inputs.astype("float32")) & MAGNITUDE, INFINITY)
-        return highest(jax.lax.reduce(keys, jnp.int32(LOWEST), jax.lax.max, axes), count)
+        # The maximum stays in the dtype of the maps: as keys of 4 bytes, XLA may write them all
+        # to memory before it reduces them. The lowest key makes denormals equal to 0.
+        values = jnp.max(jnp.abs(inputs), axes).astype("float32")
+        return highest(jnp.clip(_bits(values) & MAGNITUDE, LOWEST, INFINITY), count)
     if inputs.dtype == jnp.float32:
         # Two plain reductions are faster in XLA than one of a magnitude.
         values = jnp.maximum(jnp.max(inputs, axes), -jnp.min(inputs, axes))
