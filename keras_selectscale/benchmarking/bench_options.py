@@ -72,8 +72,8 @@ class BenchOptions:
             if `torch.compile` compiles it. `"keras-normalization"` is the network without a drop
             and with Keras' normalization instead of the fused one. `"fit"` is the whole loop of a
             training without a drop, with the work of the host, and `"train"` is the same with what
-            `train` does besides: checkpoints, logs for TensorBoard and progress. By default SelectScale, the whole loop,
-            and PyTorch if it is installed.
+            `train` does besides: checkpoints, logs for TensorBoard and progress. By default
+            SelectScale, the whole loop, and PyTorch if it is installed.
         batch_size: Images per step.
         modes: How the backend compiles, such as `"graph"` and `"xla"` on TensorFlow. `None` stands
             for all of its modes, or, if `quick`, for the first one except for the layers.

@@ -30,10 +30,7 @@ def max_score_mask(inputs: Any, channel_axis: int, count: int) -> Any:
     """Returns the mask of the `count` maps of each sample with the highest `max_score`."""
     axes = feature_maps.spatial_axes(channel_axis, inputs.ndim)
     if not _on_one_cpu():
-        # The maximum stays in the dtype of the maps: as keys of 4 bytes, XLA may write them all
-        # to memory before it reduces them. The lowest key makes denormals equal to 0.
-        values = jnp.max(jnp.abs(inputs), axes).astype("float32")
-        return highest(jnp.clip(_bits(values) & MAGNITUDE, LOWEST, INFINITY), count)
+        return highest(_largest_keys(inputs, axes), count)
     if inputs.dtype == jnp.float32:
         # Two plain reductions are faster in XLA than one of a magnitude.
         values = jnp.maximum(jnp.max(inputs, axes), -jnp.min(inputs, axes))
@@ -113,6 +110,20 @@ def by_order(keys: Any, count: Any) -> Any:
     key, place = (jax.lax.dynamic_index_in_dim(part, last, axis=1) for part in ordered)
     in_time = (keys < key) | ((keys == key) & (index <= place))
     return in_time & (count > 0)
+
+
+def _largest_keys(inputs: Any, axes: tuple[int, ...]) -> Any:
+    """Returns the int32 keys of `max_score`, the largest magnitude of each map.
+
+    The lowest key makes denormals equal to 0, and NaN has the key of infinity.
+    """
+    if inputs.dtype.itemsize == 4:
+        # On a CPU, XLA's maximum of floats does not always keep NaN.
+        magnitudes = jnp.minimum(_bits(inputs) & MAGNITUDE, INFINITY)
+        return jax.lax.reduce(magnitudes, jnp.int32(LOWEST), jax.lax.max, axes)
+    # Keys of 4 bytes for maps of 2 would be written to memory before they are reduced.
+    values = jnp.max(jnp.abs(inputs), axes).astype("float32")
+    return jnp.clip(_bits(values) & MAGNITUDE, LOWEST, INFINITY)
 
 
 def _keys(values: Any) -> Any:
