@@ -1,6 +1,7 @@
 """Selective and soft dropout for Keras: the drop layers of "SelectScale" (IJCAI 2020)."""
 
 import importlib as _importlib
+import sys as _sys
 import typing as _typing
 from importlib.util import find_spec as _find_spec
 
@@ -71,7 +72,9 @@ def __getattr__(name: str) -> _typing.Any:
         layers = _importlib.import_module(f"{__name__}.layers")
         if name in layers.__all__:
             return getattr(layers, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # With these arguments, Python suggests a similar name.
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message, name=name, obj=_sys.modules[__name__])
 
 
 def __dir__() -> list[str]:

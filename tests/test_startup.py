@@ -102,6 +102,7 @@ try:
     ks.nothing
 except AttributeError as error:
     print(error)
+    assert error.name == "nothing" and error.obj is ks  # Python suggests a similar name.
 """
     assert "module 'keras_selectscale' has no attribute 'nothing'" in output(code, QUICK)
 

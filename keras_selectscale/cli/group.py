@@ -1,6 +1,7 @@
 """The command group, and what every error on the command line looks like."""
 
 import contextlib
+import difflib
 import importlib
 import os
 import re
@@ -69,6 +70,17 @@ class CommandGroup(click.Group):
         if name not in COMMANDS:
             return None
         return importlib.import_module(f"keras_selectscale.cli.{name}").command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds a command, or names a similar one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if similar := difflib.get_close_matches(args[0], COMMANDS, 1):
+                error.message += f" Did you mean '{similar[0]}'?"
+            raise
 
 
 @click.group(

@@ -116,18 +116,19 @@ class FeatureMaps(keras.layers.Layer):
     """A layer over feature maps that checks its input and keeps its shape; see `FeatureDrop`."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Explains a positional argument too many, and `rate`, which users of Keras write."""
+        """Explains a positional argument too many, and an unknown name in place of a known one."""
         spec = inspect.getfullargspec(cls.__init__)
-        wrong = [] if spec.varargs else [*args[len(spec.args) - 1 :]]
-        wrong += [
-            kwargs[name] for name in {"rate"} & kwargs.keys() - {*spec.args, *spec.kwonlyargs}
-        ]
+        wrong = [] if spec.varargs else [shown(value) for value in args[len(spec.args) - 1 :]]
+        if not kwargs.keys() >= {*spec.kwonlyargs} - {*(spec.kwonlydefaults or ())}:
+            starts = [inspect.signature(base.__init__) for base in cls.__mro__]
+            known = {name for each in starts for name in each.parameters}
+            wrong += [f"{name}={shown(kwargs[name])}" for name in kwargs if name not in known]
         if wrong:
             placed = " and ".join(f"`{name}`" for name in spec.args[1:]) or "no argument"
             named = ", ".join(f"`{name}=`" for name in spec.kwonlyargs)
             hint = " (Keras' `rate=0.1` is `retaining_rate=0.9`)" * ("retaining_rate" in named)
             message = f"{cls.__name__} takes {placed} by position; write {named}{hint}. Received: "
-            raise ArgumentTypeError.about("rate", message + shown(wrong[0]))
+            raise ArgumentTypeError.about("rate", message + wrong[0])
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *, data_format: str | None = None, dtype: Any = None, **kwargs: Any):

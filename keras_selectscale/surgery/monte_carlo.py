@@ -1,6 +1,7 @@
 """Monte-Carlo predictions, with the drops active."""
 
 import contextlib
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -130,6 +131,9 @@ def mc_predict(
         as_choice("verbose", verbose, ("auto",))
     if batch_size is not None:
         batch_size = as_positive_integer("batch_size", batch_size, MOST_SAMPLES)
+    parts = keras.tree.flatten(x) if isinstance(x, Sequence) else []
+    if any(isinstance(part, numbers.Number) for part in parts):  # Keras would print them all.
+        raise type_error("x", "arrays, not lists of numbers", x)
     number = None if seed is None else as_integer("seed", seed, 0, factors.MAX_SEED)
     done: list[Moments] = []
     with contextlib.nullcontext() if number is None else fixed_draws(drops, number):

@@ -86,6 +86,7 @@ def train(
     Raises:
         BlockingIOError: If another process writes the run.
         DamagedFileError: If a file of the run cannot be read or does not fit the others.
+        FileNotFoundError: If the run's folder was not opened.
         FloatingPointError: If the loss is NaN or infinite.
         KeyboardInterrupt: If Ctrl-C was pressed.
         OSError: If an image cannot be read, or the folder cannot be written.
@@ -94,7 +95,7 @@ def train(
         ValueError: If the devices cannot share the batches evenly, `jit` is not the run's, or the
             run began with other images.
     """
-    as_instance("run", run, RunFolder, "a RunFolder")
+    as_instance("run", run, RunFolder, "a RunFolder that was opened with the recipe")
     recipe = run.as_begun(as_instance("recipe", recipe, Recipe, "a Recipe"))
     as_instance("images", images, Dataset, "a dataset as `data.load` returns it")
     if checkpoint_seconds is not None:
@@ -110,6 +111,8 @@ def train(
     devices = (
         Devices() if devices is None else as_instance("devices", devices, Devices, "a Devices")
     )
+    if devices.is_main and not run.config_path.exists():
+        raise FileNotFoundError(f"{run.path} has no config.json: call `run.open(recipe)` first")
     if devices.is_main and (result := run.read_result()) is not None and not devices.is_several:
         return result
     devices.check_batches(recipe.batch_size, images.train_count)

@@ -203,6 +203,9 @@ def test_the_arguments_of_keras_layers_are_explained(layer):
             TypeError, match=rf"^{layer.__name__} takes .*`retaining_rate=0.9`.*0.1"
         ):
             layer(*args, **kwargs)
+    for name in ("retain_rate", "drop_rate", "keep_prob"):  # Python names only what is missing.
+        with pytest.raises(TypeError, match=f"write .*`retaining_rate=`.*Received: {name}=0.9$"):
+            layer(**{name: 0.9})
     assert Drifting(0.25).retaining_rate == Drifting(rate=0.25).retaining_rate == 0.75
     with pytest.raises(TypeError, match="Drifting takes `rate` by position.*Received: 2"):
         Drifting(0.25, 2)

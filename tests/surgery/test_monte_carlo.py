@@ -176,6 +176,7 @@ def test_drops_that_change_nothing_are_said():
         ({"seed": "a"}, TypeError, "`seed`"),
         ({"which": "none"}, ValueError, "`which`"),
         ({"x": iter(())}, ValueError, "`x`"),
+        ({"x": [[[[0.5]]]]}, TypeError, "`x` must be arrays"),
         ({"quantiles": 0.5}, TypeError, "`quantiles`"),
         ({"quantiles": [1.5]}, ValueError, "`quantiles`"),
         ({"batch_size": 0}, ValueError, "`batch_size`"),

@@ -142,6 +142,8 @@ def test_a_run_knows_its_images_and_does_not_continue_with_others(whole, tmp_pat
     assert found == {split: images.digest(split) for split in ("train", "test")}
     assert (found["train"]["images"], found["test"]["images"]) == (200, 899)
     folder = RunFolder(tmp_path / "run")
+    with pytest.raises(FileNotFoundError, match=r"call `run\.open\(recipe\)` first"):
+        train(RECIPE, folder, images, progress=None)
     folder.open(RECIPE, {})
     folder.record_images(found)
     folder.record_images(found)
