@@ -79,7 +79,8 @@ class CommandGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             if similar := difflib.get_close_matches(args[0], COMMANDS, 1):
-                error.message += f" Did you mean '{similar[0]}'?"
+                message = f"{error.message} Did you mean '{similar[0]}'?"
+                raise click.UsageError(message, ctx) from None
             raise
 
 

@@ -120,7 +120,7 @@ class FeatureMaps(keras.layers.Layer):
         spec = inspect.getfullargspec(cls.__init__)
         wrong = [] if spec.varargs else [shown(value) for value in args[len(spec.args) - 1 :]]
         if not kwargs.keys() >= {*spec.kwonlyargs} - {*(spec.kwonlydefaults or ())}:
-            starts = [inspect.signature(base.__init__) for base in cls.__mro__]
+            starts = [inspect.signature(base.__init__) for base in cls.__mro__]  # type: ignore[misc]
             known = {name for each in starts for name in each.parameters}
             wrong += [f"{name}={shown(kwargs[name])}" for name in kwargs if name not in known]
         if wrong:

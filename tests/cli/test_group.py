@@ -169,6 +169,13 @@ def test_version(capsys):
     assert __version__ in capsys.readouterr().out
 
 
+def test_a_command_of_a_similar_name_is_suggested(capsys):
+    assert run(cli, ["trian"]) == 2
+    assert "No such command 'trian'. Did you mean 'train'?" in capsys.readouterr().err
+    assert run(cli, ["zzz"]) == 2
+    assert "mean" not in capsys.readouterr().err
+
+
 def test_an_argument_that_is_no_option_keeps_its_name(capsys):
     assert run(failing(ValueError("Argument `depth` must be 6n + 2")), ["work"]) == 2
     assert capsys.readouterr().err == "keras-selectscale work: Argument `depth` must be 6n + 2\n"
