@@ -178,7 +178,12 @@ def test_benchmarks_of_scale_are_those_of_the_registry():
 @pytest.mark.parametrize(
     ("what", "sizes", "rows"),
     [
-        ("search", ("--trials", 3), ["random, trial 3", "bayesian, trial 3"]),
+        pytest.param(
+            "search",
+            ("--trials", 3),
+            ["random, trial 3", "bayesian, trial 3"],
+            marks=pytest.mark.slow,
+        ),
         ("predict", ("--samples", 2), ["resnet-8, 1 images", "resnet-8, 2 images"]),
         pytest.param(
             "data",
