@@ -17,6 +17,8 @@ TESTS = [
     "test_strip.py::test_what_was_put_in_is_taken_out",
     "test_active.py::test_on_inside_and_off_before_and_after_in_every_way",
     "test_active.py::test_the_count_of_a_schedule_stands_still_and_its_rate_holds",
+    "test_drop_diagnostics.py::test_a_training_is_the_same_to_the_bit",
+    "test_map_history.py::test_the_maps_of_the_epochs_are_kept_and_the_training_is_the_same",
     "test_monte_carlo.py::test_a_seed_repeats_and_leaves_the_states",
 ]
 

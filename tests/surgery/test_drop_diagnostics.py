@@ -42,8 +42,8 @@ def every_drop():
 
 def test_a_training_is_the_same_to_the_bit():
     diagnostics = ks.DropDiagnostics(IMAGES[:5])
-    plain = trained(*every_drop()[1:4])
-    seen = trained(*every_drop()[1:4], callbacks=[diagnostics])
+    plain = trained(*every_drop()[0:4:3])
+    seen = trained(*every_drop()[0:4:3], callbacks=[diagnostics])
     assert sorted(diagnostics.history) == [0, 1]
     for ours, theirs in zip(seen.variables, plain.variables, strict=True):
         np.testing.assert_array_equal(
