@@ -18,10 +18,10 @@ RATES: dict[str, dict[str, dict[str, Any]]] = {
     "resnet-20": {
         "none": {},
         "dropout": {"retaining_rate": 0.9},
-        "spatial-dropout": {"retaining_rate": 0.9},
+        "spatial-dropout": {"retaining_rate": 0.95},
         "spatial-scale": {"retaining_rate": 0.4},
         "selectout": {"top_rate": 0.2, "retaining_rate": 0.95},
-        "selectscale": {"top_rate": 0.1, "retaining_rate": 0.4},
+        "selectscale": {"top_rate": 0.1, "retaining_rate": 0.7},
     },
     "wrn-20-4": {
         "none": {},
