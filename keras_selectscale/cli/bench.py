@@ -110,8 +110,9 @@ def command(
 
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     start_keras()
+    sizes = options.given(files=files, trials=trials, samples=samples)
+    _refuse_unused(what, sizes, backends=backends, json=json_path, figure=figure_path, **values)
     if what in SCALE:
-        sizes = options.given(files=files, trials=trials, samples=samples)
         shared = options.given(rounds=values["rounds"], seed=values["seed"])
         return _measure_scale(what, (QUICK_SCALE if quick else {}) | sizes | shared, out_dir)
     import keras
@@ -178,6 +179,15 @@ def command(
     for line in failed:
         Console(stderr=True).say(f"Failed: {line}")
     return 1 if failed else 0
+
+
+def _refuse_unused(what: str, sizes: dict[str, int], **values: Any) -> None:
+    """Raises an error for options that a part of the benchmark does not read."""
+    unused = set(values) - {"rounds", "seed"} if what in SCALE else set(sizes)
+    given = options.given(**values) | sizes
+    names = [f"--{name.replace('_', '-')}" for name in given if name in unused]
+    if names:
+        raise click.UsageError(f"`bench {what}` does not take {', '.join(names)}.")
 
 
 def _measure_scale(what: str, sizes: dict[str, int], out_dir: pathlib.Path) -> int:

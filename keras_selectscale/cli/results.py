@@ -31,7 +31,7 @@ from keras_selectscale.cli.path_type import PathType
     "--figure",
     "figures",
     multiple=True,
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=PathType(dir_okay=False, path_type=pathlib.Path),
     help="Table of `figure 3` (.csv) or of `cam --measure` (.json) to show too; may be repeated.",
 )
 @options.runs_dir_option

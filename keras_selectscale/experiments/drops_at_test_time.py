@@ -11,7 +11,7 @@ from keras import ops
 from keras.optimizers.schedules import PiecewiseConstantDecay
 
 from keras_selectscale import stopping
-from keras_selectscale.checks import as_integer, as_number, value_error
+from keras_selectscale.checks import as_choice, as_integer, as_number, value_error
 from keras_selectscale.experiments.error_table import Point, Settings
 from keras_selectscale.experiments.trained_network import (
     EvaluationImages,
@@ -20,7 +20,7 @@ from keras_selectscale.experiments.trained_network import (
 )
 from keras_selectscale.layers import Selectout, bernoulli, selection
 from keras_selectscale.layers.feature_drop import FeatureDrop
-from keras_selectscale.layers.methods import get_method
+from keras_selectscale.layers.methods import METHODS as ALL_METHODS
 from keras_selectscale.layers.selectout import dropped_count
 from keras_selectscale.object_checks import as_sequence
 from keras_selectscale.surgery import drop_kinds, drops_active, insert_drops
@@ -71,7 +71,7 @@ class Curve:
 
     def allows(self, rate: float) -> bool:
         """Returns whether the method is defined at a retaining rate."""
-        method = get_method(self.method)
+        method = ALL_METHODS[self.method]
         if method.divides and rate == 0:
             return False
         lowest = 0.0
@@ -96,10 +96,9 @@ def curves(
     """
     top_rate = as_number("top_rate", top_rate, 0, 1, above=True)
     found = []
+    methods_by_name = {name: each for name, each in ALL_METHODS.items() if each.layer is not None}
     for name in as_sequence("methods", methods):
-        method = get_method(name)
-        if method.layer is None:
-            raise value_error("methods", "names of drop methods", name)
+        method = methods_by_name[as_choice("methods", name, methods_by_name)]
         if method.layer is Selectout and selectout_top_rate is None:
             label = f"{method.title}, top 1 − retaining rate"
 

@@ -96,7 +96,12 @@ def find_network(name: str, runs_dir: pathlib.Path) -> TrainedNetwork:
     The errors are those of `load_network`.
     """
     is_path = name.endswith(".keras") or (name and os.path.exists(name))
-    return load_network(name if is_path else runs_dir / as_file_name("run", name))
+    if is_path:
+        return load_network(name)
+    folder = runs_dir / as_file_name("run", name)
+    if not folder.exists():
+        raise FileNotFoundError(f"{name} is neither a file nor a run in {runs_dir} (--runs-dir)")
+    return load_network(folder)
 
 
 def _read_file(path: pathlib.Path) -> keras.Model:

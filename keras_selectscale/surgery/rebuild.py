@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.checks import shown
 from keras_selectscale.models.deep_graph import deep_graph
 from keras_selectscale.surgery import classes, compilation, graph, layer_copies, same_model
 from keras_selectscale.surgery.variables import variable_pairs
@@ -254,6 +255,6 @@ def _check_shape(drop: keras.Layer, x: Any, outputs: list) -> None:
     ):
         raise ValueError(
             "Argument `drop` must return layers that keep the shape and the dtype of their input, "
-            f"{x.dtype} of shape {tuple(x.shape)}. Received: {drop!r}, which returns "
+            f"{x.dtype} of shape {tuple(x.shape)}. Received: {shown(drop)}, which returns "
             f"{[(str(y.dtype), tuple(y.shape)) for y in outputs]}"
         )

@@ -136,7 +136,7 @@ def check_groups(groups: Iterable[int], sites: list[Place], argument: str) -> No
     if missing:
         raise ValueError(
             f"Argument `{argument}` must name groups of the model, which are {there}. "
-            f"Received: {missing}"
+            f"Received: {shown(missing)}"
         )
 
 

@@ -12,7 +12,7 @@ import keras_tuner
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
-from keras_selectscale.checks import type_error, value_error
+from keras_selectscale.checks import shown, type_error, value_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.layers.methods import get_method, make_drop
 from keras_selectscale.models.dtype_policy import dtype_policy
@@ -109,7 +109,7 @@ class DropHyperModel(keras_tuner.HyperModel):
         if not isinstance(model, keras.Model):
             raise TypeError(
                 "Argument `build` must return a keras.Model. "
-                f"Received: {model!r} (of type {type(model).__name__})"
+                f"Received: {shown(model)} (of type {type(model).__name__})"
             )
         if self.compiles or not model.compiled:
             # Constant until `fit` knows how many steps the schedule has.

@@ -12,7 +12,7 @@ import keras
 import keras_tuner
 
 from keras_selectscale import stopping
-from keras_selectscale.checks import as_number, type_error
+from keras_selectscale.checks import as_number, shown, type_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.object_checks import as_boolean, as_path, as_positive_integer
 from keras_selectscale.training.model import released_models
@@ -184,7 +184,7 @@ class DropTuner(LastingTuner):
         model = self.hypermodel.build(hp)
         if not isinstance(model, keras.Model):
             raise keras_tuner.errors.FatalTypeError(
-                f"build(hp) must return a keras.Model. Received: {model!r}"
+                f"build(hp) must return a keras.Model. Received: {shown(model)}"
             )
         own = copy.deepcopy(kwargs.pop("callbacks", []))
         callbacks = [*own, *trial_callbacks(self, trial, seed)]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 
 from keras_selectscale import child_processes, gpus, stopping
+from keras_selectscale.checks import shown
 from keras_selectscale.child_processes import how_it_ended
 from keras_selectscale.tuning.kerastuner import (
     ADDRESS_VARIABLE,
@@ -51,7 +52,7 @@ def check_environment() -> None:
     if not given[PORT_VARIABLE].isascii() or not given[PORT_VARIABLE].isdigit():
         raise ValueError(
             f"{PORT_VARIABLE} in the environment must be a number. "
-            f"Received: {given[PORT_VARIABLE]!r}"
+            f"Received: {shown(given[PORT_VARIABLE])}"
         )
 
 

@@ -95,6 +95,8 @@ def _path():
         (["search", "--trials", 1], ["--trials", "1"]),
         (["steps", "--networks", "alexnet"], ["--networks", "alexnet"]),
         (["steps", "--step-methods", "all"], ["--step-methods", "all"]),
+        (["data", "--networks", "resnet-8", "--backends", "x"], ["--networks", "--backends"]),
+        (["steps", "--files", "3"], ["--files"]),
     ],
 )
 def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, words):

@@ -127,7 +127,7 @@ def test_rates_that_a_method_does_not_have_are_left_out():
     [
         (lambda: at_test_time.as_rates([1.5]), "`rates` must be in"),
         (lambda: at_test_time.as_rates([]), "`rates` must be one or more"),
-        (lambda: at_test_time.curves(["none"]), "`methods` must be names of drop"),
+        (lambda: at_test_time.curves(["none"]), "`methods` must be one of .dropout"),
         (lambda: at_test_time.curves(top_rate=0), "`top_rate` must be in"),
         (lambda: at_test_time.as_draws(0, 0), "`draws` must be"),
         (lambda: at_test_time.as_draws(1, -1), "`seed` must be"),

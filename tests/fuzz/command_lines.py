@@ -34,6 +34,7 @@ WORK = (
     "keras_selectscale.experiments.run_comparison",
     "keras_selectscale.experiments.run_reproduction",
     "keras_selectscale.benchmarking.run_bench",
+    "keras_selectscale.benchmarking.scale.run_scale",
     "keras_selectscale.cli.bench._measure_in_process",
     "keras_selectscale.tuning.run_search",
     "keras_selectscale.tuning.run_workers",
