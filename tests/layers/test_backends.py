@@ -42,6 +42,9 @@ TESTS = {
     ],
     "../training/test_normalization.py": [],
     "../training/test_late_logs.py": [],
+    "../optimizers/test_coupled_sgd.py": [
+        "test_vectors_that_are_updated_together_take_the_same_steps"
+    ],
 }
 
 

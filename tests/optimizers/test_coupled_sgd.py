@@ -88,3 +88,33 @@ def test_a_schedule_is_a_learning_rate():
 def test_a_bad_value_in_a_config_is_named(key):
     with pytest.raises(ValueError, match=rf"^CoupledSGD cannot be created .*`{key}`"):
         CoupledSGD.from_config({**CoupledSGD(0.1).get_config(), key: "x"})
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="about JAX's accelerators")
+def test_vectors_that_are_updated_together_take_the_same_steps(monkeypatch):
+    import jax
+
+    generator = np.random.default_rng(0)
+    # 18 vectors of one size do not fit into one kernel; the rest have a size or rank of their own.
+    shapes = [(3,)] * 18 + [(4,), (2, 3), ()]
+    start = [generator.normal(size=shape).astype("float32") for shape in shapes]
+    gradients = [generator.normal(size=shape).astype("float32") for shape in shapes]
+
+    def trained():
+        variables = [keras.Variable(value) for value in start]
+        optimizer = CoupledSGD(0.1, l2=0.05)
+        optimizer.build(variables)
+        step = jax.jit(optimizer.stateless_apply)
+        values, state = list(start), [each.value for each in optimizer.variables]
+        for _ in range(3):
+            values, state = step(state, gradients, values)
+        text = step.lower(state, gradients, values).as_text()
+        return [np.asarray(value) for value in (*values, *state)], text
+
+    alone, text = trained()
+    assert "optimization_barrier" not in text
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    together, text = trained()
+    assert text.count("optimization_barrier") == 2  # Of 16 and of 2.
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)

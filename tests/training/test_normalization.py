@@ -353,3 +353,16 @@ def test_xla_and_replicas_that_share_statistics_use_keras(case, kernel_calls):
     step = tf.function(lambda x: layer(x, training=True), jit_compile=case == "xla")
     step(tf.ones(shape))
     assert kernel_calls == []
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="about JAX's accelerators")
+@pytest.mark.parametrize("mean", [0.0, 1000.0])
+def test_a_variance_that_is_small_next_to_the_mean_keeps_its_digits(kernel_calls, mean):
+    inputs = np.random.default_rng(3).normal(mean, 0.5, (8, 7, 6, 3)).astype("float32")
+    _, fused = layer_pair(inputs.shape, momentum=0.0)
+    results(fused, inputs)
+    expected = inputs.astype("float64").var((0, 1, 2))
+    *_, variance = results(fused, inputs)
+    assert kernel_calls
+    # The mean of the squares minus the square of the mean would have no digit left at 1000.
+    np.testing.assert_allclose(variance, expected, rtol=1e-4)
