@@ -184,3 +184,13 @@ def test_a_package_has_few_files(room, most):
 def test_no_file_grows_past_a_sitting(path):
     assert len(path.read_text().splitlines()) <= 300
     assert not any(word in path.stem for word in ("util", "helper", "misc", "manager"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_is_returned_is_no_type_for_the_site(path):
+    # The site takes what stands before the first colon of `Returns:` for a type.
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            text = ast.get_docstring(node) or ""
+            first = re.search(r"^Returns:\n +(.*)$", text, re.MULTILINE)
+            assert first is None or ": " not in first[1], node.name

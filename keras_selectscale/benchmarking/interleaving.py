@@ -114,8 +114,8 @@ def measure_case(
         seconds: Time of one measurement.
 
     Returns:
-        `seconds`: the time of a call of each side in each round; `calls`: the number of calls that
-        each of these averages; `failed`: the reason for each side that fails.
+        `seconds`, the time of a call of each side in each round; `calls`, the number of calls that
+        each of these averages; and `failed`, the reason for each side that fails.
     """
     left = dict(sides)
     failed: dict[str, str] = {}

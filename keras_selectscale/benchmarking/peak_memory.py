@@ -40,7 +40,7 @@ def peak_memory(
         seed: Determines weights and drops.
 
     Returns:
-        `peak`, `before` and `step` in bytes: `before` is the memory after the model was built, and
+        `peak`, `before` and `step` in bytes. `before` is the memory after the model was built, and
         `step` the memory of a step beyond that in use between two steps, or `None` if only peaks
         are known. `of` states what peak and before measure.
 

@@ -29,10 +29,10 @@ def layer_rows(layers: dict[str, Any]) -> list[dict[str, Any]]:
         layers: Result of `measure_layers`.
 
     Returns:
-        Rows with `shapes`, one entry per shape: milliseconds, the ratio to Keras' SpatialDropout2D,
-        the bytes that must move, and their rate as a share of a copy's bandwidth. `ratio`,
-        `over_spatial_scale`, `of_copy` and `of_memory` are geometric means over the shapes, or
-        `None` if there is nothing to compare with; `worst` is the largest ratio.
+        Rows with `shapes`, one entry per shape with milliseconds, the ratio to Keras'
+        SpatialDropout2D, the bytes that must move, and their rate as a share of a copy's bandwidth.
+        `ratio`, `over_spatial_scale`, `of_copy` and `of_memory` are geometric means over the
+        shapes, or `None` if there is nothing to compare with; `worst` is the largest ratio.
     """
     memory = {
         (copy["mode"], copy["precision"]): memory_bandwidth(copy) for copy in layers["copies"]

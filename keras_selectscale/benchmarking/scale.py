@@ -67,7 +67,7 @@ def run_scale(name: str, options: ScaleOptions, say: Callable[[str], Any]) -> di
         say: Called before each case with a line that describes it.
 
     Returns:
-        The environment and the rows: what was measured, its size and unit, all values of both
+        The environment, and rows with what was measured, its size and unit, all values of both
         sides, and the quartiles of their ratio.
     """
     started = time.perf_counter()

@@ -85,9 +85,9 @@ class Dataset(abc.ABC):
         """Returns what tells the images of a split from others, for the record of a run.
 
         Returns:
-            `images`, their number; `sha256`; and `of`, what was hashed: the pixels and labels, in
-            their order, of images in memory. Streamed images are not read for it: their sizes in
-            bytes, or their places in the files, are hashed.
+            `images`, their number; `sha256`; and `of`, what was hashed. Of images in memory, these
+            are the pixels and labels in their order. Streamed images are not read for it; their
+            sizes in bytes, or their places in the files, are hashed.
         """
 
     @property
@@ -235,7 +235,7 @@ def training_batches(
         first_step: Number of batches to leave out, at least 0. They are not computed.
 
     Returns:
-        A dataset of `(images, labels)`: float32 of shape `(batch, height, width, channels)` and
+        A dataset of `(images, labels)`, float32 of shape `(batch, height, width, channels)` and
         int64 of shape `(batch,)`.
 
     Raises:

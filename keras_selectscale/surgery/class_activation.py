@@ -51,7 +51,7 @@ def class_activation_maps(
         batch_size: Number of images in one call of the model.
 
     Returns:
-        An `ActivationMaps`: `maps`, `classes`, `probabilities`, as NumPy arrays.
+        An `ActivationMaps` with `maps`, `classes` and `probabilities` as NumPy arrays.
 
     Raises:
         TypeError: If an argument has the wrong type.

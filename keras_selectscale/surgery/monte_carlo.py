@@ -105,8 +105,8 @@ def mc_predict(
         verbose: 1 shows a progress bar, 0 nothing; `"auto"` shows it in a terminal.
 
     Returns:
-        A `MonteCarlo`, which unpacks as `mean, deviation`: NumPy arrays of float64 in the structure
-        of the model's outputs.
+        A `MonteCarlo`, which unpacks as `mean, deviation`. Both are NumPy arrays of float64 in the
+        structure of the model's outputs.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -76,7 +76,7 @@ def train(
         callbacks: Further Keras callbacks.
 
     Returns:
-        The result, as `result.json` stores it: `test_error` and `train_error` in percent
+        The entries of `result.json`, among them `test_error` and `train_error` in percent
         (`test_top5_error` too for 1,000 classes or more), `test_class_errors`, `test_loss`,
         `test_nll`, `test_ece`, `ece_bins`, `parameters`, `epochs`, `seconds` (of the training, over
         all calls), `startup_seconds` (the part before the end of the first step) and

@@ -133,7 +133,7 @@ class DropHyperModel(keras_tuner.HyperModel):
                 `callbacks` and `seed`, which determines the order and the augmentation.
 
         Returns:
-            The history. With images: `validation_error` and `train_error` in percent,
+            The history, or with images `validation_error` and `train_error` in percent,
             `validation_loss`, and the number of `epochs`.
 
         Raises:

@@ -53,12 +53,13 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
     """Writes `trials.csv`, `heatmap.png` and `report.json` of the trials so far.
 
     Returns:
-        `search`; `counts` of the trials by status; `best`: id, the recipe's `drop`, `top_rate` and
-        `retaining_rate`, the `values` of all hyperparameters, `validation_error`, `deviation` and
-        `errors` of each seed; `without_drop`, the lowest validation error of the trials without a
-        drop, or `None`; `command`, which trains the winner; `winner`, its result on the test
-        images, or `None` before that; `pruned`, the number of `trials` that were not trained with
-        all seeds and the most `epochs` that this saved; and `note`. Errors are in percent.
+        `search`; `counts` of the trials by status; `best` with the id, the recipe's `drop`,
+        `top_rate` and `retaining_rate`, the `values` of all hyperparameters, `validation_error`,
+        `deviation` and `errors` of each seed; `without_drop`, the lowest validation error of the
+        trials without a drop, or `None`; `command`, which trains the winner; `winner`, its result
+        on the test images, or `None` before that; `pruned`, the number of `trials` that were not
+        trained with all seeds and the most `epochs` that this saved; and `note`. Errors are in
+        percent.
 
     Raises:
         FileNotFoundError: If the folder does not hold a search.

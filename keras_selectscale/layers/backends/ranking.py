@@ -34,7 +34,7 @@ def magnitude_keys(bits: Any) -> Any:
         bits: int32 tensor of the bits of the numbers.
 
     Returns:
-        An int32 tensor of the same shape: 0 for 0 and denormals, the highest for infinity and NaN.
+        An int32 tensor of the same shape, 0 for 0 and denormals, the highest for infinity and NaN.
     """
     keys = ops.minimum(ops.bitwise_and(bits, MAGNITUDE), INFINITY)
     return ops.where(keys < SMALLEST_NORMAL, 0, keys)
