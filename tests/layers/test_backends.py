@@ -16,6 +16,8 @@ from tests.layers import drawing
 
 pytestmark = pytest.mark.slow
 
+# Small functions are compiled once for each call: compiling takes longer than computing.
+QUICK_XLA = "--xla_backend_optimization_level=0"
 ROOT = Path(__file__).parents[2]
 TESTS = {
     "test_factors.py": [],
@@ -62,7 +64,7 @@ def test_another_backend(backend):
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICK_XLA},
         capture_output=True,
         text=True,
         timeout=600,

@@ -11,6 +11,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+# Small functions are compiled once for each call: compiling takes longer than computing.
+QUICK_XLA = "--xla_backend_optimization_level=0"
 ROOT = Path(__file__).parents[2]
 TESTS = [
     "test_insert.py::test_several_inputs_and_outputs_shared_layers_and_nested_models",
@@ -32,7 +34,7 @@ def test_another_backend(backend):
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICK_XLA},
         capture_output=True,
         text=True,
         timeout=600,
