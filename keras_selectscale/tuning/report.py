@@ -58,8 +58,7 @@ def make_report(folder: SearchFolder) -> dict[str, Any]:
         `deviation` and `errors` of each seed; `without_drop`, the lowest validation error of the
         trials without a drop, or `None`; `command`, which trains the winner; `winner`, its result
         on the test images, or `None` before that; `pruned`, the number of `trials` that were not
-        trained with all seeds and the most `epochs` that this saved; and `note`. Errors are in
-        percent.
+        trained with all seeds and the most `epochs` that this saved; `note`. Errors in percent.
 
     Raises:
         FileNotFoundError: If the folder does not hold a search.
