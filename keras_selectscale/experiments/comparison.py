@@ -14,7 +14,11 @@ from keras_selectscale import data as datasets
 from keras_selectscale import environment
 from keras_selectscale.checks import as_integer
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
-from keras_selectscale.experiments.comparison_figure import check_drawable, draw_comparison
+from keras_selectscale.experiments.comparison_figure import (
+    MethodSummary,
+    check_drawable,
+    draw_comparison,
+)
 from keras_selectscale.experiments.contenders import (
     as_contenders,
     folder_name,
@@ -35,27 +39,6 @@ LIMITS = (
     "seeds. What it does not show: which method is better. The runs are few and short; the paper's "
     "claims are about 200 epochs on all of CIFAR."
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class MethodSummary:
-    """A method in `comparison.json`. Errors are in percent.
-
-    Attributes:
-        title: Name of the method in tables.
-        top_rate: Top rate, or `None` if the method does not select.
-        retaining_rate: Retaining rate, or `None` for no drop.
-        test_errors: Test error of each run, by seed.
-        mean: Mean of the test errors.
-        standard_deviation: Their standard deviation, or `None` for one run.
-    """
-
-    title: str
-    top_rate: float | None
-    retaining_rate: float | None
-    test_errors: list[float]
-    mean: float
-    standard_deviation: float | None
 
 
 @dataclasses.dataclass(frozen=True)

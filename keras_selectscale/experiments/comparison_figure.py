@@ -1,5 +1,6 @@
 """The picture of a comparison."""
 
+import dataclasses
 import pathlib
 from typing import Any, TypedDict
 
@@ -18,8 +19,18 @@ class DrawnRecipe(TypedDict):
     epochs: int
 
 
-class DrawnMethod(TypedDict):
-    """A method of `comparison.json`."""
+@dataclasses.dataclass(frozen=True)
+class MethodSummary:
+    """A method in `comparison.json`. Errors are in percent.
+
+    Attributes:
+        title: Name of the method in tables.
+        top_rate: Top rate, or `None` if the method does not select.
+        retaining_rate: Retaining rate, or `None` for no drop.
+        test_errors: Test error of each run, by seed.
+        mean: Mean of the test errors.
+        standard_deviation: Their standard deviation, or `None` for one run.
+    """
 
     title: str
     top_rate: float | None
@@ -34,7 +45,7 @@ class DrawnSummary(TypedDict):
 
     recipe: DrawnRecipe
     seeds: list[int]
-    methods: dict[str, DrawnMethod]
+    methods: dict[str, MethodSummary]
     train_images: int
     test_images: int
 
