@@ -37,6 +37,7 @@ ROOMS = {
 }
 # The ground floor, which every room may use.
 GROUND = {
+    "array_files",
     "checks",
     "child_processes",
     "object_checks",

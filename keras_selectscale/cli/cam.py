@@ -9,7 +9,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.figure import test_images_option
 from keras_selectscale.cli.group import input_errors
-from keras_selectscale.cli.path_type import PathType
+from keras_selectscale.cli.path_type import OutputFile
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
@@ -39,7 +39,7 @@ from keras_selectscale.wording import counted
 @options.precision_option("float32")
 @click.option(
     "--out",
-    type=PathType(dir_okay=False, path_type=pathlib.Path),
+    type=OutputFile(".png"),
     default="cam.png",
     show_default=True,
     help="PNG file to write.",
@@ -99,7 +99,7 @@ def command(
             (one.name, ClassActivation(one.model)(normalized, chosen, batch_size=len(pixels)))
             for one in trained
         ]
-    map_figure.draw(pixels, columns, out, labels=labels)
+        map_figure.draw(pixels, columns, out, labels=labels)
     Console().say(f"{out}: {counted(len(pixels), 'image')}, {counted(len(columns), 'network')}")
     if values["measure"] is None:
         return

@@ -9,7 +9,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
-from keras_selectscale.cli.path_type import PathType
+from keras_selectscale.cli.path_type import OutputFile, PathType
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
@@ -49,7 +49,7 @@ def command() -> None:
 @options.precision_option("float32")
 @click.option(
     "--out",
-    type=PathType(dir_okay=False, path_type=pathlib.Path),
+    type=OutputFile(".png"),
     default="figure3.png",
     show_default=True,
     help="PNG file to write. The table is written beside it as .csv, after each point.",
@@ -135,7 +135,7 @@ def figure_3(
 )
 @click.option(
     "--out",
-    type=PathType(dir_okay=False, path_type=pathlib.Path),
+    type=OutputFile(".png"),
     default="figure4.png",
     show_default=True,
     help="PNG file to write. The table is written beside it as .csv.",
@@ -165,24 +165,26 @@ def figure_4(
         levels = rate_curves.levels_of_runs(results.group_runs(runs.runs))
         trials, damaged = _trials(searches)
         levels += trials
-        for sentence in (*runs.damaged, *damaged):
-            warn(f"damaged, not drawn: {sentence}")
-        for path in runs.unfinished:
-            warn(f"not finished, not drawn: {path}")
+        left_out = [f"damaged, not drawn: {sentence}" for sentence in (*runs.damaged, *damaged)]
+        left_out += [f"not finished, not drawn: {path}" for path in runs.unfinished]
         rates = {"top_rate": top_rate, "retaining_rate": retaining_rate}
         found = rate_curves.settings(levels, **rates)
         if not found:
             raise ValueError(
                 f"{', '.join(map(str, folders))}: no finished run or trial of SelectScale has "
                 f"retaining rate {retaining_rate:g} or top rate {top_rate:g}"
+                + "".join(f"; {sentence}" for sentence in left_out[:1])
+                + (f"; and {len(left_out) - 1:,} more" if len(left_out) > 1 else "")
             )
+        for sentence in left_out:
+            warn(sentence)
         rate_figure.draw(found, out, **rates)
         table = out.with_suffix(".csv")
         files.write_text(table, rate_curves.as_csv(found))
     for number, setting in enumerate(found):
         count = counted(sum(map(len, setting.curves.values())), "point")
-        left_out = "" if number < rate_figure.MOST_SETTINGS else ", in the table only"
-        say(f"{setting.title}: {count} of {setting.images} error{left_out}")
+        where = "" if number < rate_figure.MOST_SETTINGS else ", in the table only"
+        say(f"{setting.title}: {count} of {setting.images} error{where}")
     say(f"{out} and {table}")
 
 

@@ -7,7 +7,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
-from keras_selectscale.cli.path_type import PathType
+from keras_selectscale.cli.path_type import OutputFile
 
 
 @click.command()
@@ -15,7 +15,7 @@ from keras_selectscale.cli.path_type import PathType
 @options.runs_dir_option
 @click.option(
     "--out",
-    type=PathType(dir_okay=False, path_type=pathlib.Path),
+    type=OutputFile(),
     default="history.png",
     show_default=True,
     help="PNG file to write.",

@@ -8,7 +8,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
-from keras_selectscale.cli.path_type import PathType
+from keras_selectscale.cli.path_type import OutputFile, PathType
 
 
 @click.command()
@@ -24,7 +24,7 @@ from keras_selectscale.cli.path_type import PathType
 @click.option(
     "--out",
     multiple=True,
-    type=PathType(dir_okay=False, path_type=pathlib.Path),
+    type=OutputFile(),
     help="File to write; may be repeated. Standard output if omitted.",
 )
 @click.option(

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_selectscale.checks import ArgumentValueError, shown, type_error
+from keras_selectscale.array_files import read_arrays
+from keras_selectscale.checks import ArgumentValueError, type_error
 from keras_selectscale.data.arrays import aligned_empty
 from keras_selectscale.data.augmentation import Augmentation
 from keras_selectscale.data.dataset import Dataset, Request, Source
 from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.prepared_folder import data_folder
-from keras_selectscale.files import replacing
+from keras_selectscale.files import DamagedFileError, replacing
 from keras_selectscale.object_checks import as_file_name
 
 # Bytes of the images of a file before they are compressed.
@@ -28,7 +29,6 @@ KINDS = {
     **{"parts": ("iu", 0), "classes": ("iu", 0), "name": ("U", 1)},
     **{"mean": ("f", 1), "std": ("f", 1), "padding": ("iu", 1), "flip": ("b", 1)},
 }
-LONGEST_REASON = 200
 FURTHER = ("name", "mean", "std", "padding", "flip")
 NAME = r"\w[\w.-]*"
 
@@ -133,15 +133,12 @@ def read_packed(folder: pathlib.Path, name: str) -> ImageData:
     files = sorted(folder.glob("part-*.npz"))
     for file in files:
         try:
-            with np.load(file, allow_pickle=False) as part:
-                for key in part.files:
-                    found.setdefault(key, []).append(_checked(key, part[key]))
-        # NumPy, zipfile and zlib each raise their own errors.
-        except Exception as error:
-            reason = " ".join(str(error).split())[:LONGEST_REASON]
-            if not reason or isinstance(error, TypeError | AttributeError | LookupError):
-                reason = "it is not as `data.pack` wrote it"
-            raise OSError(f"{file} cannot be read ({reason}): {again}") from None
+            for key, array in read_arrays(file).items():
+                found.setdefault(key, []).append(_checked(key, array))
+        except DamagedFileError as error:
+            raise OSError(f"{error}: {again}") from None
+        except ValueError as error:
+            raise OSError(f"{file} is damaged: {error}: {again}") from None
     try:
         for key in ("parts", "classes"):
             if key not in found:
@@ -182,15 +179,13 @@ PACKED = Source(
 )
 
 
-def _checked(key: str, array: Any) -> np.ndarray:
+def _checked(key: str, array: np.ndarray) -> np.ndarray:
     """Returns an array of a file if its dtype and rank are those that `pack` writes.
 
     Raises:
         ValueError: If they are not.
     """
     kinds, rank = KINDS.get(key, ("", None))
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{shown(key)} is not an array")
     if kinds and (array.dtype.kind not in kinds or array.ndim != rank or 0 in array.shape[1:]):
         raise ValueError(f"{key} is an array of {array.dtype} of shape {array.shape}")
     if key in FURTHER and array.size == 0:

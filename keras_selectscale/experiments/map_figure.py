@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_selectscale.checks import value_error
 from keras_selectscale.experiments.comparison_figure import check_drawable
 from keras_selectscale.files import replacing
 from keras_selectscale.surgery.class_activation import ActivationMaps
 from keras_selectscale.wording import literal
 
+CHANNELS = (1, 3, 4)
 LONGEST_LINE = 22  # Of a column's title.
 
 
@@ -32,8 +34,13 @@ def draw(
         columns: The title of each column with the maps of all images.
         path: PNG file to write. An existing one stays until the new one is complete.
         labels: True classes, written above the images.
+
+    Raises:
+        ValueError: If the images have another number of channels than a picture.
     """
     check_drawable()
+    if pixels.shape[-1] not in CHANNELS:
+        raise value_error("pixels", "images of 1, 3 or 4 channels", pixels.shape)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -2,20 +2,23 @@
 
 import os
 import pathlib
-import zipfile
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_selectscale.checks import as_integer, value_error
+from keras_selectscale.array_files import read_arrays
+from keras_selectscale.checks import as_integer, shown, value_error
 from keras_selectscale.files import DamagedFileError, replacing
 from keras_selectscale.object_checks import as_path, as_sequence
 from keras_selectscale.surgery.class_activation import ActivationMaps, ClassActivation
 
 MOST_EPOCHS = 2**31 - 1
 FIELDS = ("maps", "classes", "probabilities")
+# The kinds of dtypes and the rank of each.
+KINDS = (("f", 3), ("iu", 1), ("f", 1))
 
 
 class ActivationMapHistory(keras.callbacks.Callback):
@@ -107,21 +110,32 @@ def read_maps(path: pathlib.Path) -> tuple[dict[int, ActivationMaps], np.ndarray
         DamagedFileError: If the file cannot be read, or its arrays do not fit each other.
         FileNotFoundError: If it does not exist.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            pixels = arrays["pixels"]
-            epochs = sorted(int(n.removeprefix("maps_")) for n in arrays if n.startswith("maps_"))
-            history = {
-                number: ActivationMaps(*(arrays[f"{name}_{number}"] for name in FIELDS))
-                for number in epochs
-            }
-    except FileNotFoundError:
-        raise
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from None
-    count = len(pixels) if pixels.ndim == 4 else -1
-    for number, (maps, classes, chances) in history.items():
-        shapes = maps.ndim == 3 and len(maps) == count, classes.shape, chances.shape
-        if shapes != (True, (count,), (count,)):
-            raise DamagedFileError(f"{path} is damaged: the maps of epoch {number} do not fit")
+    arrays = read_arrays(path)
+    pixels = arrays.pop("pixels", np.empty(0))
+    if pixels.ndim != 4 or 0 in pixels.shape or pixels.dtype.kind not in "fu":
+        raise _damaged(path, "pixels", pixels)
+    if not np.isfinite(pixels).all():
+        raise DamagedFileError(f"{path} is damaged: pixels are not finite")
+    history = {}
+    for number in sorted(_epoch(path, name) for name in arrays if name.startswith("maps_")):
+        found = [arrays.get(f"{name}_{number}", np.empty(0)) for name in FIELDS]
+        for name, array, (kinds, rank) in zip(FIELDS, found, KINDS, strict=True):
+            fits = array.ndim == rank and len(array) == len(pixels) and array.size > 0
+            if not fits or array.dtype.kind not in kinds or not np.isfinite(array).all():
+                raise _damaged(path, f"{name}_{number}", array)
+        history[number] = ActivationMaps(*found)
+    if not history:
+        raise DamagedFileError(f"{path} is damaged: it has the maps of no epoch")
     return history, pixels
+
+
+def _epoch(path: pathlib.Path, name: str) -> int:
+    number = name.removeprefix("maps_")
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", number):
+        raise DamagedFileError(f"{path} is damaged: {shown(name)} is not the name of an array")
+    return int(number)
+
+
+def _damaged(path: pathlib.Path, name: str, array: np.ndarray) -> DamagedFileError:
+    received = f"an array of {array.dtype} of shape {array.shape}" if array.size else "none"
+    return DamagedFileError(f"{path} is damaged: {name} does not fit, received {received}")

@@ -5,7 +5,7 @@ import pytest
 from keras_selectscale import data
 from keras_selectscale.cli.group import COMMANDS, cli
 from keras_selectscale.cli.options import decide_normalization, load_images
-from keras_selectscale.cli.path_type import PathType
+from keras_selectscale.cli.path_type import OutputFile, PathType
 
 
 def test_a_subset_is_made_when_its_run_starts(monkeypatch):
@@ -51,3 +51,20 @@ def test_every_path_is_checked():
         for text in ("", "\ud800", "~nouser/x"):
             with pytest.raises(click.BadParameter, match="must be a path"):
                 option.type.convert(text, option, None)
+
+
+@pytest.mark.parametrize("name", ["cam", "figure 3", "figure 4", "history", "results"])
+def test_a_folder_that_is_missing_is_reported_before_the_work(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, _, second = name.partition(" ")
+    found = cli.get_command(None, first)
+    found = found.commands[second] if second else found
+    (out,) = [one for one in found.params if one.name == "out"]
+    assert isinstance(out.type, OutputFile)
+    with pytest.raises(click.BadParameter, match="the folder 'missing' does not exist"):
+        out.type.convert("missing/x.png", out, None)
+    assert out.type.convert("x.png", out, None).name == "x.png"
+    # The file that is written beside the picture differs from it in the ending alone.
+    if name in ("cam", "figure 3", "figure 4"):
+        with pytest.raises(click.BadParameter, match="'x.csv' must end in .png"):
+            out.type.convert("x.csv", out, None)

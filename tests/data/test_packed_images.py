@@ -66,7 +66,7 @@ def test_a_missing_part_of_a_split_is_counted(tmp_path, images, monkeypatch):
 def test_a_damaged_part_is_named(tmp_path, images, content):
     part = data.pack(images, tmp_path)[0]
     part.write_bytes(content)
-    with pytest.raises(OSError, match=r"part-000.npz cannot be read .*pack the dataset again"):
+    with pytest.raises(OSError, match=r"part-000.npz is damaged: .*pack the dataset again"):
         data.load("cifar10", data_dir=str(tmp_path))
 
 

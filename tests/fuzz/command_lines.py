@@ -43,7 +43,8 @@ WORK = (
     "keras_selectscale.surgery.class_activation.ClassActivation",
 )
 STARTS = (
-    "train", "compare", "reproduce", "evaluate", "export", "tune", "figure", "cam", "history"
+    "train", "compare", "reproduce", "evaluate", "export", "tune", "figure", "cam", "history",
+    "results",
 )  # fmt: skip
 # What takes most of the time of an accepted line, and returns the same each time.
 KEPT = {
@@ -136,10 +137,12 @@ OPTIONS = {
     "tune report": "",
     "figure 3": """--dataset --data-dir --runs-dir --images --rates --methods --top-rate
         --selectout-top-rate --draws --seed --precision --out --stop-after""",
-    "cam": "--dataset --data-dir --runs-dir --images --of-labels --measure --precision --out",
+    "cam": """--dataset --data-dir --runs-dir --images --epochs --of-labels --measure
+        --precision --out""",
     "history": "--runs-dir --out",
     "figure 4": "--top-rate --retaining-rate --out",
     "figure": "",
+    "results": "--format --out --figure --runs-dir",
 }
 REQUIRED = {
     "train": ("--network", "--run", "--train-size", "--precision", "--jit"),
@@ -148,6 +151,9 @@ REQUIRED = {
     "figure 3": ("--dataset",),
     "cam": ("--dataset",),
 }
+FOLDERS = (
+    "runs/r", "runs", ".", "file", "loop", "x[y]", "~nouser", "", "\ud800", "é" * 300
+)  # fmt: skip
 ARGUMENTS = {
     "evaluate": ("r", "runs/r"),
     "export": ("r", "runs/r"),
@@ -158,10 +164,11 @@ ARGUMENTS = {
     "figure 3": ("runs/r", "n.keras", "file.keras"),
     "cam": ("runs/r", "n.keras", "file.keras"),
     "history": ("r", "runs/r"),
-    "figure 4": ("runs/r", "runs", ".", "file", "loop", "x[y]", "~nouser", "", "\ud800", "é" * 300),
+    "figure 4": FOLDERS,
+    "results": FOLDERS,
 }
 # Folders that are searched however deep they are: no other ones.
-SEARCHED = ("figure 4",)
+SEARCHED = ("figure 4", "results")
 BAD = (
     "", " ", "x", "-1", "0", "1", "2", "0.5", "1.5", "-0.5", "1e30", "1e999", "nan", "inf", "-inf",
     "9" * 30, "9" * 5000, "1_0", "١", "0x10", "none", "None", "auto", "[/]", "[red]x[/red]", "a\nb",
@@ -242,7 +249,7 @@ def cases(draw: Any) -> Case:
     values = st.one_of(st.sampled_from(BAD), st.sampled_from(BAD), st.text(max_size=6))
     for name in dict.fromkeys([*REQUIRED.get(command, ()), *chosen, *bad]):
         names.append(name.removeprefix("--").removeprefix("no-"))
-        if name in FLAGS:
+        if name in FLAGS or (command, name) == ("cam", "--epochs"):
             arguments.append(name)
         else:
             value = draw(values) if name in bad else draw(st.sampled_from(GOOD[name]))

@@ -1,12 +1,16 @@
-"""Damage to JSON and to bytes."""
+"""Damage to JSON, to archives of arrays and to bytes."""
 
 import copy
+import io
 import json
 import pathlib
 import shutil
+import struct
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
 from tests.fuzz.values import shown
@@ -19,6 +23,17 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 NESTED = "NESTED"  # Replaced in the text, because Python cannot write it.
 DEPTH = 200_000
+# What may stand in place of an array.
+ARRAYS: tuple[Any, ...] = (
+    np.array(0), np.array(-1), np.array(1), np.array(3), np.array(2**62), np.array(np.inf),
+    np.array(np.nan), np.array(0.5), np.array("x"), np.array(["x"]), np.array([]), np.zeros((0, 8)),
+    np.zeros((0, 8, 8, 1), "uint8"), np.zeros((9, 8, 8, 0), "uint8"), np.zeros((9, 8, 8), "uint8"),
+    np.zeros((9, 0, 8, 1), "uint8"), np.zeros((9, 8, 8, 2), "uint8"), np.zeros((9, 8, 8, 1), "f4"),
+    np.arange(9), np.full(9, -5), np.full(9, 2**62), np.arange(9.0), np.array([True] * 9),
+    np.array([1 + 1j]), np.array(["1" * 5000]), np.array([None], object), np.array(b"x"),
+    np.zeros((1, 2, 3)), np.array([np.nan]), np.array([0.0]), np.array([-1.0]), np.array([1e308]),
+    np.array([2**40]), np.array([-3]), np.array("2020-01-01", "datetime64[D]"),
+)  # fmt: skip
 # What is not JSON.
 TEXTS = (
     b"", b"{", b"null", b"[]", b"1", b'"x"', b"NaN", b"\xff\xfe\x00", b"\x00" * 9, b"{}",
@@ -150,3 +165,56 @@ def writing(content: bytes) -> Callable[[pathlib.Path], None]:
         path.write_bytes(content)
 
     return act
+
+
+@st.composite
+def damaged_archive(draw: Any, content: bytes) -> tuple[str, bytes]:
+    """Draws a damaged archive of arrays: what was done, and its bytes."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        keys = [entry.removesuffix(".npy") for entry in archive.namelist()]
+    kind = draw(st.sampled_from(["array"] * 6 + ["zip", "zip", "other"]))
+    if kind == "array":
+        key = draw(st.sampled_from(keys))
+        array = draw(st.sampled_from([None, *ARRAYS]))
+        return f"{key} by {shown(array)}", _changed_archive(content, key, array)
+    if kind == "zip":
+        field = draw(st.sampled_from(["flags", "compression", "size"]))
+        value = draw(st.sampled_from([0, 1, 9, 12, 14, 97, 99, 0x2001, 0xFFFF]))
+        return f"{field} {value}", _changed_directory(content, field, value)
+    after = draw(st.sampled_from(_other_archives()))
+    return f"all by {shown(after)}", after
+
+
+def _changed_archive(content: bytes, key: str, array: Any) -> bytes:
+    with np.load(io.BytesIO(content)) as part:
+        arrays = {name: part[name] for name in part.files}
+    if array is None:
+        arrays.pop(key)
+    else:
+        arrays[key] = array
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def _changed_directory(content: bytes, field: str, value: int) -> bytes:
+    """Returns an archive whose directories give another compression, flag or size."""
+    offsets = {"flags": (6, 8, "<H"), "compression": (8, 10, "<H"), "size": (22, 24, "<I")}
+    local, central, form = offsets[field]
+    after = bytearray(content)
+    for mark, offset in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        place = after.find(mark)
+        struct.pack_into(form, after, place + offset, value)
+    return bytes(after)
+
+
+def _other_archives() -> list[bytes]:
+    made = []
+    for name, text in (("classes.npy", b"x"), ("../evil0.npy", b"x"), ("x", b"")):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr(name, text)
+        made.append(stream.getvalue())
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(3))
+    return [*made, stream.getvalue(), b"PK\x05\x06" + bytes(18), b"x"]

@@ -65,6 +65,9 @@ def readers(tuner: str) -> dict[str, Callable[[], Any]]:
         "note_death": lambda: folder.note_death("worker0"),
         "report": lambda: make_report(folder),
         "tune report": command_lines.call(["tune", "report", "s"]),
+        "figure 4": command_lines.call(
+            "figure 4 s --retaining-rate 0.5 --out s/figure4.png".split()
+        ),
         "tune": tuned,
     }
 
@@ -104,11 +107,16 @@ def cases(draw: Any) -> Case:
     return Case(f"{reader}({tuner}, {name}: {text})", call, (file.name, *file.parts[:-1], *FORMS))
 
 
-FORMS = ("s is not the folder of a search", "s holds another search")
+FORMS = (
+    "s is not the folder of a search",
+    "s holds another search",
+    "s: no finished run or trial of SelectScale",
+    "no run was found in s",
+)
 READERS = {
     "tuner": ("oracle", "trials", "search", "search"),
     "made up": (
         "read_search", "read_data_dir", "trials", "trials", "remove", "note_death",
-        "report", "tune report", "tune",
+        "report", "tune report", "figure 4", "tune",
     ),
 }  # fmt: skip

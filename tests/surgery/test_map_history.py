@@ -50,7 +50,28 @@ def test_bad_input_and_damage_are_named(tmp_path):
     path = tmp_path / "maps.npz"
     with pytest.raises(FileNotFoundError):
         map_history.read_maps(path)
-    for arrays in ({"x": IMAGES}, {"pixels": IMAGES, "maps_1": IMAGES}):
-        np.savez(path, **arrays)
-        with pytest.raises(DamagedFileError, match="maps.npz is damaged"):
+    maps = {"maps_1": np.ones((6, 2, 3)), "classes_1": np.arange(6), "probabilities_1": np.ones(6)}
+    whole = {"pixels": IMAGES, **maps}
+    np.savez(path, **whole)
+    assert list(map_history.read_maps(path)[0]) == [1]
+    for changed, named in (
+        ({"pixels": np.array(["x"])}, "pixels"),
+        ({"pixels": IMAGES * np.nan}, "pixels"),
+        ({"maps_1": IMAGES}, "maps_1"),
+        ({"classes_1": np.ones(6)}, "classes_1"),
+        ({"probabilities_1": np.ones(5)}, "probabilities_1"),
+        ({"maps_x": np.ones((6, 2, 3))}, "maps_x"),
+        ({"maps_2": np.ones((6, 2, 3))}, "classes_2"),
+    ):
+        np.savez(path, **{**whole, **changed})
+        with pytest.raises(DamagedFileError, match=f"maps.npz is damaged: .*{named}"):
             map_history.read_maps(path)
+    np.savez(path, pixels=IMAGES)
+    with pytest.raises(DamagedFileError, match="no epoch"):
+        map_history.read_maps(path)
+    np.savez_compressed(path, **whole)
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1  # zlib's own error.
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="maps.npz is damaged"):
+        map_history.read_maps(path)

@@ -1,0 +1,45 @@
+"""NumPy's archives of arrays (`.npz`), and what is wrong with a damaged one."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from keras_selectscale.checks import shown
+from keras_selectscale.files import DamagedFileError
+from keras_selectscale.wording import shortened
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Reads every array of a `.npz` file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The arrays by name. None of them has a dtype of objects.
+
+    Raises:
+        DamagedFileError: If the file is no archive of arrays.
+        FileNotFoundError: If it does not exist.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for name in archive.files:
+                arrays[name] = _as_array(name, archive[name])
+    except FileNotFoundError:
+        raise
+    # NumPy, zipfile and zlib each raise their own errors.
+    except Exception as error:
+        reason = shortened(" ".join(str(error).split()))
+        if not reason or isinstance(error, TypeError | AttributeError | LookupError):
+            reason = "it is not an archive of arrays"
+        raise DamagedFileError(f"{path} is damaged: {reason}") from None
+    return arrays
+
+
+def _as_array(name: str, content: Any) -> np.ndarray:
+    if not isinstance(content, np.ndarray):
+        raise ValueError(f"{shown(name)} is not an array")
+    return content
