@@ -35,6 +35,8 @@ WITHOUT_DROP: dict[str, Any] = {
 }
 # Key in the metadata of a field: the value under which runs were made before the field existed, if
 # that is not the default.
+# A new field needs a default. If earlier runs were made under another value, that value belongs in
+# the metadata of the field under this key.
 FORMER = "former"
 
 
@@ -46,9 +48,6 @@ class Recipe:
     batches of 128, a learning rate of 0.1 that is multiplied by 0.2 after 30%, 60% and 80% of the
     epochs (60, 120 and 160), and a weight decay of 5e-4. The Nesterov momentum of 0.9 is that of
     Zagoruyko & Komodakis (2016), whom the paper follows.
-
-    A new field needs a default. If earlier runs were made under another value, that value belongs
-    in the field's metadata under `FORMER`.
 
     Attributes:
         network: Name of the network, as `models.build` takes it.
