@@ -34,9 +34,7 @@ WITHOUT_DROP: dict[str, Any] = {
     "last_drop": LAST_DROPS[0],
 }
 # Key in the metadata of a field: the value under which runs were made before the field existed, if
-# that is not the default.
-# A new field needs a default. If earlier runs were made under another value, that value belongs in
-# the metadata of the field under this key.
+# that is not the default, which a new field needs.
 FORMER = "former"
 
 
