@@ -1,12 +1,18 @@
 """NumPy's archives of arrays (`.npz`), and what is wrong with a damaged one."""
 
 import pathlib
+import zipfile
 from typing import Any
 
 import numpy as np
 
 from keras_selectscale.checks import shown
-from keras_selectscale.files import DamagedFileError
+from keras_selectscale.regular_files import (
+    DamagedFileError,
+    check_entries,
+    check_regular,
+    machine_memory,
+)
 from keras_selectscale.wording import shortened
 
 
@@ -24,7 +30,10 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         FileNotFoundError: If it does not exist.
     """
     arrays: dict[str, np.ndarray] = {}
+    check_regular(path)
     try:
+        with zipfile.ZipFile(path) as entries:
+            check_entries(entries, machine_memory())
         with np.load(path, allow_pickle=False) as archive:
             for name in archive.files:
                 arrays[name] = _as_array(name, archive[name])

@@ -1,7 +1,6 @@
 """Files that are never half-written, and JSON files that are read with their types checked."""
 
 import contextlib
-import errno
 import json
 import os
 import pathlib
@@ -11,19 +10,14 @@ from collections.abc import Iterator
 from typing import Any, TypeVar, overload
 
 from keras_selectscale.checks import shown
+from keras_selectscale.disk_errors import cannot_be_written as cannot_be_written
+from keras_selectscale.disk_errors import disk_errors as disk_errors
 from keras_selectscale.environment import require
+from keras_selectscale.regular_files import LARGEST_TEXT, check_regular, check_replaceable
+from keras_selectscale.regular_files import DamagedFileError as DamagedFileError
 from keras_selectscale.wording import shortened
 
 T = TypeVar("T")
-# Errors of writing, whatever library reports them.
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-
-
-class DamagedFileError(ValueError):
-    """A file whose content is invalid or does not fit the files beside it.
-
-    The message names the file and, if there is one, the field.
-    """
 
 
 def part_of(path: pathlib.Path) -> pathlib.Path:
@@ -32,7 +26,7 @@ def part_of(path: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path, holds: str = "") -> Iterator[pathlib.Path]:
     """Yields a temporary path to write to, and renames it to `path` if no error occurs.
 
     At any moment, `path` is either the old file or the complete new one. If an error occurs, the
@@ -40,13 +34,15 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Args:
         path: Final path of a file, or of a folder that does not exist yet.
+        holds: Pattern of the names of the files in the folder.
 
     Raises:
         OSError: If writing fails, with the name of the file and the reason.
     """
     beside = part_of(path)
+    check_replaceable(path)
+    remove_left(beside, path, holds)
     try:
-        _remove(beside)
         yield beside
         if beside.is_file():
             with beside.open("rb") as file:
@@ -58,6 +54,31 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     except BaseException:
         _remove(beside)
         raise
+
+
+def remove_left(beside: pathlib.Path, path: pathlib.Path, holds: str = "") -> None:
+    """Removes what a killed process has left under a temporary name.
+
+    A link there would lead what is written next to another file.
+
+    Args:
+        beside: The temporary name.
+        path: The final name.
+        holds: As `replacing` takes it.
+
+    Raises:
+        OSError: If it is a folder that holds other files, or cannot be removed.
+    """
+    try:
+        if beside.is_dir() and not beside.is_symlink():
+            for each in beside.glob(holds) if holds else ():
+                each.unlink()
+            beside.rmdir()
+        else:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        reason = OSError(error.errno, f"{error.strerror}: {beside}")
+        raise cannot_be_written(path, reason) from None
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -78,56 +99,6 @@ def write_json(path: pathlib.Path, content: Any) -> None:
         ValueError: If `content` contains an infinite number or NaN.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def cannot_be_written(path: pathlib.Path, error: OSError) -> OSError:
-    """Returns an error that names a file and states why it cannot be written."""
-    # The error comes from a file that this one is made from.
-    if " cannot be written: " in str(error):
-        return error
-    reason = error.strerror or error
-    return OSError(f"{path} cannot be written: {reason}; what was written before is kept")
-
-
-@contextlib.contextmanager
-def disk_errors(path: pathlib.Path) -> Iterator[None]:
-    """Turns an error about a disk that cannot be written into an `OSError` that names a file.
-
-    TensorFlow and the converters have no common class for such an error, and may take it for one of
-    the model.
-
-    Args:
-        path: The file or folder that is written inside the context, under any temporary name.
-
-    Raises:
-        OSError: If the work inside the context failed because the disk is full, read-only or over
-            its quota, or with any other `OSError`.
-    """
-    try:
-        yield
-    except Exception as error:
-        found = error if isinstance(error, OSError) else _disk_error(error)
-        if found is None:
-            raise
-        name = str(found.filename or "")
-        inside = pathlib.Path(name).absolute().is_relative_to(path.parent.absolute())
-        if name and not inside:  # In a folder for temporary files.
-            found = OSError(found.errno, f"{found.strerror}: {name}")
-        raise cannot_be_written(path, found) from None
-
-
-def _disk_error(error: BaseException) -> OSError | None:
-    """Returns the reason of an error, and of those that led to it, if the disk is the reason."""
-    seen: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in seen:
-        seen.append(following)
-        for number in OF_THE_DISK:
-            text = os.strerror(number)
-            if getattr(following, "errno", None) == number or text in str(following):
-                return OSError(number, text)
-        following = following.__cause__ or following.__context__
-    return None
 
 
 @overload
@@ -163,16 +134,15 @@ def read_text(path: pathlib.Path) -> str:
     """Returns the content of a UTF-8 file.
 
     Raises:
-        DamagedFileError: If it is not UTF-8 text, or a folder.
+        DamagedFileError: If it is not UTF-8 text, no file, or larger than 256 MiB.
         OSError: If it cannot be read.
     """
+    check_regular(path, LARGEST_TEXT)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return file.read()
     except ValueError:
         raise DamagedFileError(f"{path} is damaged: it is not UTF-8 text") from None
-    except IsADirectoryError:
-        raise DamagedFileError(f"{path} is damaged: it is a folder, not a file") from None
 
 
 def parse_json(text: str, path: pathlib.Path) -> Any:

@@ -1,12 +1,15 @@
 import dataclasses
 import errno
 import multiprocessing
+import os
 import pathlib
+import socket
 from typing import Any
 
+import numpy as np
 import pytest
 
-from keras_selectscale import files, object_checks
+from keras_selectscale import array_files, files, object_checks
 
 
 @dataclasses.dataclass
@@ -36,6 +39,67 @@ def test_a_damaged_json_file_is_named_with_its_field(tmp_path, text, expected):
     with pytest.raises(files.DamagedFileError, match=expected) as caught:
         files.read_json(path, kind)
     assert str(path) in str(caught.value)
+
+
+def put(path, kind):
+    if kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+    elif kind == "a device":
+        path.symlink_to(os.devnull)
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(2**40)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a socket", "a device", "a folder", "it has 1,099,"])
+@pytest.mark.parametrize("read", [files.read_json, array_files.read_arrays])
+def test_what_never_ends_is_not_read(kind, read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # The path of a socket is short.
+    path = pathlib.Path("x")
+    put(path, kind)
+    expected = "zip file" if (kind, read) == ("it has 1,099,", array_files.read_arrays) else kind
+    with pytest.raises(files.DamagedFileError, match=f"x is damaged: .*{expected}"):
+        read(path)
+
+
+def test_an_archive_is_as_large_as_it_says_when_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, zeros=np.zeros(2**20))
+    monkeypatch.setattr(array_files, "machine_memory", lambda: 2**20)
+    with pytest.raises(files.DamagedFileError, match="its entries have 8,388,736 bytes, more than"):
+        array_files.read_arrays(path)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a socket", "a device"])
+def test_only_a_file_is_replaced(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = pathlib.Path("x")
+    put(path, kind)
+    with pytest.raises(OSError, match=f"x cannot be written: it is {kind}, not a file"):
+        files.write_text(path, "text")
+    assert not path.is_file() and list(pathlib.Path().iterdir()) == [path]
+
+
+def test_what_stands_under_the_temporary_name_of_a_file(tmp_path):
+    path, beside, theirs = tmp_path / "x", tmp_path / ".x.part", tmp_path / "theirs"
+    theirs.write_text("theirs")
+    beside.symlink_to(theirs)
+    files.write_text(path, "text")
+    assert (path.read_text(), theirs.read_text()) == ("text", "theirs")
+    beside.mkdir()
+    (beside / "mine").touch()
+    with pytest.raises(OSError, match="x cannot be written: Directory not empty: .*/.x.part"):
+        files.write_text(path, "more")
+    assert (beside / "mine").exists() and path.read_text() == "text"
+    (beside / "mine").rename(beside / "part-000.npz")
+    with pytest.raises(OSError), files.replacing(path, "part-*.npz") as place:
+        assert not place.exists()
+        raise OSError("end")
 
 
 def test_missing_fields_take_their_defaults(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from keras_selectscale.checks import value_error
 from keras_selectscale.data.augmentation import augment, epoch_order
 from keras_selectscale.environment import require
+from keras_selectscale.regular_files import machine_memory
 from keras_selectscale.wording import counted
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def resized(images: np.ndarray, image_size: int) -> np.ndarray:
     Raises:
         ValueError: If they are larger than the memory of the machine.
     """
-    size, memory = len(images) * image_size**2 * images.shape[-1], _memory()
+    size, memory = len(images) * image_size**2 * images.shape[-1], machine_memory()
     if size > memory:
         expected = (
             f"smaller: {counted(len(images), 'image')} of this size take "
@@ -148,14 +148,6 @@ def resized(images: np.ndarray, image_size: int) -> np.ndarray:
             pixels = tf.image.resize(chunk, (image_size, image_size), antialias=True).numpy()
         result[start : start + chunk_size] = np.clip(np.round(pixels), 0, 255)
     return result
-
-
-def _memory() -> int:
-    """Returns the bytes of memory of the machine, or more than any has if that is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows, and some systems without the name.
-        return 2**63
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:

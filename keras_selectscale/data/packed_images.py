@@ -18,6 +18,7 @@ from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.prepared_folder import data_folder
 from keras_selectscale.files import DamagedFileError, replacing
 from keras_selectscale.object_checks import as_file_name
+from keras_selectscale.regular_files import check_regular
 
 # Bytes of the images of a file before they are compressed.
 LARGEST_PART = 55_000_000
@@ -81,7 +82,7 @@ def pack(
         "flip": np.array([data.augmentation.flip]),
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(folder) as beside:
+    with replacing(folder, "part-*.npz") as beside:
         beside.mkdir()
         for number, part in enumerate(parts):
             arrays: dict[str, Any] = {"classes": data.classes, "parts": len(parts), **part}
@@ -111,6 +112,7 @@ def find_packed(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.P
     if not files:
         return None
     with contextlib.suppress(Exception):  # Reading the dataset reports what is wrong.
+        check_regular(files[0])
         with np.load(files[0], allow_pickle=False) as part:
             # Two names may become one folder, such as `folder:a/b` and `folder:a-b`.
             if "name" in part and part["name"][0] not in (name, name.removeprefix("tfds:")):

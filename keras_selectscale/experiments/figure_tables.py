@@ -8,7 +8,7 @@ import statistics
 from typing import NamedTuple
 
 from keras_selectscale.experiments.error_table import Point, Settings, read_table
-from keras_selectscale.files import DamagedFileError, convert, read_json
+from keras_selectscale.files import DamagedFileError, convert, read_json, read_text
 from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.wording import counted
 
@@ -103,7 +103,7 @@ def errors_at_test_time(path: pathlib.Path) -> Section:
 
 
 def _settings(path: pathlib.Path) -> Settings:
-    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(read_text(path))))
     found = {tuple(row[name] for name in Settings.__dataclass_fields__) for row in rows}
     if len(found) != 1:
         raise DamagedFileError(f"{path} is damaged: it has no row, or rows of several tables")

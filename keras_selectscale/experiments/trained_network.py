@@ -16,6 +16,7 @@ from keras_selectscale.data import Dataset
 from keras_selectscale.data.arrays import resized
 from keras_selectscale.data.decoding import decode, read_header
 from keras_selectscale.object_checks import as_file_name, as_path
+from keras_selectscale.regular_files import check_regular
 from keras_selectscale.surgery import drop_kinds, strip_drops
 from keras_selectscale.training import RunFolder, load_checkpoint
 
@@ -109,6 +110,7 @@ def _read_file(path: pathlib.Path) -> keras.Model:
         raise FileNotFoundError(f"{path} does not exist")
     if path.suffix != ".keras":
         raise ValueError(f"{path} is neither the folder of a run nor a .keras file")
+    check_regular(path)
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras raises many kinds for damaged files and unknown classes.
@@ -191,6 +193,7 @@ class EvaluationImages:
             raise value_error("images", "numbers, because the test images are not square", paths)
         found = []
         for path in paths:
+            check_regular(path)
             read_header(path)  # Refuses other formats and too many pixels before decoding.
             try:
                 pixels = decode(pathlib.Path(path).read_bytes(), channels)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from keras_selectscale.checks import value_error
-from keras_selectscale.files import write_text
+from keras_selectscale.files import read_text, write_text
 from keras_selectscale.layers.feature_drop import FeatureDrop
 from keras_selectscale.layers.feature_maps import FeatureMaps
 from keras_selectscale.layers.selection import TopRanked
@@ -132,7 +132,7 @@ class DropDiagnostics(keras.callbacks.Callback):
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         if path.exists():  # Of the run before it was continued.
-            rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+            rows = csv.reader(io.StringIO(read_text(path)))
             writer.writerows(r for r in rows if r and r[0].isdecimal() and int(r[0]) < first)
         for epoch, found in self.history.items():
             for site, (selected, *numbers) in found.items():

@@ -22,6 +22,12 @@ from keras_selectscale.checks import shown
 from keras_selectscale.files import DamagedFileError
 from keras_selectscale.layers import feature_maps
 from keras_selectscale.object_checks import as_instance
+from keras_selectscale.regular_files import (
+    LARGEST_TEXT,
+    check_entries,
+    check_regular,
+    machine_memory,
+)
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_folder import HistoryRow, RunFolder
 from keras_selectscale.wording import shortened
@@ -74,6 +80,7 @@ def write_checkpoint(run: RunFolder, recipe: Recipe, model: keras.Model, state: 
     """
     # Keras writes to names that end in `.keras` only.
     beside = run.path / ".checkpoint.part.keras"
+    files.remove_left(beside, run.checkpoint_path)
     with files.disk_errors(run.checkpoint_path):
         try:
             with _without_notice():
@@ -136,6 +143,7 @@ def read_checkpoint(
     state = read_state(path, recipe)
     try:
         with zipfile.ZipFile(path) as archive:
+            check_entries(archive, machine_memory())
             if (entry := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of its entry {entry} is wrong")
         return keras.models.load_model(path, safe_mode=safe_mode), state
@@ -149,10 +157,12 @@ def read_state(path: pathlib.Path, recipe: Recipe) -> RunState:
 
     The arguments and errors are those of `read_checkpoint`.
     """
+    check_regular(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if ENTRY not in archive.namelist():
                 raise ValueError("it is not the checkpoint of a run")
+            check_entries(archive, LARGEST_TEXT, ENTRY)
             text = archive.read(ENTRY).decode()
     except Exception as error:
         raise _damaged(path, error) from None

@@ -19,6 +19,7 @@ from keras_selectscale.files import read_json as read_json
 from keras_selectscale.files import write_json as write_json
 from keras_selectscale.files import write_text as write_text
 from keras_selectscale.object_checks import as_path
+from keras_selectscale.regular_files import check_links
 from keras_selectscale.tables import read_rows
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_records import Config as Config
@@ -87,10 +88,12 @@ class RunFolder:
 
         Raises:
             DamagedFileError: If `config.json` is damaged.
-            ValueError: If the folder holds a run of another recipe, or something else.
+            ValueError: If the folder holds a run of another recipe, something else, or a link in
+                place of a folder.
             OSError: If the folder cannot be created or written.
         """
         ours = recipe if isinstance(recipe, Recipe) else Recipe.from_json(recipe)
+        check_links(self.path, "tensorboard", "tensorboard/*")
         if self.config_path.exists():
             self._check_same(ours)
             return

@@ -1,10 +1,10 @@
 """The picture of a search."""
 
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from keras_selectscale.files import replacing
 from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.tuning.objective import TrialRow
 from keras_selectscale.tuning.search import Search
@@ -87,9 +87,8 @@ def draw_heatmap(
         f"{counted(recipe.epochs, 'epoch')}{without}",
         fontsize=10,
     )
-    beside = path.with_name(f".{path.name}.part")
-    figure.savefig(beside, format="png")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png")
 
 
 def _draw_method(axes: Any, method: str, own: list, scale: tuple, best: str | None) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from keras_selectscale import files
 from keras_selectscale.checks import shown
 from keras_selectscale.object_checks import as_path
+from keras_selectscale.regular_files import check_links
 from keras_selectscale.tuning.objective import OBJECTIVE, TrialRow
 from keras_selectscale.tuning.search import Search
 from keras_selectscale.tuning.state import (
@@ -34,18 +35,35 @@ OWN_FILES = (
     "trials.csv",
     "heatmap.png",
     "report.json",
-    ".*.part",
+    ".search.json.part",
+    f".{ORACLE_FILE}.part",
+    *(f".{name}.part" for name in ("tuner*.json", "chief*.json", "worker*.json")),
+    *(f".{name}.part" for name in ("trials.csv", "heatmap.png", "report.json")),
     "trial_*/trial.json",
     f"trial_*/{FAILURE_FILE}",
     f"trial_*/{DEATHS_FILE}",
     "trial_*/*.weights.h5",
     "trial_*/build_config.json",
-    "trial_*/.*.part",
+    "trial_*/.trial.json.part",
+    f"trial_*/.{FAILURE_FILE}.part",
     "tensorboard/*/seed*/events.out.tfevents.*",
     "workers/*.log",
     *(f"winner*/{name}" for name in RUN_FILES),
-    "winner*/.*.part",
+    *(f"winner*/.{name}.part" for name in RUN_FILES),
+    "winner*/.checkpoint.part.keras",
     "winner*/tensorboard/*/events.out.tfevents.*",
+)
+# The folders in which they are, and the files to which something is appended.
+OWN_PLACES = (
+    "trial_*",
+    f"trial_*/{DEATHS_FILE}",
+    "workers",
+    "workers/*.log",
+    "tensorboard",
+    "tensorboard/*",
+    "tensorboard/*/seed*",
+    "winner*",
+    "winner*/tensorboard",
 )
 
 
@@ -106,9 +124,11 @@ class SearchFolder:
             for_worker: Whether this is a worker, which records nothing in an existing folder.
 
         Raises:
-            ValueError: If the folder holds another search or something else, or `check_used` does.
+            ValueError: If the folder holds another search, something else, or a link to a folder,
+                or if `check_used` raises it.
             OSError: If it cannot be created or written.
         """
+        check_links(self.path, *OWN_PLACES)
         if self.config_path.exists():
             began = self.read_search()
             theirs, ours = began.as_json(), search.as_begun(began).as_json()
@@ -247,10 +267,8 @@ class SearchFolder:
                     break
                 except BlockingIOError:
                     if time.monotonic() >= end:
-                        raise ValueError(
-                            f"{self.path} is in use: waited {seconds:g} s for the search that is "
-                            "running there to end"
-                        ) from None
+                        why = f"waited {seconds:g} s for the search that is running there to end"
+                        raise ValueError(f"{self.path} is in use: {why}") from None
                     time.sleep(0.2)
             yield
 

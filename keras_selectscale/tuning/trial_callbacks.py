@@ -11,6 +11,7 @@ import keras
 
 from keras_selectscale import stopping
 from keras_selectscale.console import Console
+from keras_selectscale.files import remove_left
 from keras_selectscale.training.logs import EventFile, can_log
 from keras_selectscale.tuning.objective import ObjectiveStopping
 
@@ -271,5 +272,6 @@ class TrialWeights(keras.callbacks.Callback):
         """Saves the weights."""
         # Keras requires this file ending.
         beside = self.path.with_name(f"part-{self.path.name}")
+        remove_left(beside, self.path)
         self.model.save_weights(beside)
         os.replace(beside, self.path)

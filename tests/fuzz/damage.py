@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import os
 import pathlib
 import shutil
 import struct
@@ -144,7 +145,9 @@ def damaged_bytes(draw: Any, content: bytes) -> tuple[str, bytes]:
 @st.composite
 def in_place(draw: Any) -> tuple[str, Callable[[pathlib.Path], None]]:
     """Draws something else in place of a file."""
-    kind = draw(st.sampled_from(["missing", "a folder", "a loop", "a dangling link"]))
+    kind = draw(
+        st.sampled_from(["missing", "a folder", "a loop", "a dangling link", "a pipe", "a device"])
+    )
 
     def act(path: pathlib.Path) -> None:
         path.unlink(missing_ok=True) if not path.is_dir() else shutil.rmtree(path)
@@ -154,6 +157,10 @@ def in_place(draw: Any) -> tuple[str, Callable[[pathlib.Path], None]]:
             path.symlink_to(path.name)
         elif kind == "a dangling link":
             path.symlink_to("nowhere")
+        elif kind == "a pipe":
+            os.mkfifo(path)
+        elif kind == "a device":
+            path.symlink_to("/dev/zero")
 
     return kind, act
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from keras_selectscale.training import DamagedRunError
-from keras_selectscale.tuning import Search, SearchFolder
+from keras_selectscale.tuning import Search, SearchFolder, make_report
 from tests.tuning.folders import RECIPE, TRIALS, finished, metric, scale, write
 
 
@@ -63,6 +63,8 @@ def test_starting_over_removes_what_a_search_wrote_and_nothing_else(tmp_path):
     own = ["tuner.json", "trials.csv", "trial_04/failure.txt", "trial_00/seed0.weights.h5"]
     own += ["tensorboard/t0000/seed0/events.out.tfevents.1", "winner-03/checkpoint.keras"]
     theirs = ["notes.txt", "trial_00/notes.txt", "trials/trial.json", "winner/mine.keras.bak"]
+    own += [".heatmap.png.part", "trial_00/.trial.json.part", "winner/.history.csv.part"]
+    theirs += [".film.mkv.part", "trial_00/.film.mkv.part", "winner/.film.mkv.part"]
     for name in own + theirs:
         write(folder.path / name, {})
     (folder.path / "trial_link").symlink_to(outside)
@@ -75,8 +77,30 @@ def test_starting_over_removes_what_a_search_wrote_and_nothing_else(tmp_path):
     assert left - {".lock", "trial_link/trial.json"} == set(theirs)
     assert (outside / "trial.json").exists() and (folder.path / "trial_link").is_symlink()
     assert not list(folder.path.glob("tensorboard"))
+    with pytest.raises(ValueError, match="trial_link is a symbolic link: replace it by a folder"):
+        folder.open(search, {})
+    (folder.path / "trial_link").unlink()
     folder.open(search, {})
     assert folder.read_search() == search
+
+
+def test_what_is_written_stays_in_the_folder(tmp_path):
+    search, folder = finished(tmp_path / "search", TRIALS)
+    outside = tmp_path / "outside.txt"
+    outside.write_text("theirs")
+    for name in ("trials.csv", "report.json", "heatmap.png"):
+        (folder.path / name).unlink(missing_ok=True)
+        (folder.path / name).symlink_to(outside)
+        (folder.path / f".{name}.part").symlink_to(outside)
+    make_report(folder)
+    assert outside.read_text() == "theirs"
+    assert not any(path.is_symlink() for path in folder.path.iterdir())
+    for place in ("workers", "tensorboard", "trial_05/deaths.txt", "winner/tensorboard"):
+        (folder.path / place).parent.mkdir(exist_ok=True)
+        (folder.path / place).symlink_to(tmp_path)
+        with pytest.raises(ValueError, match=f"{place} is a symbolic link"):
+            folder.open(search, {})
+        (folder.path / place).unlink()
 
 
 def test_another_data_folder_is_recorded_but_a_workers(tmp_path):
