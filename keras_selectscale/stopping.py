@@ -38,6 +38,7 @@ WAITING = {
 WAITING_SECONDS = 1.0
 # Time after which a dropped exception is raised again.
 AGAIN_SECONDS = 0.05
+CLEAR_LINE = b"\r\x1b[K"
 SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -278,7 +279,7 @@ def _say_waiting(why: str) -> None:
     """Says that the first signal has arrived, if the step during which it did has not ended."""
     with _leaving, contextlib.suppress(OSError):
         if _state.deferred and _state.lines is not None:
-            start = b"\r\x1b[K" if os.isatty(_state.stderr) else b""
+            start = CLEAR_LINE if os.isatty(_state.stderr) else b""
             os.write(_state.stderr, start + f"{WAITING[why]}\n".encode())
 
 
@@ -287,6 +288,10 @@ def _exit(why: str) -> None:
     _leaving.acquire()
     line = (_state.lines or {}).get(why, "")
     with contextlib.suppress(OSError):
-        cursor = SHOW_CURSOR if os.isatty(_state.stderr) else b""
-        os.write(_state.stderr, cursor + f"{line}\n".encode())
+        stderr, null = os.dup(_state.stderr), os.open(os.devnull, os.O_WRONLY)
+        # The thread of a progress display would draw it again below the line.
+        for descriptor in (1, 2):
+            os.dup2(null, descriptor)
+        start = CLEAR_LINE + SHOW_CURSOR if os.isatty(stderr) else b""
+        os.write(stderr, start + f"{line}\n".encode())
     os._exit(STATUSES[why])

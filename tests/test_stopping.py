@@ -1,6 +1,8 @@
 """Signals and time limits, in this process and in one of its own."""
 
+import contextlib
 import gc
+import os
 import signal
 import subprocess
 import sys
@@ -109,6 +111,42 @@ def test_a_command_ends_with_a_line_and_a_status(number, status, how):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (status, "a line\n")
     assert done.stdout == ("once\n" if how.startswith("deferred") else "")
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_on_a_terminal_while_a_progress_display_is_drawn(presses):
+    """The first one waits for the step and is announced, the second one does not."""
+    pty = pytest.importorskip("pty")
+    code = (
+        "import sys, threading, time\n"
+        "from keras_selectscale import stopping\n"
+        "stopping.WAITING_SECONDS = 0.01\n"
+        "def draw():\n"
+        "    while True:\n"
+        "        sys.stderr.write('\\x1b[?25l\\r' + 'bar ' * 9)\n"
+        "        sys.stderr.flush()\n"
+        "with stopping.signals(stopping.LINES), stopping.deferred():\n"
+        "    threading.Thread(target=draw, daemon=True).start()\n"
+        "    while not stopping.reason(): time.sleep(0.001)\n"
+        "    time.sleep(0.2)\n"
+        f"    while {presses} == 2: time.sleep(1)\n"
+        "    stopping._exit(stopping.reason())\n"
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    drawn, pressed = b"", 0
+    with contextlib.suppress(OSError):  # The end of the other side.
+        while some := os.read(terminal, 4096):
+            drawn += some
+            expected = [b"bar", b"press Ctrl-C again"][pressed : pressed + 1]
+            if pressed < presses and expected and expected[0] in drawn:
+                os.write(terminal, b"\x03")
+                pressed += 1
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == stopping.INTERRUPTED
+    end = f"\r\x1b[K\x1b[?25h{stopping.LINES[stopping.INTERRUPT]}\r\n"
+    assert drawn.decode().endswith(end) and pressed == presses
 
 
 def test_nothing_is_changed_in_another_thread():

@@ -18,7 +18,8 @@ def main() -> None:
             from keras_selectscale.environment import require
 
             try:
-                require("click", "cli", "The command line")
+                for package in ("click", "rich"):
+                    require(package, "cli", "The command line")
             except ModuleNotFoundError as error:
                 print(f"keras-selectscale: {error}", file=sys.stderr)
                 sys.exit(2)
