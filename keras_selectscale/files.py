@@ -1,5 +1,6 @@
 """Files that are never half-written, and JSON files that are read with their types checked."""
 
+import collections
 import contextlib
 import json
 import os
@@ -156,7 +157,7 @@ def parse_json(text: str, path: pathlib.Path) -> Any:
         DamagedFileError: If the text is not JSON.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=_unambiguous)
         if r"\ud" in text.lower():  # Half of a character, which no file can hold.
             json.dumps(content, ensure_ascii=False).encode()
         return content
@@ -230,6 +231,15 @@ def lock(folder: pathlib.Path) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        counts = collections.Counter(name for name, _ in pairs)
+        twice = counts.most_common(1)[0][0]
+        raise ValueError(f"the field `{shown(twice)[1:-1]}` occurs twice")
+    return found
 
 
 def _remove(path: pathlib.Path) -> None:

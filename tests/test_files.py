@@ -28,6 +28,7 @@ class State:
         ('{"step": 1, "rows": [{}, 1]}', r"the field `rows\[1\]`: expected object, received 1"),
         ('{"rows": []}', "the field `step` is missing"),
         ('{"step": 1, "more": 2}', "the field `more` is unknown"),
+        ('{"rows": [{"a": 1, "a": 1}], "step": 1}', "the field `a` occurs twice"),
         ("[" * 200_000, "nested too deeply"),
         ("\udcff", "damaged"),
     ],

@@ -260,7 +260,14 @@ class RunFolder:
         """
         if not self.history_path.exists():
             return []
-        return [row for row, _ in read_rows(self.history_path, HistoryRow)]
+        found = read_rows(self.history_path, HistoryRow)
+        for number, (_, row) in enumerate(found, start=1):
+            if row.epoch != number:
+                raise DamagedFileError(
+                    f"{self.history_path} is damaged: the field `row {number}.epoch`: expected "
+                    f"{number}, received {row.epoch}"
+                )
+        return [row for row, _ in found]
 
     def write_history(self, rows: Sequence[HistoryRow]) -> None:
         """Writes all rows of `history.csv`.

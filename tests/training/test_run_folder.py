@@ -206,6 +206,8 @@ HEAD = b"epoch,loss,accuracy,learning_rate\n"
         (HEAD + b"1,2", "the field `row 1.accuracy`: expected float, received None"),
         (HEAD + b"1,2,0.5,0.1\nx,1,0.5,0.1", "the field `row 2.epoch`: expected int, received 'x'"),
         (HEAD + b"1.5,2,0.5,0.1\n", "the field `row 1.epoch`: expected int, received '1.5'"),
+        (HEAD + b"2,2,0.5,0.1\n1,1,0.5,0.1", "the field `row 1.epoch`: expected 1, received 2"),
+        (HEAD + b"1,2,0.5,0.1\n1,1,0.5,0.1", "the field `row 2.epoch`: expected 2, received 1"),
         (HEAD + b"1,2,0.5,0.1" + b"9" * 200_000, "field larger than field limit"),
     ],
 )
