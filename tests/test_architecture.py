@@ -37,6 +37,7 @@ ROOMS = {
 }
 # The ground floor, which every room may use.
 GROUND = {
+    "argument_names",
     "array_files",
     "checks",
     "child_processes",

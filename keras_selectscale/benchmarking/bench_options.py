@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.benchmarking.backend_modes import MODES, modes
 from keras_selectscale.benchmarking.layer_sides import (
     FIT,
@@ -56,6 +57,7 @@ def _default_step_methods() -> tuple[str, ...]:
     return ("selectscale", FIT, TRAIN, *((PYTORCH, PYTORCH_DROP) if _has_pytorch() else ()))
 
 
+@named_attributes
 @dataclasses.dataclass(frozen=True)
 class BenchOptions:
     """Everything that determines what a benchmark measures.

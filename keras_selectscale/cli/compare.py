@@ -32,7 +32,9 @@ from keras_selectscale.wording import counted
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
 @click.option("--epochs", type=int, help="By default those of the dataset.")
 @click.option("--batch-size", type=int, help="By default that of the dataset.")
-@click.option("--learning-rate", type=float, default=0.1, show_default=True)
+@click.option(
+    "--learning-rate", type=float, default=0.1, show_default=True, help="Initial learning rate."
+)
 @options.precision_option(default="float32")
 @options.jit_option
 @options.normalization_option

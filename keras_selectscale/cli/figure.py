@@ -8,7 +8,7 @@ import click
 
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
-from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.group import FullGroup, input_errors
 from keras_selectscale.cli.path_type import OutputFile, PathType
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
@@ -23,7 +23,7 @@ test_images_option = click.option(
 )
 
 
-@click.group(no_args_is_help=False)
+@click.group(cls=FullGroup, no_args_is_help=False)
 def command() -> None:
     """Draw a figure of the paper from a trained network or from recorded runs."""
 

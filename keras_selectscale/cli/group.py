@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from keras_selectscale import stopping
+from keras_selectscale import argument_names, stopping
 from keras_selectscale.checks import LONGEST_ECHO
 from keras_selectscale.streams import safe_streams
 from keras_selectscale.version import __version__
@@ -32,6 +32,13 @@ COMMANDS = (
         "list",
     ),
 )
+# Options that other programs have, and what stands for them here.
+ADVICE = {
+    "backend": " Set the variable KERAS_BACKEND: KERAS_BACKEND=jax keras-selectscale …",
+    "device": " Set the variable CUDA_VISIBLE_DEVICES: CUDA_VISIBLE_DEVICES=0 keras-selectscale …",
+    "resume": " Run the same command again: it continues.",
+}
+ADVICE |= dict.fromkeys(("gpu", "gpus", "devices", "num_gpus"), ADVICE["device"])
 # Where a command that continues says how, in the context's `meta`.
 CONTINUE = f"{__name__}.continue"
 
@@ -48,7 +55,23 @@ class Ended(BaseException):
         self.status = status
 
 
-class CommandGroup(click.Group):
+class FullGroup(click.Group):
+    """A group whose help has a whole sentence on each command, where Click cuts it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the names of the commands and what they do."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, each.get_short_help_str(LONGEST_WORD))
+                    for name, each in commands
+                    if each and not each.hidden
+                ]
+            )
+
+
+class CommandGroup(FullGroup):
     """A group that imports a command when it is called, or its help is wanted."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -126,7 +149,7 @@ def _run(group: click.Group, arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "keras-selectscale"
-        _say(f"{where}: {error.format_message()}")
+        _say(f"{where}: {_with_advice(error)}")
         return 2
     except ModuleNotFoundError as error:
         _say(f"keras-selectscale: {error}")
@@ -190,6 +213,30 @@ def _as_option(error: Exception, command: click.Command) -> str:
     option, start = f"--{name.replace('_', '-')}", f"Argument `{name}`"
     if any(option in each.opts for each in command.params) and message.startswith(start):
         return f"Option {option}{message.removeprefix(start)}"
+    return message
+
+
+def _with_advice(error: click.ClickException) -> str:
+    """Returns the message of an error of Click, with what to write instead."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    command = context.command if context else None
+    if isinstance(error, click.NoSuchOption) and command is not None:
+        name = error.option_name.lstrip("-").replace("-", "_")
+        options = [option for each in command.params for option in each.opts]
+        names = [option.lstrip("-").replace("-", "_") for option in options]
+        meant = argument_names.name_instead(name, names)
+        hint = f" Did you mean '{options[names.index(meant)]}'?" if meant else ""
+        hint += " Keras' rate 0.1 is 0.9." * (meant == "retaining_rate")
+        return error.message + ADVICE.get(name, hint)
+    if isinstance(command, click.Group) and message.startswith(("Missing command", "No such com")):
+        if context is not None and "Did you mean" not in message:
+            found = {
+                name: command.get_command(context, name) for name in command.list_commands(context)
+            }
+            names = [name for name, each in found.items() if each and not each.hidden]
+            return f"{message} Commands: {', '.join(names)}."
+    if message.startswith("Got unexpected extra argument"):
+        return f"{message}; separate several values of an option by commas"
     return message
 
 

@@ -16,7 +16,7 @@ from keras_selectscale.cli.group import CONTINUE
 from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.object_checks import as_file_name
 
-AUTO = " auto is that of a run that continues, or the fastest on the device."
+AUTO = " auto keeps what a run began with; a new run takes the fastest on the device."
 STEPS_HELP = "Steps per dispatch on JAX; by default 1 on a CPU, up to 50 elsewhere."
 CACHE_HELP = "Keep what JAX compiles in the user's cache folder; on by default."
 
@@ -52,9 +52,7 @@ def device_options(command: Callable) -> Callable:
     for option in (
         click.option("--steps-per-dispatch", type=int, help=STEPS_HELP),
         click.option("--compilation-cache/--no-compilation-cache", default=True, help=CACHE_HELP),
-        click.option(
-            "--cpu-devices", type=int, help="Split the CPU into N devices, to test a setup."
-        ),
+        click.option("--cpu-devices", type=int, help="Split the CPU into N devices, for tests."),
         click.option(
             "--distribute",
             default="none",
@@ -107,7 +105,7 @@ def precision_option(default: str | None = "auto") -> Callable:
         type=click.Choice(choices if default is None else ["auto", *choices]),
         default=default,
         show_default="that of the recipe" if default is None else True,
-        help="Of the activations; mixed_bfloat16 halves their width." + (AUTO if default else ""),
+        help=f"Dtype of the activations, with float32 weights.{AUTO if default else ''}",
     )
 
 
@@ -249,7 +247,9 @@ def existing_run(runs_dir: pathlib.Path, run: str) -> pathlib.Path:
     """Returns the folder of RUN, which is a folder or a run's name."""
     if run and os.path.isdir(run):
         return pathlib.Path(run)
-    return run_path(runs_dir, run)
+    if not (path := run_path(runs_dir, run)).exists():
+        raise FileNotFoundError(f"RUN must be a run's name in --runs-dir or its folder: no {path}")
+    return path
 
 
 def load_images(

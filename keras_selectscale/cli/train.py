@@ -14,11 +14,11 @@ from keras_selectscale.wording import counted
 
 
 @click.command()
-@click.option("--network", required=True, help="resnet-20, resnet-110, wrn-20-4, …")
+@click.option("--network", required=True, help="resnet-20, wrn-20-4, …; see `list networks`.")
 @options.dataset_options
 @click.option("--drop", default="none", show_default=True, help="Drop method; see `list drops`.")
-@click.option("--top-rate", type=float, help="Share of the feature maps that are candidates.")
-@click.option("--retaining-rate", type=float, help="1 is no drop, lower is stronger.")
+@click.option("--top-rate", type=float, help="Share of the maps that a drop may affect.")
+@click.option("--retaining-rate", type=float, help="Strength: 1 is no drop, lower is stronger.")
 @click.option(
     "--score",
     help="Score of a selecting drop: max, average_pool, global_average, or the controls random "
@@ -32,12 +32,24 @@ from keras_selectscale.wording import counted
     "after_addition.",
 )
 @click.option("--curriculum", help="How the retaining rate falls from 1: linear, exponential.")
-@click.option("--epochs", type=int, default=200, show_default=True)
-@click.option("--batch-size", type=int, default=128, show_default=True)
-@click.option("--learning-rate", type=float, default=0.1, show_default=True)
-@click.option("--schedule", default="step", show_default=True, help="step or cosine.")
-@click.option("--weight-decay", type=float, default=5e-4, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--epochs", type=int, default=200, show_default=True, help="Passes over the images.")
+@click.option("--batch-size", type=int, default=128, show_default=True, help="Images per step.")
+@click.option(
+    "--learning-rate", type=float, default=0.1, show_default=True, help="Initial learning rate."
+)
+@click.option(
+    "--schedule", default="step", show_default=True, help="Learning rate: step or cosine."
+)
+@click.option(
+    "--weight-decay", type=float, default=5e-4, show_default=True, help="Factor of an L2 penalty."
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of weights, order, crops and drops.",
+)
 @options.precision_option()
 @options.jit_option
 @options.normalization_option

@@ -11,7 +11,7 @@ import click
 from keras_selectscale import child_processes, gpus
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import MAIN, start_keras
-from keras_selectscale.cli.group import CONTINUE, input_errors
+from keras_selectscale.cli.group import CONTINUE, FullGroup, input_errors
 from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.cli.search_report import print_report
 from keras_selectscale.cli.value_list import ValueList
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
 
 
-@click.group(invoke_without_command=True)
-@click.option("--network", help="resnet-8, resnet-20, wrn-20-4, …  [required]")
+@click.group(cls=FullGroup, invoke_without_command=True)
+@click.option("--network", help="resnet-8, wrn-20-4, …; see `list networks`.  [required]")
 @options.dataset_options
 @click.option(
     "--methods",
@@ -33,14 +33,19 @@ SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
     show_default="selectscale,selectout,none; selectscale,none with --figure4",
     help="Drop methods to draw from; see `list drops`.",
 )
-@click.option("--top-rates", type=ValueList(float), help="By default 0.1, 0.2, … 1.")
-@click.option("--retaining-rates", type=ValueList(float), help="By default those of each method.")
+@click.option("--top-rates", type=ValueList(float), help="Values to try; by default 0.1, 0.2, … 1.")
 @click.option(
-    "--tuner", default="random", show_default=True, help="random, bayesian, hyperband, grid."
+    "--retaining-rates", type=ValueList(float), help="Values; by default those of the method."
 )
-@click.option("--trials", type=int, help="By default 30, or all points of a grid.")
+@click.option(
+    "--tuner",
+    default="random",
+    show_default=True,
+    help="Search: random, bayesian, hyperband, grid.",
+)
+@click.option("--trials", type=int, help="How many; by default 30, or a whole grid.")
 @click.option("--figure4", is_flag=True, help="Restrict a grid to the two curves of Figure 4.")
-@click.option("--epochs", type=int, default=20, show_default=True)
+@click.option("--epochs", type=int, default=20, show_default=True, help="Epochs of each run.")
 @click.option("--seeds", type=int, default=1, show_default=True, help="Runs of each trial.")
 @click.option(
     "--prune-margin",
@@ -49,12 +54,34 @@ SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
 )
 @click.option("--early-stopping", type=int, help="End a run N epochs after its best one.")
 @click.option(
-    "--validation-share", type=float, default=0.2, show_default=True, help="Share of the images."
+    "--validation-share",
+    type=float,
+    default=0.2,
+    show_default=True,
+    help="Share held out of training.",
 )
 @click.option("--batch-size", type=ValueList(int), help="By default that of the dataset.")
-@click.option("--learning-rate", type=ValueList(float), default="0.1", show_default=True)
-@click.option("--schedule", type=ValueList(str), default="step", show_default=True)
-@click.option("--weight-decay", type=ValueList(float), default="5e-4", show_default=True)
+@click.option(
+    "--learning-rate",
+    type=ValueList(float),
+    default="0.1",
+    show_default=True,
+    help="Initial learning rate.",
+)
+@click.option(
+    "--schedule",
+    type=ValueList(str),
+    default="step",
+    show_default=True,
+    help="Learning rate: step or cosine.",
+)
+@click.option(
+    "--weight-decay",
+    type=ValueList(float),
+    default="5e-4",
+    show_default=True,
+    help="Factor of an L2 penalty.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the draws.")
 @options.precision_option()
 @options.jit_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_choice, as_integer
 from keras_selectscale.environment import require
 from keras_selectscale.object_checks import as_boolean, as_instance
@@ -211,6 +212,7 @@ def steps_per_epoch(data: Dataset, batch_size: int) -> int:
     return -(-_checked(data).train_count // as_integer("batch_size", batch_size, 1))
 
 
+@named_arguments
 def training_batches(
     data: Dataset, *, batch_size: int, seed: int, first_step: int = 0
 ) -> tf.data.Dataset:
@@ -248,6 +250,7 @@ def training_batches(
     return _checked(data).training_batches(batch_size=batch_size, seed=seed, first_step=first_step)
 
 
+@named_arguments
 def evaluation_batches(
     data: Dataset, *, batch_size: int, split: str | None = None
 ) -> tf.data.Dataset:

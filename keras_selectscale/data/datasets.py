@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_integer, type_error, value_error
 from keras_selectscale.data.dataset import Dataset, Request, Source
 from keras_selectscale.data.digits import DIGITS
@@ -103,6 +104,7 @@ def comparison_defaults(name: str) -> dict[str, Any]:
     return {"network": source.network, "epochs": source.epochs, "batch_size": source.batch_size}
 
 
+@named_arguments
 def load(
     name: str,
     *,

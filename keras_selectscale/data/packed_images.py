@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.array_files import read_arrays
 from keras_selectscale.checks import ArgumentValueError, type_error
 from keras_selectscale.data.arrays import aligned_empty
@@ -34,6 +35,7 @@ FURTHER = ("name", "mean", "std", "padding", "flip")
 NAME = r"\w[\w.-]*"
 
 
+@named_arguments
 def pack(
     data: Dataset, data_dir: str | os.PathLike[str] | None = None, *, name: str | None = None
 ) -> list[pathlib.Path]:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_integer, as_number, value_error
 from keras_selectscale.data.dataset import Dataset
 from keras_selectscale.object_checks import as_instance
@@ -11,6 +12,7 @@ from keras_selectscale.object_checks import as_instance
 DATASET = "a dataset as `data.load` returns it"
 
 
+@named_arguments
 def training_subset(data: Dataset, *, train_size: int, seed: int) -> Dataset:
     """Returns the same dataset with a stratified subset of its training images.
 
@@ -49,6 +51,7 @@ def training_subset(data: Dataset, *, train_size: int, seed: int) -> Dataset:
     return data.with_training_images(stratified_indices(labels, train_size, data.classes, seed))
 
 
+@named_arguments
 def validation_split(data: Dataset, *, share: float, seed: int) -> Dataset:
     """Returns a dataset that holds some training images out, to validate on.
 

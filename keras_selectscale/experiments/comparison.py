@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import environment
+from keras_selectscale.argument_names import named_arguments, named_attributes
 from keras_selectscale.checks import as_integer
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
 from keras_selectscale.experiments.comparison_figure import (
@@ -69,6 +70,7 @@ class Summary:
 FIELDS = frozenset(field.name for field in dataclasses.fields(Summary))
 
 
+@named_attributes
 @dataclasses.dataclass(frozen=True)
 class Comparison:
     """A recipe trained with each drop method, over seeds 0 to n - 1.
@@ -132,6 +134,7 @@ class Comparison:
         )
 
 
+@named_arguments
 def run_comparison(
     comparison: Comparison,
     folder: pathlib.Path,

@@ -9,6 +9,7 @@ from typing import Any
 from rich.progress import Progress
 
 from keras_selectscale import environment
+from keras_selectscale.argument_names import named_arguments, named_attributes
 from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.experiments.cells import Cell, open_cells, run_cells
@@ -20,6 +21,7 @@ from keras_selectscale.wording import counted
 MOST_RUNS = 1000
 
 
+@named_attributes
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
     """Published cells, and how much of them to train.
@@ -137,6 +139,7 @@ class Reproduction:
         )
 
 
+@named_arguments
 def run_reproduction(
     reproduction: Reproduction,
     cells: Sequence[Cell],

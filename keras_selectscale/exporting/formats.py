@@ -148,9 +148,13 @@ def _imports(module: str) -> bool:
     return True
 
 
+# Endings of files that no format writes, but other libraries do.
+FILES = {".h5", ".hdf5", ".pb", ".pt", ".pth", ".ckpt", ".safetensors", ".zip"}
+
+
 def check_suffix(path: pathlib.Path, format: Format) -> None:
     """Raises a `ValueError` if a path does not have the ending of the format."""
-    of_files = {known.suffix for known in FORMATS.values() if known.suffix}
+    of_files = {known.suffix for known in FORMATS.values() if known.suffix} | FILES
     if format.suffix and path.suffix != format.suffix:
         expected = f"end with {format.suffix} for the format {format.name!r}"
     elif not format.suffix and path.suffix in of_files:

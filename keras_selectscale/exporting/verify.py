@@ -4,6 +4,7 @@ import os
 
 import keras
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.exporting.formats import format_of, get_format
 from keras_selectscale.exporting.proof import as_held, prove
 from keras_selectscale.exporting.report import ExportReport
@@ -12,6 +13,7 @@ from keras_selectscale.exporting.tensorflow_process import prove_on_tensorflow
 from keras_selectscale.object_checks import as_boolean, as_path
 
 
+@named_arguments
 def verify_export(
     path: str | os.PathLike,
     model: keras.Model,

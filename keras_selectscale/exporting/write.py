@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.exporting.formats import Format, check_suffix, get_format
 from keras_selectscale.exporting.proof import as_held, prove
 from keras_selectscale.exporting.report import ExportError, ExportReport
@@ -28,6 +29,7 @@ OF_SAVED_MODELS = {
 }
 
 
+@named_arguments
 def export(
     model: keras.Model,
     path: str | os.PathLike,

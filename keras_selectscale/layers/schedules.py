@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_number
 from keras_selectscale.layers import rates
 from keras_selectscale.layers.configs import create
@@ -28,6 +29,7 @@ PROBED_STEPS = np.unique(
 FEW_PROBED_STEPS = np.unique(np.concatenate([np.arange(33), 2 ** np.arange(25)]).astype("int32"))
 
 
+@named_arguments
 def linear_curriculum(final_rate: float, steps: int) -> LearningRateSchedule:
     """Returns a rate that falls linearly from 1 to `final_rate` over `steps`, the paper's form.
 
@@ -51,6 +53,7 @@ def linear_curriculum(final_rate: float, steps: int) -> LearningRateSchedule:
     return PolynomialDecay(1.0, as_positive_integer("steps", steps, LARGEST_STEPS), final_rate)
 
 
+@named_arguments
 def exponential_curriculum(
     final_rate: float, steps: int, decay: float = 10.0
 ) -> LearningRateSchedule:

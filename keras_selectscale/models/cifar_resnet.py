@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_choice, as_integer, value_error
 from keras_selectscale.models import blocks
 from keras_selectscale.models.deep_graph import deep_model
@@ -34,6 +35,7 @@ def exists(depth: int, width: int = 1) -> bool:
     r"resnet-(?!50$)(\d+)",
     "residual network for small images, depth D = 6n + 2 (resnet-20, resnet-110; not 50)",
 )
+@named_arguments
 def CifarResNet(  # noqa: N802 - named as the builders of keras.applications are
     depth: int,
     width: int = 1,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.models import blocks
 from keras_selectscale.models.deep_graph import deep_model
@@ -19,6 +20,7 @@ GROUP_FILTERS = (256, 512, 1024)
     r"resnext-(\d+)-(\d+)x(\d+)d",
     "bottlenecks of C grouped convolutions for small images, D = 9n + 2 (resnext-29-8x64d)",
 )
+@named_arguments
 def CifarResNeXt(  # noqa: N802 - named as the builders of keras.applications are
     depth: int = 29,
     cardinality: int = 8,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import keras
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import (
     ArgumentValueError,
     as_number,
@@ -54,7 +55,8 @@ class DropSites:
 
     def __init__(self, drop: Drop):
         if drop is not None and not callable(drop) or isinstance(drop, type):
-            expected = "a drop layer, a callable from a DropSite to a layer or None, or None"
+            example = "a drop layer, such as SelectScale(top_rate=0.2, retaining_rate=0.4)"
+            expected = f"{example}, a callable from a DropSite to a layer or None, or None"
             raise type_error("drop", expected, drop)
         self.drop = drop
         self._is_checked = False
@@ -125,6 +127,7 @@ def check_is_drop(template: keras.layers.Layer, site: DropSite) -> None:
         raise ArgumentValueError.about("drop", message)
 
 
+@named_arguments
 def by_group(
     drop: keras.layers.Layer, factors: Mapping[int, float]
 ) -> Callable[[DropSite], keras.layers.Layer | None]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_choice
 from keras_selectscale.models import blocks
 from keras_selectscale.models.drop_sites import Drop, DropSites, by_group
@@ -22,6 +23,7 @@ PAPER_FACTORS = {3: 0.5, 4: 1.0}
     r"resnet-50",
     "bottleneck residual network for ImageNet (CifarResNet(50) is the one for small images)",
 )
+@named_arguments
 def ResNet50(  # noqa: N802 - named as the builders of keras.applications are
     *,
     drop: Drop = None,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.models import blocks
 from keras_selectscale.models.drop_sites import Drop, DropSites
@@ -25,6 +26,7 @@ DEPTHS = {
     r"vgg-(\d+)",
     "network without shortcuts, depth D = 11, 13, 16 or 19 (vgg-16)",
 )
+@named_arguments
 def VGG(
     depth: int = 16,
     *,

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.models import blocks
 from keras_selectscale.models.deep_graph import deep_model
@@ -27,6 +28,7 @@ def exists(depth: int, width: int = 1) -> bool:
     "pre-activation wide residual network, depth D = 6n + 4 (wrn-28-10, wrn-16-8, wrn-40-4)",
     exists,
 )
+@named_arguments
 def WideResNet(  # noqa: N802 - named as the builders of keras.applications are
     depth: int,
     width: int,

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import ArgumentValueError, as_integer, shown, type_error, value_error
 from keras_selectscale.object_checks import as_instance, as_positive_integer
 from keras_selectscale.surgery import drop_kinds, graph
@@ -29,6 +30,7 @@ class ActivationMaps(NamedTuple):
     probabilities: np.ndarray
 
 
+@named_arguments
 def class_activation_maps(
     model: keras.Model, images: Any, classes: Any = None, *, batch_size: int = 32
 ) -> ActivationMaps:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.checks import value_error
 from keras_selectscale.files import read_text, write_text
 from keras_selectscale.layers.feature_drop import FeatureDrop
@@ -46,6 +47,7 @@ class DropObservation(NamedTuple):
     mean_factor: float
 
 
+@named_attributes
 class DropDiagnostics(keras.callbacks.Callback):
     """Records what each drop of a model selects, at the end of epochs.
 

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import shown
 from keras_selectscale.models.drop_sites import Drop, DropSite, DropSites
 from keras_selectscale.object_checks import as_boolean
@@ -21,6 +22,7 @@ SHOWN = 5
 Drops: TypeAlias = Drop | Mapping[int, keras.layers.Layer | None]
 
 
+@named_arguments
 def insert_drops(
     model: keras.Model,
     drop: Drops,
@@ -120,6 +122,7 @@ def insert_drops(
     return inserted
 
 
+@named_arguments
 def find_drop_sites(
     model: keras.Model,
     *,
@@ -192,7 +195,8 @@ def _reasons(model: keras.Model, found: list[Place]) -> str:
     """Returns why there is no site, as the end of a sentence."""
     if not found:
         kinds = sorted({type(op).__name__ for op in graph.functional(model).operations})
-        return f" of its layers, which are {kinds}"
+        names = [layer.name for layer in model.layers]
+        return f" of its layers, which are {shown(names)} of the classes {shown(kinds)}"
     reasons = [f"not after {place.path}: {place.reason}" for place in found[:SHOWN]]
     if len(found) > SHOWN:
         reasons.append(f"and {len(found) - SHOWN} more")

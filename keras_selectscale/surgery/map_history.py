@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.array_files import read_arrays
 from keras_selectscale.checks import as_integer, shown, value_error
 from keras_selectscale.files import DamagedFileError, replacing
@@ -21,6 +22,7 @@ FIELDS = ("maps", "classes", "probabilities")
 KINDS = (("f", 3), ("iu", 1), ("f", 1))
 
 
+@named_attributes
 class ActivationMapHistory(keras.callbacks.Callback):
     """Keeps the class activation maps of some images after chosen epochs.
 

@@ -8,7 +8,15 @@ from typing import Any, Literal, NamedTuple
 import keras
 import numpy as np
 
-from keras_selectscale.checks import as_choice, as_integer, as_number, type_error, value_error
+from keras_selectscale.argument_names import named_arguments
+from keras_selectscale.checks import (
+    ArgumentValueError,
+    as_choice,
+    as_integer,
+    as_number,
+    type_error,
+    value_error,
+)
 from keras_selectscale.layers import factors
 from keras_selectscale.object_checks import as_boolean, as_positive_integer, as_sequence
 from keras_selectscale.surgery import drop_kinds, repeated_calls
@@ -65,6 +73,7 @@ class MonteCarlo(_MeanAndDeviation):
         return self._entropies[which]
 
 
+@named_arguments
 def mc_predict(
     model: keras.Model,
     x: Any,
@@ -134,6 +143,7 @@ def mc_predict(
     parts = keras.tree.flatten(x) if isinstance(x, Sequence) else []
     if any(isinstance(part, numbers.Number) for part in parts):  # Keras would print them all.
         raise type_error("x", "arrays, not lists of numbers", x)
+    _check_batch_axis(model, x)
     number = None if seed is None else as_integer("seed", seed, 0, factors.MAX_SEED)
     done: list[Moments] = []
     with contextlib.nullcontext() if number is None else fixed_draws(drops, number):
@@ -213,3 +223,15 @@ def _seed(
     for generator, state, child in zip(generators, states, children, strict=True):
         first = int(child.generate_state(1)[0] >> 1)
         generator.state.assign(np.array([first, 0], state.dtype))
+
+
+def _check_batch_axis(model: Any, x: Any) -> None:
+    """Raises a `ValueError` if `x` is one input; Keras would name a shape of all draws together."""
+    inputs, shape = getattr(model, "inputs", None), getattr(x, "shape", None)
+    if not isinstance(inputs, list) or len(inputs) != 1 or shape is None:
+        return
+    expected = tuple(inputs[0].shape)
+    if len(expected) > 2 and len(shape) == len(expected) - 1:
+        received = f"x.shape={tuple(shape)} for inputs of shape {expected}"
+        message = f"Argument `x` must have a batch axis, as `x[None]` has. Received: {received}"
+        raise ArgumentValueError.about("x", message)

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_choice
 from keras_selectscale.object_checks import as_boolean
 from keras_selectscale.surgery import compilation, drop_kinds, graph
@@ -16,6 +17,7 @@ from keras_selectscale.surgery.round_trip import check_round_trip
 Unreachable: TypeAlias = Literal["raise", "warn"]
 
 
+@named_arguments
 def strip_drops(
     model: keras.Model,
     *,

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.checks import ArgumentValueError, as_choice, as_integer, shown, value_error
 from keras_selectscale.object_checks import as_boolean, as_string
 from keras_selectscale.training.compilation_cache import enable_compilation_cache
@@ -20,6 +21,7 @@ CONNECT_SECONDS = 300
 SILENCE_SECONDS = 30
 
 
+@named_attributes
 @dataclasses.dataclass(frozen=True)
 class Devices:
     """The devices on which a run trains, and how they share the work.

@@ -8,6 +8,7 @@ import keras
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_integer
 from keras_selectscale.data import Dataset
 from keras_selectscale.models.cifar_resnet import LAST_DROPS
@@ -27,6 +28,7 @@ EVALUATION_POSITIONS = 500 * 32 * 32
 CUSTOM_GRADIENT = "CustomGradient-"
 
 
+@named_arguments
 def build_model(
     recipe: Recipe, images: Dataset, steps_per_epoch: int, *, jit: bool | None = None
 ) -> keras.Model:
@@ -74,6 +76,7 @@ def make_metrics(images: Dataset) -> list[Any]:
     return metrics
 
 
+@named_arguments
 def evaluate(
     model: keras.Model,
     images: Dataset,

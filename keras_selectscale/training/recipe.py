@@ -11,6 +11,7 @@ from keras.optimizers import schedules
 
 from keras_selectscale import data as datasets
 from keras_selectscale import layers
+from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.checks import as_choice, as_integer, as_number, type_error, value_error
 from keras_selectscale.files import convert
 from keras_selectscale.layers import methods
@@ -38,6 +39,7 @@ WITHOUT_DROP: dict[str, Any] = {
 FORMER = "former"
 
 
+@named_attributes
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """Everything that determines a training run. Two runs of one recipe are the same run.

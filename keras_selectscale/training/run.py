@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from keras_selectscale import data as datasets
 from keras_selectscale import stopping
+from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_choice, as_number
 from keras_selectscale.data import Dataset
 from keras_selectscale.object_checks import as_boolean, as_instance, as_sequence, as_string
@@ -33,6 +34,7 @@ from keras_selectscale.training.run_result import make_result
 from keras_selectscale.training.stop_check import position
 
 
+@named_arguments
 def train(
     recipe: Recipe,
     run: RunFolder,

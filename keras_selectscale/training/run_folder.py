@@ -18,7 +18,7 @@ from keras_selectscale.files import part_of as part_of
 from keras_selectscale.files import read_json as read_json
 from keras_selectscale.files import write_json as write_json
 from keras_selectscale.files import write_text as write_text
-from keras_selectscale.object_checks import as_path
+from keras_selectscale.object_checks import as_instance, as_path
 from keras_selectscale.regular_files import check_links
 from keras_selectscale.tables import read_rows
 from keras_selectscale.training.recipe import Recipe
@@ -92,6 +92,8 @@ class RunFolder:
                 place of a folder.
             OSError: If the folder cannot be created or written.
         """
+        kinds = (Recipe, dict)
+        recipe = as_instance("recipe", recipe, kinds, "a Recipe, or what its `as_json` returns")
         ours = recipe if isinstance(recipe, Recipe) else Recipe.from_json(recipe)
         check_links(self.path, "tensorboard", "tensorboard/*")
         if self.config_path.exists():

@@ -12,6 +12,7 @@ import keras_tuner
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
+from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.checks import shown, type_error, value_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.layers.methods import get_method, make_drop
@@ -27,14 +28,14 @@ from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
 TUNABLE = ("learning_rate", "weight_decay", "momentum", "batch_size", "schedule", "decay_factor")
 
 
+@named_attributes
 class DropHyperModel(keras_tuner.HyperModel):
     """The networks of one builder, with the drops of a search space.
 
     It works with any tuner of KerasTuner. `build` returns a compiled model. `fit` takes the
     arguments of `model.fit`, or images from `data.validation_split`. It trains on such images as
     the recipe specifies and returns `validation_error`, the error on the held-out images in
-    percent, after the last epoch. If an `EarlyStopping` is among the callbacks, it is that of the
-    best epoch.
+    percent, after the last epoch, or the best one if an `EarlyStopping` is among the callbacks.
 
     Args:
         build: Callable with an argument `drop=` that returns a `keras.Model`, such as

@@ -12,6 +12,7 @@ import keras
 import keras_tuner
 
 from keras_selectscale import stopping
+from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.checks import as_number, shown, type_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.object_checks import as_boolean, as_path, as_positive_integer
@@ -41,6 +42,7 @@ WAIT_SECONDS = 600.0
 IDLE_SECONDS = 0.5
 
 
+@named_attributes
 class DropTuner(LastingTuner):
     """Random, Bayesian, Hyperband or grid search over the mean of several seeds.
 
@@ -75,8 +77,7 @@ class DropTuner(LastingTuner):
             which `get_best_models` loads. Hyperband always keeps them, to continue trials.
         listener: Object that is notified of progress, such as a `SearchDisplay`, with the methods
             `on_trial_begin(trial)`, `on_epoch_end(trial, seed, epoch)` and `on_trial_end(trial)`,
-            and for a chief `refresh()`. `None` prints two lines for each trial, unless
-            `search` receives `verbose=0`.
+            and for a chief `refresh()`. `None` prints two lines per trial, unless `verbose=0`.
 
     Raises:
         ValueError: If an argument is out of range, or the search space is infeasible.
@@ -101,10 +102,10 @@ class DropTuner(LastingTuner):
         keep_weights: bool = False,
         listener: Any = None,
     ):
-        if isinstance(hypermodel, type) or not (
-            callable(hypermodel) or isinstance(hypermodel, keras_tuner.HyperModel)
-        ):
-            raise type_error("hypermodel", "a keras_tuner.HyperModel or a function", hypermodel)
+        known = callable(hypermodel) or isinstance(hypermodel, keras_tuner.HyperModel)
+        if not known or isinstance(hypermodel, type | keras.layers.Layer):
+            expected = "a keras_tuner.HyperModel or a function build(hp) that returns a model"
+            raise type_error("hypermodel", expected, hypermodel)
         counts = {"seeds": seeds, "seed": seed, "max_epochs": max_epochs}
         may_be_none = {"trials": trials, "early_stopping": early_stopping}
         counts |= {name: value for name, value in may_be_none.items() if value is not None}
@@ -112,7 +113,7 @@ class DropTuner(LastingTuner):
             as_positive_integer(name, value, 2**31 - 1)
         as_number("wait_seconds", wait_seconds, 0, above=True)
         as_boolean("figure4", figure4)
-        as_path("directory", directory)
+        path = as_path("directory", directory).resolve()
         oracle = make_oracle(
             tuner,
             objective=check_objective(objective),
@@ -128,7 +129,6 @@ class DropTuner(LastingTuner):
         self.tensorboard = as_boolean("tensorboard", tensorboard)
         self.keep_weights = as_boolean("keep_weights", keep_weights)
         self.listener = listener
-        path = pathlib.Path(directory).resolve()
         path.mkdir(parents=True, exist_ok=True)
         # KerasTuner prints to standard output that it reloads a tuner.
         with quiet():

@@ -154,7 +154,7 @@ def check_prune_margin(margin: Any, tuner: str, seeds: int) -> float | None:
         return None
     if tuner == "hyperband" or seeds < 2:
         raise value_error(
-            "prune_margin", "None with the tuner 'hyperband' or with a single seed", margin
+            "prune_margin", "left out with the tuner 'hyperband' or with a single seed", margin
         )
     return as_number("prune_margin", margin, 0)
 

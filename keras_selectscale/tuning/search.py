@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_selectscale import data as datasets
 from keras_selectscale import models
+from keras_selectscale.argument_names import named_arguments, named_attributes
 from keras_selectscale.checks import (
     as_choice,
     as_integer,
@@ -44,6 +45,7 @@ MOST_TRIALS = 100_000
 DEFAULT_TRIALS = 30
 
 
+@named_attributes
 @dataclasses.dataclass(frozen=True)
 class Search:
     """A search for the drop of a network, on a part of its training images.
@@ -253,6 +255,7 @@ def load_for_winner(search: Search, data_dir: str | None = None) -> Dataset:
     )
 
 
+@named_arguments
 def run_search(
     search: Search,
     folder: "SearchFolder",

@@ -215,3 +215,35 @@ def test_a_deleted_working_directory_is_named(tmp_path, monkeypatch, capsys):
     assert run(failing(FileNotFoundError("no folder runs")), ["work"]) == 2
     expected = "no folder runs (the working directory no longer exists)\n"
     assert capsys.readouterr().err == f"keras-selectscale work: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["train", "--lr", "0.1"], "Did you mean '--learning-rate'?"),
+        (["train", "--model", "resnet-8"], "Did you mean '--network'?"),
+        (["train", "--rate", "0.1"], "Did you mean '--retaining-rate'? Keras' rate 0.1 is 0.9."),
+        (["train", "--backend", "jax"], "KERAS_BACKEND=jax keras-selectscale"),
+        (["train", "--gpus", "2"], "CUDA_VISIBLE_DEVICES"),
+        (["train", "--qqq"], "No such option '--qqq'."),
+        (["tune", "--max-trials", "3"], "Did you mean '--trials'?"),
+        (["compare", "--runs", "3"], "Did you mean '--seeds'?"),
+        (
+            ["compare", "--methods", "selectscale", "none"],
+            "separate several values of an option by",
+        ),
+        (["tune", "resume"], "Commands: report."),
+        (["figure"], "Commands: 3, 4."),
+        (["evaluate", "nope"], "RUN must be a run's name in --runs-dir or its folder"),
+    ],
+)
+def test_a_slip_is_answered_by_what_to_write(arguments, answer, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(cli, arguments) == 2
+    error = capsys.readouterr().err
+    assert answer in error and error.count("\n") == 1, error
+
+
+def test_the_help_shows_whole_sentences(capsys):
+    assert run(cli, ["--help"]) == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
