@@ -12,6 +12,7 @@ import notebook_pages  # noqa: E402
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 GALLERY = "<!-- gallery -->"
+SHORT_CODE = re.compile(r"(?<!</span>)<code>([^<>\n]{1,24})</code>")
 CALL_ARGUMENTS = re.compile(r"(<summary>Call arguments</summary>\s*)<p>(.*?)</p>", re.S)
 
 
@@ -25,7 +26,11 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Makes a list of the call arguments of a layer, of which Markdown makes one paragraph."""
+    """Makes a list of the call arguments of a layer, of which Markdown makes one paragraph.
+
+    Short names in the text get a class, so that a line does not end between two hyphens.
+    """
+    html = SHORT_CODE.sub(r'<code class="short">\1</code>', html)
     return CALL_ARGUMENTS.sub(lambda found: found[1] + _listed(found[2]), html)
 
 
