@@ -13,9 +13,9 @@ from keras_selectscale.layers.methods import METHODS
 from keras_selectscale.training import Recipe
 from keras_selectscale.training.epoch_progress import make_progress
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_network")]
 
-BASE = Recipe(network="resnet-8", dataset="digits", epochs=1, batch_size=64, train_size=100)
+BASE = Recipe(network="tiny", dataset="digits", epochs=1, batch_size=64, train_size=100)
 ORDER = ["none", "dropout", "spatial-dropout", "spatial-scale", "selectout", "selectscale"]
 FEW = ("none", "selectscale", "drop-block")
 
@@ -40,7 +40,7 @@ def custom_gradients():
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, tiny_network):
     folder = tmp_path_factory.mktemp("runs") / "comparison"
     before = custom_gradients()
     summary = compare(Comparison(BASE, seeds=2, methods=FEW), folder)

@@ -13,6 +13,7 @@ import keras
 
 from keras_selectscale import data
 from keras_selectscale.training import Devices, Recipe, RunFolder, train
+from tests.models.tiny import registered
 
 
 def addresses_at(address):
@@ -38,7 +39,7 @@ def main():
     devices = Devices(**options)
     devices.start()
     listening = addresses_at(devices.coordinator) if devices.coordinator else []
-    recipe = Recipe(network="resnet-8", dataset="digits", **recipe)
+    recipe = Recipe(network="tiny", dataset="digits", **recipe)
     images = data.load("digits", train_size=recipe.train_size, seed=recipe.seed)
     run = RunFolder(folder)
     if devices.is_main:
@@ -52,4 +53,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with registered():
+        main()

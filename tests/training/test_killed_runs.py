@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS_PER_EPOCH, STEPS = 7, 42
+# An attempt takes longer to compile than to train.
+QUICK_XLA = "--xla_backend_optimization_level=0"
 FILES = ["checkpoint.keras", "config.json", "history.csv", "result.json"]
 
 
@@ -23,7 +25,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path, backend, kills):
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.killed_runs", str(tmp_path), str(kills)],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICK_XLA},
         capture_output=True,
         text=True,
         timeout=500,

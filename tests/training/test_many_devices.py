@@ -19,6 +19,8 @@ RECIPE = {"epochs": 2, "batch_size": 32, "train_size": 160}
 DROP = {"drop": "selectscale", "curriculum": "linear"}
 # Every failure here may be a hang.
 LIMIT = 240
+# A process takes longer to compile than to train.
+QUICK_XLA = "--xla_backend_optimization_level=0"
 
 
 def needs(backend):
@@ -31,7 +33,7 @@ def start(backend, folder, recipe, devices, *more):
         [sys.executable, "-m", "tests.training.many_devices", str(folder)]
         + [json.dumps(recipe), json.dumps(devices), *map(str, more)],
         cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICK_XLA},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

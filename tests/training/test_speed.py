@@ -152,7 +152,8 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.mark.slow
 @on_tensorflow
-def test_a_run_goes_on_compiled_as_it_began(tmp_path):
+def test_a_run_goes_on_compiled_as_it_began(tmp_path, tiny_network):
+    recipe = dataclasses.replace(RECIPE, network="tiny")
     images = data.load("digits", train_size=40, seed=0)
     images = dataclasses.replace(
         images, test_images=images.test_images[:20], test_labels=images.test_labels[:20]
@@ -160,10 +161,10 @@ def test_a_run_goes_on_compiled_as_it_began(tmp_path):
 
     def go_on(name, devices, steps=-1):
         folder, stop = RunFolder(tmp_path / name), Stop(steps)
-        folder.open(RECIPE.as_json(), {})
+        folder.open(recipe.as_json(), {})
         options = {"tensorboard": False, "checkpoint_seconds": 0.0, "callbacks": [stop]}
         try:
-            train(RECIPE, folder, images, devices=devices, **options)
+            train(recipe, folder, images, devices=devices, **options)
         except InterruptedError:
             assert steps > 0
         return folder, stop.jit
