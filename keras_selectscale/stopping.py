@@ -276,9 +276,12 @@ def _watched(numbers: set[int]) -> Iterator[None]:
 
 
 def _say_waiting(why: str) -> None:
-    """Says that the first signal has arrived, if the step during which it did has not ended."""
+    """Says that the first signal has arrived, if the step during which it did has not ended.
+
+    Outside of `deferred()`, the step is a library's call, after which Python calls the handler.
+    """
     with _leaving, contextlib.suppress(OSError):
-        if _state.deferred and _state.lines is not None:
+        if _state.lines is not None and (_state.deferred or _state.received is None):
             start = CLEAR_LINE if os.isatty(_state.stderr) else b""
             os.write(_state.stderr, start + f"{WAITING[why]}\n".encode())
 

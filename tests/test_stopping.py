@@ -50,6 +50,17 @@ def test_a_step_that_takes_long_is_announced(seconds, monkeypatch, capfd):
     assert capfd.readouterr().err == said
 
 
+def test_a_library_that_keeps_the_main_thread_is_announced(monkeypatch, capfd):
+    monkeypatch.setattr(stopping, "WAITING_SECONDS", 0.02)
+    with pytest.raises(KeyboardInterrupt), stopping.signals(stopping.LINES):
+        # The number of the signal is in the pipe, and the handler has not been called.
+        writer = signal.set_wakeup_fd(-1)
+        os.write(writer, bytes([signal.SIGINT]))
+        time.sleep(0.2)
+        signal.raise_signal(signal.SIGINT)
+    assert capfd.readouterr().err == f"{stopping.WAITING[stopping.INTERRUPT]}\n"
+
+
 def test_the_usual_handlers_come_back_and_those_of_others_stay():
     ours = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: ours.append(number))

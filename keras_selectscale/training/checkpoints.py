@@ -146,7 +146,10 @@ def read_checkpoint(
             check_entries(archive, machine_memory())
             if (entry := archive.testzip()) is not None:
                 raise ValueError(f"the checksum of its entry {entry} is wrong")
-        return keras.models.load_model(path, safe_mode=safe_mode), state
+        model = keras.models.load_model(path, safe_mode=safe_mode)
+        if not isinstance(model, keras.Model) or not model.compiled:
+            raise ValueError("its entries are not those of a compiled model")
+        return model, state
     # zlib, h5py and Keras raise errors of no common class if they read other bytes than expected.
     except Exception as error:
         raise _damaged(path, error) from None

@@ -98,6 +98,14 @@ def a_keras_file(path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(path)
 
 
+def that_is_not_compiled(path):
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read(checkpoints.ENTRY).decode()
+    a_keras_file(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(checkpoints.ENTRY, text)
+
+
 def of_another_recipe(path):
     edit(path, lambda content: content["recipe"].update(epochs=4))
 
@@ -144,6 +152,7 @@ DAMAGES = [
     empty,
     flip_a_bit,
     a_keras_file,
+    that_is_not_compiled,
     of_another_recipe,
     of_an_unknown_recipe,
     with_a_step_that_is_text,
