@@ -1,6 +1,8 @@
 """Exports a trained network in three formats, each proved, and serves them in their runtimes.
 
-python examples/export_and_serve.py   (needs pip install 'keras-selectscale[all]')
+python examples/export_and_serve.py
+
+It needs `pip install '.[all]'`.
 
 Prints, on TensorFlow 2.21, next to the messages of the converters:
 

@@ -1,6 +1,8 @@
 """Everything on JAX: `fit`, and a file without drops that loads on any backend.
 
-python examples/jax_fit.py   (needs no TensorFlow)
+python examples/jax_fit.py
+
+It needs no TensorFlow.
 
 Prints:
 

@@ -112,11 +112,12 @@ def _print_summary(summary: dict[str, Any], path: pathlib.Path) -> None:
         f"{recipe['precision']}.\n"
         f"Test error (%), mean ± standard deviation of {counted(seeds, 'run')}:"
     )
-    # Titles are broken between words, so that six columns fit into a terminal of 80 characters.
+    # On a terminal, titles are broken between words, so that six columns fit into 80 characters.
     table = Table(box=None, padding=(0, 1), pad_edge=False, collapse_padding=True)
     for method in summary["methods"].values():
         longest = max(len(word) for word in (*method["title"].split(), _cell(method)))
-        table.add_column(method["title"], justify="right", width=longest)
+        width = longest if console.is_terminal else None
+        table.add_column(method["title"], justify="right", width=width)
     table.add_row(*(_cell(method) for method in summary["methods"].values()))
     console.print(table)
     if summary.get("remark"):  # Earlier versions have none.

@@ -45,7 +45,8 @@ NOTE = (
     "Test error after the last epoch: mean ± standard deviation over n seeds, with the 95% "
     "interval of the mean (Student's t). Differences are in percentage points, with 95% "
     "intervals: paired by seed (t) if seeds are shared, and otherwise by Welch's t. One run has "
-    "no interval. The paper's values are means of the number of runs in parentheses."
+    "no interval. The paper's values are means of the number of runs in parentheses. In the "
+    "settings, t is the top rate and p or q the retaining rate."
 )
 
 

@@ -4,6 +4,8 @@ import json
 import keras
 import pytest
 
+from keras_selectscale.cli import compare
+
 TINY = ("compare", "--train-size", 20, "--epochs", 1, "--seeds", 1)
 
 
@@ -59,3 +61,19 @@ def test_bad_input_is_one_line_and_makes_nothing(command, tmp_path, arguments, w
     assert status == 2 and out == "" and err.count("\n") == 1
     assert all(word in err for word in words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_piped_table_has_its_titles_in_one_line(capsys, tmp_path):
+    cell = {"mean": 3.3, "standard_deviation": None}
+    titles = {"none": "without data drop", "a": "SelectScale (top 0.1, retaining 0.2)"}
+    summary = {
+        "recipe": {"network": "resnet-8", "dataset": "digits", "epochs": 1, "precision": "float32"},
+        "seeds": [0],
+        "train_images": 10,
+        "test_images": 10,
+        "methods": {name: {**cell, "title": title} for name, title in titles.items()},
+        "limits": "",
+        "export": {"skipped": "no"},
+    }
+    compare._print_summary(summary, tmp_path)
+    assert " ".join(titles.values()) in capsys.readouterr().out.replace("  ", " ")
