@@ -12,7 +12,11 @@ import numpy as np
 from keras_selectscale.exporting.formats import Consumer, ExportedFile, Format, register
 from keras_selectscale.exporting.litert_layers import composed
 from keras_selectscale.exporting.report import ExportError
-from keras_selectscale.exporting.saved_model import SIGNATURE, write_saved_model
+from keras_selectscale.exporting.saved_model import (
+    SIGNATURE,
+    without_pattern,
+    write_saved_model,
+)
 from keras_selectscale.exporting.signature import Signature
 from keras_selectscale.surgery.drop_kinds import all_layers
 
@@ -46,9 +50,10 @@ def _convert(model: keras.Model, signature: Signature, beside: pathlib.Path) -> 
     import tensorflow as tf
 
     write_saved_model(model, signature, beside)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(beside), signature_keys=[SIGNATURE])
-    converter.experimental_enable_resource_variables = True
-    return converter.convert()
+    with without_pattern(beside) as plain:
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(plain), signature_keys=[SIGNATURE])
+        converter.experimental_enable_resource_variables = True
+        return converter.convert()
 
 
 @contextlib.contextmanager

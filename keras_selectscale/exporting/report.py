@@ -1,6 +1,7 @@
 """The report about an exported file, and the error that is raised if the file does not pass."""
 
 import dataclasses
+import math
 from typing import Any
 
 
@@ -50,8 +51,14 @@ class ExportReport:
         return self.passed
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the attributes and `passed` as JSON values."""
+        """Returns the attributes and `passed` as JSON values.
+
+        JSON has no infinite number: it is the string `"inf"`, which `float` reads.
+        """
         found = {**dataclasses.asdict(self), "passed": self.passed}
+        for name in ("largest_difference", "tolerance"):
+            if not math.isfinite(found[name]):
+                found[name] = str(found[name])
         return {key: list(v) if isinstance(v, tuple) else v for key, v in found.items()}
 
     def __str__(self) -> str:

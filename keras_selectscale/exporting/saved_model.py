@@ -1,7 +1,10 @@
 """SavedModels that hold a model's inference and nothing else."""
 
+import contextlib
 import pathlib
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -16,6 +19,23 @@ from keras_selectscale.exporting.inference import (
 from keras_selectscale.exporting.signature import Signature
 
 SIGNATURE = "serving_default"
+# TensorFlow takes the path of variables that it reads for a pattern of names.
+OF_PATTERNS = frozenset("[]*?\\")
+
+
+@contextlib.contextmanager
+def without_pattern(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a path of a SavedModel that TensorFlow does not take for a pattern."""
+    if not OF_PATTERNS & set(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plain = pathlib.Path(folder) / "saved_model"
+        try:
+            plain.symlink_to(path.absolute(), target_is_directory=True)
+        except OSError:  # Windows allows links to some users only.
+            shutil.copytree(path, plain)
+        yield plain
 
 
 def write_saved_model(model: keras.Model, signature: Signature, path: pathlib.Path) -> None:
@@ -61,7 +81,8 @@ def read_saved_model(path: pathlib.Path, safe_mode: bool = True) -> ExportedFile
 def _load(path: pathlib.Path) -> Consumer:
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))
+    with without_pattern(path) as plain:
+        loaded = tf.saved_model.load(str(plain))
     if SIGNATURE not in loaded.signatures:
         raise ValueError(f"it has no signature {SIGNATURE}, but {sorted(loaded.signatures)}")
 
@@ -77,16 +98,16 @@ def _variables(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns every variable in the file, including those that its signature does not read."""
     import tensorflow as tf
 
-    prefix = path / "variables" / "variables"
-    if not prefix.with_suffix(".index").exists():
+    if not (path / "variables" / "variables.index").exists():
         return {}
-    reader = tf.train.load_checkpoint(str(prefix))
     end = "/.ATTRIBUTES/VARIABLE_VALUE"
-    return {
-        name.removesuffix(end): reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name.endswith(end)
-    }
+    with without_pattern(path) as plain:
+        reader = tf.train.load_checkpoint(str(plain / "variables" / "variables"))
+        return {
+            name.removesuffix(end): reader.get_tensor(name)
+            for name in reader.get_variable_to_shape_map()
+            if name.endswith(end)
+        }
 
 
 register(

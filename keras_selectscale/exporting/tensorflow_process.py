@@ -160,6 +160,8 @@ def _report(answer: dict[str, Any], path: str) -> ExportReport:
         key: tuple(v) if isinstance(v, list) else v for key, v in answer.items()
     }
     del values["passed"]
+    for name in ("largest_difference", "tolerance"):
+        values[name] = float(values[name])
     return dataclasses.replace(ExportReport(**values), path=path)
 
 

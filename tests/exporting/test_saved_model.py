@@ -1,10 +1,11 @@
+import json
 import re
 
 import keras
 import numpy as np
 import pytest
 
-from keras_selectscale import export
+from keras_selectscale import export, verify_export
 from tests.exporting.models import MODELS, moved, scheduled_model
 
 tf = pytest.importorskip("tensorflow")
@@ -153,3 +154,25 @@ def test_words_that_are_declared_as_floats_are_proved(tmp_path):
     model = Words()
     model(np.zeros((1, 4), "int32"))
     assert export(model, tmp_path / "exported").passed
+
+
+@pytest.mark.parametrize("name", ["e[b]c", "[a]", "a*?", "b\\c"])
+def test_a_path_is_not_a_pattern(name, tmp_path):
+    folder = tmp_path / name
+    folder.mkdir()
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    assert export(model, folder / name, overwrite=True).passed
+    assert verify_export(folder / name, model).passed
+    if name == "e[b]c":
+        pytest.importorskip("ai_edge_litert")
+        assert export(model, folder / "e[b].tflite", "litert").passed
+
+
+def test_an_infinite_difference_is_stored(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    export(model, tmp_path / "exported")
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    report = verify_export(tmp_path / "exported", other)
+    assert not report.passed and report.largest_difference == float("inf")
+    stored = json.loads(json.dumps(report.as_json(), allow_nan=False))
+    assert float(stored["largest_difference"]) == float("inf")
