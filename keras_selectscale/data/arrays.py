@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -198,12 +198,12 @@ def array_training(data: InMemory, batch_size: int, seed: int, first_step: int) 
         pixels = augment(tf.gather(images, chosen), data.augmentation, seed, step)
         return _normalized(pixels, data), tf.gather(labels, chosen)
 
-    indices = tf.data.Dataset.counter(first_step // steps).flat_map(shuffled)
+    epochs = tf.data.Dataset.counter(first_step // steps)
+    indices = epochs.flat_map(tf.autograph.experimental.do_not_convert(shuffled))
     numbered = tf.data.Dataset.zip(
         tf.data.Dataset.counter(first_step), indices.skip(first_step % steps)
     )
-    batches = numbered.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return finished(batches, tf.data.INFINITE_CARDINALITY)
+    return finished(mapped(numbered, prepared), tf.data.INFINITE_CARDINALITY)
 
 
 def array_evaluation(data: InMemory, batch_size: int, split: str) -> tf.data.Dataset:
@@ -217,14 +217,22 @@ def array_evaluation(data: InMemory, batch_size: int, split: str) -> tf.data.Dat
         return _normalized(images[batch], data), labels[batch]
 
     starts = tf.data.Dataset.range(0, len(labels), batch_size)
-    batches = starts.map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return finished(batches, -(-len(labels) // batch_size))
+    return finished(mapped(starts, prepared), -(-len(labels) // batch_size))
 
 
 def _normalized(images: Any, data: Dataset) -> Any:
     import tensorflow as tf
 
     return (tf.cast(images, tf.float32) / 255.0 - data.mean) / data.std
+
+
+def mapped(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
+    """Returns a dataset of what a function makes of each element, in order and in parallel."""
+    import tensorflow as tf
+
+    # AutoGraph would take longer to read this package than the function to be traced.
+    function = tf.autograph.experimental.do_not_convert(function)
+    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def finished(batches: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:

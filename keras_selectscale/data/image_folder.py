@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_selectscale.data.arrays import aligned_empty, fits_in_memory, options
+from keras_selectscale.data.arrays import aligned_empty, fits_in_memory, mapped, options
 from keras_selectscale.data.dataset import Request, Source
 from keras_selectscale.data.decoding import (
     START,
@@ -234,12 +234,7 @@ def _mapped(
         return tf.stack([function(image) for image in images])
 
     parts = (
-        tf.data.Dataset.range(0, count, part)
-        .map(
-            decoded,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        mapped(tf.data.Dataset.range(0, count, part), decoded)
         .batch(batch // part)
         .prefetch(1)
         .with_options(options())

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from keras_selectscale.data.arrays import finished
+from keras_selectscale.data.arrays import finished, mapped
 from keras_selectscale.data.augmentation import epoch_order
 from keras_selectscale.data.decoding import decode_windows
 from keras_selectscale.data.encoded_images import explain
@@ -62,7 +62,7 @@ def streamed_training(
     order = functools.partial(epoch_order, parts.count, seed)
     places = every.flat_map(lambda epoch: parts.of_epoch(epoch, order(epoch)))
     places = places.skip(first_batch * parts.per_batch).batch(-(-DRAWN // parts.images))
-    places = _mapped(places, drawn).unbatch()
+    places = mapped(places, drawn).unbatch()
     first = first_epoch * parts.per_epoch + first_batch * parts.per_batch
     batches = _batches(data, data.encoded("train"), parts, places, first, order, pixels)
     return finished(batches, tf.data.INFINITE_CARDINALITY)
@@ -238,7 +238,7 @@ def _batches(
         return tf.reshape(images, (-1, *shape[1:]))[:size], tf.reshape(labels, (-1,))[:size]
 
     found = (
-        _mapped(places, decoded)
+        mapped(places, decoded)
         .ignore_errors(log_warning=False)
         .scan(tf.constant(first, tf.int64), checked)
         .filter(lambda index, images, labels: _place(index) < parts.per_epoch - 1)
@@ -252,7 +252,7 @@ def _batches(
         found = found.group_by_window(
             in_rest, lambda key, window: window.batch(parts.per_batch), None, sizes.__getitem__
         )
-    return found.map(joined)
+    return found.map(tf.autograph.experimental.do_not_convert(joined))
 
 
 def _standardized(windows: list[Any], data: Streamed, shift: Any) -> Any:
@@ -283,11 +283,3 @@ def _standardized(windows: list[Any], data: Streamed, shift: Any) -> Any:
     else:
         rows = tf.reshape(rows, (len(windows), size, -1)) + tf.tile(offset, [1, size])[:, None]
     return tf.reshape(rows, (len(windows), *data.input_shape))
-
-
-def _mapped(dataset: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Dataset:
-    import tensorflow as tf
-
-    # Autograph would take longer to read this package than the function to be traced.
-    function = tf.autograph.experimental.do_not_convert(function)
-    return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
