@@ -32,6 +32,8 @@ class AsWritten(griffe.Extension):
         for parameter in func.parameters:
             if parameter.default is not None and _parsed(str(parameter.default)) is None:
                 parameter.default = "..."
+            elif str(parameter.default).startswith("PosixPath("):
+                parameter.default = str(parameter.default).removeprefix("Posix")
             parameter.annotation = _as_written(parameter.annotation, func)
         func.returns = _as_written(func.returns, func)
 
