@@ -1,5 +1,7 @@
 """Checks of arguments that are objects: counts, sequences, instances, paths, names."""
 
+import contextlib
+import itertools
 import numbers
 import os
 import pathlib
@@ -7,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from keras_selectscale.checks import (
+    ArgumentError,
+    ArgumentTypeError,
     ArgumentValueError,
     as_choice,
     shown,
@@ -16,6 +20,8 @@ from keras_selectscale.checks import (
 
 # Some file systems do not allow longer names.
 LONGEST_NAME = 255
+# More items than any argument has: a generator may never end, and a range may not fit in memory.
+LONGEST_SEQUENCE = 2**20
 
 
 def as_positive_integer(name: str, value: Any, high: int) -> int:
@@ -39,12 +45,23 @@ def as_choices(name: str, value: Any, choices: Collection[str]) -> tuple[str, ..
 def as_sequence(name: str, value: Any) -> tuple[Any, ...]:
     """Returns the items of a list, tuple or range as a tuple; strings, sets and mappings fail."""
     unordered = isinstance(value, str | bytes | Mapping | set | frozenset)
-    try:
+    items: tuple[Any, ...] | None = None
+    with contextlib.suppress(Exception):  # A scalar array or tensor claims to be iterable.
         if isinstance(value, Iterable) and not unordered:
-            return tuple(value)
-    except Exception:  # A scalar array or tensor claims to be iterable.
-        pass
-    raise type_error(name, "a list or tuple", value)
+            items = tuple(itertools.islice(value, LONGEST_SEQUENCE + 1))
+    if items is None:
+        raise type_error(name, "a list or tuple", value)
+    if len(items) > LONGEST_SEQUENCE:
+        raise value_error(name, f"a list or tuple of at most {LONGEST_SEQUENCE:,} items", value)
+    return items
+
+
+def as_instances(name: str, value: Any, kind: type, expected: str) -> tuple[Any, ...]:
+    """Returns a sequence of instances of `kind` as a tuple."""
+    items = as_sequence(name, value)
+    if not all(isinstance(item, kind) for item in items):
+        raise type_error(name, f"a list or tuple of {expected}", value)
+    return items
 
 
 def as_boolean(name: str, value: Any) -> bool:
@@ -81,6 +98,8 @@ def as_path(name: str, value: Any) -> pathlib.Path:
     text = os.fspath(value)
     if not text or "\0" in text or not _can_be_encoded(text):
         raise value_error(name, "a path", value)
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in pathlib.PurePath(text).parts):
+        raise value_error(name, f"a path of names of at most {LONGEST_NAME} bytes", value)
     try:
         return pathlib.Path(text).expanduser()
     except RuntimeError:
@@ -118,17 +137,19 @@ def asked(name: str, function: Callable[[Any], Any], about: Any) -> Any:
     """Returns what a function that is an argument returns, or names the argument if it fails.
 
     Raises:
-        ValueError: If the function raises something else than a `ValueError`, a `TypeError` or an
-            `OSError`, which are raised as they are.
+        TypeError: If the function raises a `TypeError`, such as if it takes other arguments.
+        ValueError: If it raises another error. One about an argument, and an `OSError`, are raised
+            as they are.
     """
     try:
         return function(about)
-    except (ValueError, TypeError, OSError):
+    except (ArgumentError, OSError):
         raise
     except Exception as error:
         received = f"{type(error).__name__}: {shown(str(error))} for {shown(about)}"
         message = f"Argument `{name}` must return an answer without an error. Received: {received}"
-        raise ArgumentValueError.about(name, message) from error
+        kind = ArgumentTypeError if isinstance(error, TypeError) else ArgumentValueError
+        raise kind.about(name, message) from error
 
 
 def _can_be_encoded(text: str) -> bool:

@@ -1,4 +1,5 @@
 import fractions
+import itertools
 import pickle
 
 import numpy as np
@@ -83,6 +84,39 @@ def test_as_sequence_rejects(value):
 def test_as_choices_rejects(value):
     with pytest.raises(ValueError, match="Argument `s` must be"):
         object_checks.as_choices("s", value, ("a", "b"))
+
+
+@pytest.mark.parametrize("value", [range(10**12), itertools.count()])
+def test_as_sequence_ends(value):
+    with pytest.raises(ValueError, match="`s` must be a list or tuple of at most 1,048,576 items"):
+        object_checks.as_sequence("s", value)
+
+
+def test_as_instances_checks_every_item():
+    assert object_checks.as_instances("s", [1, 2], int, "numbers") == (1, 2)
+    for bad in ([1, "x"], "x", 1, None, np.zeros(2), [[]]):
+        with pytest.raises(TypeError, match="Argument `s` must be a list or tuple"):
+            object_checks.as_instances("s", bad, int, "numbers")
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [(lambda: 1, TypeError), (lambda x: x[0], TypeError), (lambda x: 1 / 0, ValueError)],
+)
+def test_the_error_of_a_function_names_its_argument(function, kind):
+    with pytest.raises(kind, match="Argument `f` must return an answer without an error. Received"):
+        object_checks.asked("f", function, 3)
+
+
+def test_the_error_of_a_function_about_an_argument_stays():
+    error = checks.value_error("other", "3", 4)
+
+    def function(x):
+        raise error
+
+    with pytest.raises(ValueError) as caught:
+        object_checks.asked("f", function, 3)
+    assert caught.value is error
 
 
 def test_long_values_are_cut():

@@ -211,6 +211,13 @@ def test_as_path_expands_the_home_folder(monkeypatch):
             object_checks.as_path("p", bad)
 
 
+def test_as_path_rejects_names_that_no_file_has():
+    assert object_checks.as_path("p", "a/" * 400).parts == ("a",) * 400
+    for bad in ("a" * 256, "é" * 128, f"a/{'b' * 300}/c"):
+        with pytest.raises(ValueError, match="Argument `p` must be a path of names of at most 255"):
+            object_checks.as_path("p", bad)
+
+
 def test_half_of_a_character_is_damage(tmp_path):
     path = tmp_path / "x.json"
     path.write_text(r'{"name": "\ud83d\ude00"}')

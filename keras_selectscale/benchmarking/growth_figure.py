@@ -5,8 +5,10 @@ from typing import Any
 
 from keras_selectscale.benchmarking.growth import METHODS, SWEEPS
 from keras_selectscale.benchmarking.layer_sides import SIDES
+from keras_selectscale.checks import value_error
 from keras_selectscale.environment import require
 from keras_selectscale.files import replacing
+from keras_selectscale.object_checks import as_path, as_string
 
 COLORS = dict(zip(METHODS, ("#666666", "#33547f", "#c98a1b", "#b3342d"), strict=True))
 MARKERS = dict(zip(METHODS, ("s", "^", "v", "o"), strict=True))
@@ -29,17 +31,24 @@ def draw_growth(backends: dict[str, dict[str, Any]], path: pathlib.Path, note: s
         note: Text to append to the title.
 
     Raises:
+        ValueError: If `backends` has no results of the section "growth".
         ModuleNotFoundError: If matplotlib is not installed.
     """
     require("matplotlib", "cli", "A picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines = [
-        (backend, mode, [row for row in result["rows"]["growth"] if row["mode"] == mode], result)
-        for backend, result in backends.items()
-        for mode in dict.fromkeys(row["mode"] for row in result["rows"]["growth"])
-    ]
+    try:
+        lines = [
+            (backend, mode, [row for row in found["rows"]["growth"] if row["mode"] == mode], found)
+            for backend, found in backends.items()
+            for mode in dict.fromkeys(row["mode"] for row in found["rows"]["growth"])
+        ]
+    except Exception:
+        lines = []
+    if not lines:
+        raise value_error("backends", "results of `run_bench` by backend", backends)
+    path, note = as_path("path", path), as_string("note", note)
     figure = Figure(figsize=(13, 0.6 + 4.1 * len(lines)), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(lines), len(SWEEPS), squeeze=False)

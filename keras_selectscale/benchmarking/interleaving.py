@@ -73,8 +73,8 @@ def interleaved(
         SideError: If a side fails.
         ValueError: If there is no side, or an argument is out of range.
     """
-    if not isinstance(sides, Mapping) or not sides:
-        raise value_error("sides", "a mapping with at least one function", sides)
+    if not isinstance(sides, Mapping) or not sides or not all(map(callable, sides.values())):
+        raise value_error("sides", "a mapping of one or more functions", sides)
     as_boolean("wait_each", wait_each)
     as_integer("rounds", rounds, 1)
     as_number("seconds", seconds, 0, above=True)

@@ -39,6 +39,7 @@ def run_bench(options: BenchOptions, progress: Progress | None = None) -> dict[s
     sections: dict[str, Any] = {}
     rows: dict[str, Any] = {}
     as_instance("options", options, BenchOptions, "a BenchOptions")
+    as_instance("progress", progress, (Progress, type(None)), "a rich.progress.Progress or None")
     with _telling(progress, _total(options)) as say, _quiet_tensorflow():
         if "steps" in options.sections:
             # First, because these processes need the device, which this one does not hold yet.

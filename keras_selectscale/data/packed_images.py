@@ -17,7 +17,7 @@ from keras_selectscale.data.augmentation import Augmentation
 from keras_selectscale.data.dataset import Dataset, Request, Source
 from keras_selectscale.data.image_data import ImageData, in_memory
 from keras_selectscale.data.prepared_folder import data_folder
-from keras_selectscale.files import DamagedFileError, replacing
+from keras_selectscale.files import DamagedFileError, disk_errors, replacing
 from keras_selectscale.object_checks import as_file_name
 from keras_selectscale.regular_files import check_regular
 
@@ -83,7 +83,8 @@ def pack(
         "padding": np.array([data.augmentation.padding]),
         "flip": np.array([data.augmentation.flip]),
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing(folder, "part-*.npz") as beside:
         beside.mkdir()
         for number, part in enumerate(parts):

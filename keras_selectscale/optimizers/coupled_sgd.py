@@ -49,8 +49,11 @@ class CoupledSGD(keras.optimizers.SGD):
         name: str = "coupled_sgd",
         **kwargs: Any,
     ):
-        if not callable(learning_rate):
+        if not callable(learning_rate) or isinstance(learning_rate, type):
             learning_rate = as_number("learning_rate", learning_rate, 0, LARGEST)
+        for key in ("weight_decay", "clipnorm", "global_clipnorm", "clipvalue"):
+            if kwargs.get(key) is not None:
+                kwargs[key] = as_number(key, kwargs[key], 0, LARGEST)
         super().__init__(
             learning_rate=learning_rate,
             momentum=as_number("momentum", momentum, 0, 1),

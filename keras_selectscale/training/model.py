@@ -13,7 +13,7 @@ from keras_selectscale.checks import as_integer
 from keras_selectscale.data import Dataset
 from keras_selectscale.models.cifar_resnet import LAST_DROPS
 from keras_selectscale.models.dtype_policy import dtype_policy
-from keras_selectscale.object_checks import as_instance
+from keras_selectscale.object_checks import as_instance, as_instances
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.speed import decide_jit
 
@@ -101,6 +101,8 @@ def evaluate(
     """
     as_instance("model", model, keras.Model, "a compiled keras.Model")
     as_instance("images", images, Dataset, DATASET)
+    kind = keras.callbacks.Callback
+    callbacks = as_instances("callbacks", callbacks, kind, "Keras callbacks")
     height, width, _ = images.input_shape
     batch_size = max(1, min(EVALUATION_BATCH, EVALUATION_POSITIONS // (height * width)))
     batches: Any
@@ -112,7 +114,7 @@ def evaluate(
     else:
         batches = datasets.evaluation_batches(images, batch_size=batch_size, split=split)
     with datasets.image_errors():
-        values = model.evaluate(batches, verbose=0, return_dict=True, callbacks=list(callbacks))
+        values = model.evaluate(batches, verbose=0, return_dict=True, callbacks=[*callbacks])
     errors = {
         name.replace("accuracy", "error"): 100 * (1 - float(value))
         for name, value in values.items()

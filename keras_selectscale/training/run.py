@@ -17,7 +17,7 @@ from keras_selectscale import stopping
 from keras_selectscale.argument_names import named_arguments
 from keras_selectscale.checks import as_choice, as_number
 from keras_selectscale.data import Dataset
-from keras_selectscale.object_checks import as_boolean, as_instance, as_sequence, as_string
+from keras_selectscale.object_checks import as_boolean, as_instance, as_instances, as_string
 from keras_selectscale.surgery import DropDiagnostics
 from keras_selectscale.training import checkpoints, logs, process_group
 from keras_selectscale.training.background import BackgroundWriter
@@ -107,7 +107,8 @@ def train(
     as_boolean("epoch_lines", epoch_lines)
     as_boolean("tensorboard", tensorboard)
     as_string("label", label)
-    callbacks = as_sequence("callbacks", callbacks)
+    kind = keras.callbacks.Callback
+    callbacks = as_instances("callbacks", callbacks, kind, "Keras callbacks")
     if progress is not None and not isinstance(progress, Progress):
         as_choice("progress", progress, ("auto",))
     devices = (

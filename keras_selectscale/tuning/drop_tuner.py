@@ -32,6 +32,7 @@ from keras_selectscale.tuning.trial_callbacks import (
     WEIGHTS_FILE,
     TrialLines,
     TrialLog,
+    check_listener,
     trial_callbacks,
 )
 from keras_selectscale.tuning.workers import MOST_DEATHS, answered, quiet, serve
@@ -111,7 +112,7 @@ class DropTuner(LastingTuner):
         counts |= {name: value for name, value in may_be_none.items() if value is not None}
         for name, value in counts.items():
             as_positive_integer(name, value, 2**31 - 1)
-        as_number("wait_seconds", wait_seconds, 0, above=True)
+        self.wait_seconds = as_number("wait_seconds", wait_seconds, 0, above=True)
         as_boolean("figure4", figure4)
         path = as_path("directory", directory).resolve()
         oracle = make_oracle(
@@ -125,10 +126,9 @@ class DropTuner(LastingTuner):
         self.seeds = seeds
         self.prune_margin = check_prune_margin(prune_margin, tuner, seeds)
         self.early_stopping = early_stopping
-        self.wait_seconds = wait_seconds
         self.tensorboard = as_boolean("tensorboard", tensorboard)
         self.keep_weights = as_boolean("keep_weights", keep_weights)
-        self.listener = listener
+        self.listener = check_listener(listener)
         path.mkdir(parents=True, exist_ok=True)
         # KerasTuner prints to standard output that it reloads a tuner.
         with quiet():

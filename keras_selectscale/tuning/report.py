@@ -187,20 +187,20 @@ def _rounded(value: float | None) -> float | None:
 class SearchDisplay:
     """A live table of the best trials on a terminal, and a line per trial elsewhere.
 
-    It reads the folder of the search, so it also shows the trials of workers. Use it as a context
-    manager and as the listener of a `DropTuner`. `console` is standard error by default.
+    It reads the folder, so that it also shows the trials of workers. It is a context manager and a
+    listener of `DropTuner`. By default, `console` is standard error.
     """
 
     def __init__(
         self, folder: SearchFolder, search: Search, console: rich.console.Console | None = None
     ):
-        self.folder = folder
-        self.search = search
-        self.console = console or Console(stderr=True)
+        self.folder = as_instance("folder", folder, SearchFolder, "a SearchFolder")
+        self.search = as_instance("search", search, Search, "a Search")
+        given = Console(stderr=True) if console is None else console
+        self.console = as_instance("console", given, rich.console.Console, "a rich Console")
         self._shown: set[str] = set()
         self._began: dict[str, float] = {}
-        self._running = ""
-        self._refreshed = 0.0
+        self._running, self._refreshed = "", 0.0
         self._live: Live | None = None
 
     def __enter__(self) -> "SearchDisplay":

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_selectscale import stopping
+from keras_selectscale.checks import type_error
 from keras_selectscale.console import Console
 from keras_selectscale.files import remove_left
 from keras_selectscale.training.logs import EventFile, can_log
@@ -48,6 +49,14 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
         path = tuner.project_path / f"trial_{trial.trial_id}" / name
         callbacks.append(TrialWeights(path, known))
     return callbacks
+
+
+def check_listener(listener: Any) -> Any:
+    """Returns the listener of a `DropTuner`; an object without its methods is a `TypeError`."""
+    methods = ("on_trial_begin", "on_epoch_end", "on_trial_end")
+    if listener is None or all(callable(getattr(listener, name, None)) for name in methods):
+        return listener
+    raise type_error("listener", f"None or an object with the methods {methods}", listener)
 
 
 class TrialLines:

@@ -1,9 +1,12 @@
 import io
 from types import SimpleNamespace
 
+import numpy as np
+import pytest
 from rich.console import Console
 
 from keras_selectscale.tuning import SearchDisplay, SearchFolder
+from keras_selectscale.tuning.trial_callbacks import check_listener
 from tests.tuning.folders import TRIALS, finished, scale
 
 
@@ -52,3 +55,13 @@ def test_what_else_is_searched_is_shown(tmp_path):
         describe(search, folder.read_trials()[0])
         == "selectscale, top 0.2, retaining 0.4, learning rate 0.03, 2 epochs"
     )
+
+
+def test_objects_of_another_class_are_named(tmp_path):
+    search, folder = finished(tmp_path, TRIALS)
+    for name, bad in (("folder", "x"), ("search", None), ("console", np.zeros(2))):
+        given = {"folder": folder, "search": search, "console": None, name: bad}
+        with pytest.raises(TypeError, match=f"Argument `{name}` must be a"):
+            SearchDisplay(**given)
+    with pytest.raises(TypeError, match="Argument `listener` must be None or an object with"):
+        check_listener("x")
