@@ -38,7 +38,7 @@ from keras_selectscale.wording import counted
     "--learning-rate", type=float, default=0.1, show_default=True, help="Initial learning rate."
 )
 @click.option(
-    "--schedule", default="step", show_default=True, help="Learning rate: step or cosine."
+    "--schedule", default="step", show_default=True, help="How the rate falls: step or cosine."
 )
 @click.option(
     "--weight-decay", type=float, default=5e-4, show_default=True, help="Factor of an L2 penalty."
@@ -48,7 +48,7 @@ from keras_selectscale.wording import counted
     type=int,
     default=0,
     show_default=True,
-    help="Of weights, order, crops and drops.",
+    help="Seed of all random numbers.",
 )
 @options.precision_option()
 @options.jit_option

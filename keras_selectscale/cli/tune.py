@@ -73,7 +73,7 @@ SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
     type=ValueList(str),
     default="step",
     show_default=True,
-    help="Learning rate: step or cosine.",
+    help="How the rate falls: step or cosine.",
 )
 @click.option(
     "--weight-decay",
