@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_selectscale import data as datasets
-from keras_selectscale.checks import value_error
+from keras_selectscale.checks import as_integer, value_error
 from keras_selectscale.data import Dataset
 from keras_selectscale.data.device_batches import EvaluationSequence
 from keras_selectscale.surgery import ActivationMapHistory, DropDiagnostics
+from keras_selectscale.surgery.map_history import MOST_EPOCHS
 from keras_selectscale.training.devices import Devices
 from keras_selectscale.training.recipe import Recipe
 from keras_selectscale.training.run_folder import RunFolder
@@ -45,8 +46,10 @@ def run_maps(
     """Returns a callback that keeps the maps of the first six test images in `maps.npz`.
 
     Raises:
-        ValueError: If the run has several devices, or its images are streamed.
+        ValueError: If an epoch is not from 1 on, the run has several devices, or its images are streamed.
     """
+    for epoch in epochs:
+        as_integer("maps_at", epoch, 1, MOST_EPOCHS)
     if devices.distribute != "none" or devices.is_several:
         raise value_error("maps_at", "used on one device", epochs)
     if not images.in_memory:

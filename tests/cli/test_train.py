@@ -5,6 +5,8 @@ import keras
 import pytest
 from matplotlib.image import imread
 
+from keras_selectscale.training.run_diagnostics import run_maps
+
 TINY = ("train", "--network", "tiny", "--dataset", "digits", "--train-size", 40)
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -178,3 +180,9 @@ def test_diagnostics_are_written_and_need_a_drop(command, tmp_path):
     (tmp_path / "runs" / "seen" / "maps.npz").write_bytes(b"PK")
     status, out, err = command("cam", "seen", "--epochs")
     assert status == 2 and "maps.npz is damaged" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("epochs", [(0,), (1, -2), (2**40,)])
+def test_bad_epochs_of_maps_name_the_option(epochs):
+    with pytest.raises(ValueError, match="Argument `maps_at` must be an integer from 1"):
+        run_maps(epochs, None, None, None)
