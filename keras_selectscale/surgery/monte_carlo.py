@@ -140,9 +140,7 @@ def mc_predict(
         as_choice("verbose", verbose, ("auto",))
     if batch_size is not None:
         batch_size = as_positive_integer("batch_size", batch_size, MOST_SAMPLES)
-    parts = keras.tree.flatten(x) if isinstance(x, Sequence) else []
-    if any(isinstance(part, numbers.Number) for part in parts):  # Keras would print them all.
-        raise type_error("x", "arrays, not lists of numbers", x)
+    _check_inputs(x)
     _check_batch_axis(model, x)
     number = None if seed is None else as_integer("seed", seed, 0, factors.MAX_SEED)
     done: list[Moments] = []
@@ -162,11 +160,29 @@ def mc_predict(
     return result
 
 
+def _check_inputs(x: Any) -> None:
+    """Checks that inputs are arrays with a batch axis, a structure of them, or a dataset."""
+    expected = "arrays or tensors with a batch axis, a structure of them, or a dataset"
+    nothing = isinstance(x, str | bytes | bytearray | set | frozenset | type)
+    some = any(hasattr(x, name) for name in ("shape", "__iter__", "__getitem__"))
+    if nothing or not some:
+        raise type_error("x", expected, x)
+    parts = keras.tree.flatten(x) if isinstance(x, Sequence) else []
+    if any(isinstance(part, numbers.Number) for part in parts):  # Keras would print them all.
+        raise type_error("x", "arrays, not lists of numbers", x)
+    for part in parts or [x]:
+        symbolic = isinstance(part, keras.KerasTensor)
+        if symbolic or str(getattr(part, "shape", None)) in ("()", "torch.Size([])"):
+            raise type_error("x", expected, x)
+
+
 def _as_samples(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise type_error("samples", "an integer", value)
     if value < 1:
         raise value_error("samples", "at least 1", value)
+    if value > MOST_SAMPLES:
+        raise value_error("samples", f"at most {MOST_SAMPLES:,}", value)
     return int(value)
 
 

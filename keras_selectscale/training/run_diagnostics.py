@@ -46,7 +46,8 @@ def run_maps(
     """Returns a callback that keeps the maps of the first six test images in `maps.npz`.
 
     Raises:
-        ValueError: If an epoch is not from 1 on, the run has several devices, or its images are streamed.
+        ValueError: If an epoch is below 1, the run has several devices, or its images are
+            streamed.
     """
     for epoch in epochs:
         as_integer("maps_at", epoch, 1, MOST_EPOCHS)

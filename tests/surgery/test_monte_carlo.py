@@ -190,6 +190,14 @@ def test_bad_arguments_are_refused(kwargs, error, words):
         mc_predict(**given)
 
 
+@pytest.mark.parametrize(
+    "x", [None, "x", b"x", 1.5, np.array(1), np.float32(1), dict, len, {1}, keras.KerasTensor((2,))]
+)
+def test_inputs_without_a_batch_axis_are_refused(x):
+    with pytest.raises(TypeError, match="Argument `x` must be arrays or tensors with a batch axis"):
+        mc_predict(insert_drops(small(), DROP), x)
+
+
 def test_a_model_with_its_own_predict_is_traced_once():
     class Scaled(keras.Model):
         """Prepares its inputs as KerasHub's tasks do."""
