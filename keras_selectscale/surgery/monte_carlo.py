@@ -2,7 +2,7 @@
 
 import contextlib
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -163,11 +163,11 @@ def mc_predict(
 def _check_inputs(x: Any) -> None:
     """Checks that inputs are arrays with a batch axis, a structure of them, or a dataset."""
     expected = "arrays or tensors with a batch axis, a structure of them, or a dataset"
-    nothing = isinstance(x, str | bytes | bytearray | set | frozenset | type)
+    nothing = isinstance(x, str | bytes | bytearray | set | frozenset | range | type)
     some = any(hasattr(x, name) for name in ("shape", "__iter__", "__getitem__"))
     if nothing or not some:
         raise type_error("x", expected, x)
-    parts = keras.tree.flatten(x) if isinstance(x, Sequence) else []
+    parts = keras.tree.flatten(x) if isinstance(x, Sequence | Mapping) else []
     if any(isinstance(part, numbers.Number) for part in parts):  # Keras would print them all.
         raise type_error("x", "arrays, not lists of numbers", x)
     for part in parts or [x]:

@@ -177,6 +177,7 @@ def test_drops_that_change_nothing_are_said():
         ({"which": "none"}, ValueError, "`which`"),
         ({"x": iter(())}, ValueError, "`x`"),
         ({"x": [[[[0.5]]]]}, TypeError, "`x` must be arrays"),
+        ({"x": {"a": 1}}, TypeError, "`x` must be arrays"),
         ({"quantiles": 0.5}, TypeError, "`quantiles`"),
         ({"quantiles": [1.5]}, ValueError, "`quantiles`"),
         ({"batch_size": 0}, ValueError, "`batch_size`"),
@@ -191,7 +192,20 @@ def test_bad_arguments_are_refused(kwargs, error, words):
 
 
 @pytest.mark.parametrize(
-    "x", [None, "x", b"x", 1.5, np.array(1), np.float32(1), dict, len, {1}, keras.KerasTensor((2,))]
+    "x",
+    [
+        None,
+        "x",
+        b"x",
+        1.5,
+        range(9),
+        np.array(1),
+        np.float32(1),
+        dict,
+        len,
+        {1},
+        keras.KerasTensor((2,)),
+    ],
 )
 def test_inputs_without_a_batch_axis_are_refused(x):
     with pytest.raises(TypeError, match="Argument `x` must be arrays or tensors with a batch axis"):
