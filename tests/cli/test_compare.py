@@ -12,7 +12,8 @@ TINY = ("compare", "--train-size", 20, "--epochs", 1, "--seeds", 1)
 
 
 @pytest.mark.slow
-def test_the_main_job_end_to_end(command, tmp_path):
+def test_the_main_job_end_to_end(command, tmp_path, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it.
     status, out, err = command(*TINY)
     assert status == 0, err
     folder = tmp_path / "runs" / "compare-digits-20-resnet-8"
@@ -78,6 +79,7 @@ def test_only_a_terminal_breaks_the_titles(capsys, tmp_path, monkeypatch):
         "limits": "",
         "export": {"skipped": "no"},
     }
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it.
     compare._print_summary(summary, tmp_path)
     assert " ".join(titles) in capsys.readouterr().out
     monkeypatch.setattr(console.Console, "is_terminal", True)
