@@ -86,7 +86,7 @@ def _explained(
     parameters = list(inspect.signature(function).parameters.values())[bound:]
     positional = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
     only_named = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
-    names = dict.fromkeys([*positional, *only_named])
+    names = [*positional, *only_named]
     is_open = any(each.kind is each.VAR_KEYWORD for each in parameters)
     most = len(positional) + bound
 
@@ -94,13 +94,12 @@ def _explained(
     def call(*args: Taken.args, **kwargs: Taken.kwargs) -> Returned:
         if len(args) > most:
             placed = " and ".join(f"`{each}`" for each in positional) or "no argument"
-            message = f"{name} takes {placed} by position; write {_listed(only_named)}. Received: "
-            raise ArgumentTypeError.about("", message + shown(args[most]))
-        if not is_open and not kwargs.keys() <= names.keys():
-            wrong = next(each for each in kwargs if each not in names)
-            message = (
-                f"{name} has no argument `{wrong}`; {_instead(wrong, [*positional, *only_named])}"
-            )
+            advice = f"; write {_listed(only_named)}" if only_named else ""
+            message = f"{name} takes {placed} by position{advice}. Received: {shown(args[most])}"
+            raise ArgumentTypeError.about("", message)
+        if not is_open and (unknown := [each for each in kwargs if each not in names]):
+            wrong = unknown[0]
+            message = f"{name} has no argument `{wrong}`; {_instead(wrong, names)}"
             raise ArgumentTypeError.about(
                 wrong, f"{message}. Received: {wrong}={shown(kwargs[wrong])}"
             )

@@ -26,7 +26,7 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         The arrays by name. None of them has a dtype of objects.
 
     Raises:
-        DamagedFileError: If the file is no archive of arrays.
+        DamagedFileError: If the file is not an archive of arrays.
         FileNotFoundError: If it does not exist.
     """
     arrays: dict[str, np.ndarray] = {}
@@ -41,7 +41,7 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise
     # NumPy, zipfile and zlib each raise their own errors.
     except Exception as error:
-        reason = shortened(" ".join(str(error).split()))
+        reason = shortened(error)
         if not reason or isinstance(error, TypeError | AttributeError | LookupError):
             reason = "it is not an archive of arrays"
         raise DamagedFileError(f"{path} is damaged: {reason}") from None

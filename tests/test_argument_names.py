@@ -76,3 +76,13 @@ def test_a_folder_has_no_ending_of_a_file(ending, tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match=f"must be a folder .*, not end with .{ending}"):
         ks.export(model, tmp_path / f"model.{ending}")
+
+
+def test_a_position_too_many_without_keywords_says_only_what_is_taken():
+    @argument_names.named_arguments
+    def add(a, b):
+        return a + b
+
+    assert add(1, 2) == 3
+    with pytest.raises(TypeError, match=r"^add takes `a` and `b` by position\. Received: 3$"):
+        add(1, 2, 3)

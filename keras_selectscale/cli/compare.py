@@ -10,6 +10,7 @@ import click
 from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
+from keras_selectscale.cli.training_options import training_option
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
@@ -32,9 +33,7 @@ from keras_selectscale.wording import counted
 @click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each method.")
 @click.option("--epochs", type=int, help="By default those of the dataset.")
 @click.option("--batch-size", type=int, help="By default that of the dataset.")
-@click.option(
-    "--learning-rate", type=float, default=0.1, show_default=True, help="Initial learning rate."
-)
+@training_option("learning-rate")
 @options.precision_option(default="float32")
 @options.jit_option
 @options.normalization_option

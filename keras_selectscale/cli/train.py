@@ -9,6 +9,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.path_type import PathType
+from keras_selectscale.cli.training_options import training_option
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
@@ -18,7 +19,7 @@ from keras_selectscale.wording import counted
 @options.dataset_options
 @click.option("--drop", default="none", show_default=True, help="Drop method; see `list drops`.")
 @click.option("--top-rate", type=float, help="Share of the maps that a drop may affect.")
-@click.option("--retaining-rate", type=float, help="Strength: 1 is no drop, lower is stronger.")
+@click.option("--retaining-rate", type=float, help="How much is kept; 1 changes nothing.")
 @click.option(
     "--score",
     help="Score of a selecting drop: max, average_pool, global_average, or the controls random "
@@ -34,15 +35,9 @@ from keras_selectscale.wording import counted
 @click.option("--curriculum", help="How the retaining rate falls from 1: linear, exponential.")
 @click.option("--epochs", type=int, default=200, show_default=True, help="Passes over the images.")
 @click.option("--batch-size", type=int, default=128, show_default=True, help="Images per step.")
-@click.option(
-    "--learning-rate", type=float, default=0.1, show_default=True, help="Initial learning rate."
-)
-@click.option(
-    "--schedule", default="step", show_default=True, help="How the rate falls: step or cosine."
-)
-@click.option(
-    "--weight-decay", type=float, default=5e-4, show_default=True, help="Factor of an L2 penalty."
-)
+@training_option("learning-rate")
+@training_option("schedule")
+@training_option("weight-decay")
 @click.option(
     "--seed",
     type=int,

@@ -14,6 +14,7 @@ from keras_selectscale.cli.backend import MAIN, start_keras
 from keras_selectscale.cli.group import CONTINUE, FullGroup, input_errors
 from keras_selectscale.cli.path_type import PathType
 from keras_selectscale.cli.search_report import print_report
+from keras_selectscale.cli.training_options import training_option
 from keras_selectscale.cli.value_list import ValueList
 from keras_selectscale.wording import counted
 
@@ -61,27 +62,9 @@ SEARCHED = ("learning_rate", "weight_decay", "batch_size", "schedule")
     help="Share held out of training.",
 )
 @click.option("--batch-size", type=ValueList(int), help="By default that of the dataset.")
-@click.option(
-    "--learning-rate",
-    type=ValueList(float),
-    default="0.1",
-    show_default=True,
-    help="Initial learning rate.",
-)
-@click.option(
-    "--schedule",
-    type=ValueList(str),
-    default="step",
-    show_default=True,
-    help="How the rate falls: step or cosine.",
-)
-@click.option(
-    "--weight-decay",
-    type=ValueList(float),
-    default="5e-4",
-    show_default=True,
-    help="Factor of an L2 penalty.",
-)
+@training_option("learning-rate", several=True)
+@training_option("schedule", several=True)
+@training_option("weight-decay", several=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the draws.")
 @options.precision_option()
 @options.jit_option
