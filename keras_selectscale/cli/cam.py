@@ -73,12 +73,12 @@ def command(
             check_drawable()
             if len(networks) != 1:
                 raise ValueError("--epochs draws one run")
-            history, pixels = read_maps(
-                RunFolder(options.existing_run(runs_dir, networks[0])).maps_path
-            )
-            columns = [(f"epoch {number}", found) for number, found in history.items()]
-            map_figure.draw(pixels, columns, out)
-        Console().say(f"{out}: {len(pixels)} images, {len(columns)} epochs")
+            run = RunFolder(options.existing_run(runs_dir, networks[0]))
+            kept = read_maps(run.maps_path)
+            columns = [(f"epoch {number}", found) for number, found in kept.history.items()]
+            map_figure.draw(kept.pixels, columns, out, class_names=kept.class_names)
+        images = counted(len(kept.pixels), "image")
+        Console().say(f"{out}: {images}, {counted(len(columns), 'epoch')}")
         return
     with input_errors():
         check_drawable()
@@ -99,7 +99,8 @@ def command(
             (one.name, ClassActivation(one.model)(normalized, chosen, batch_size=len(pixels)))
             for one in trained
         ]
-        map_figure.draw(pixels, columns, out, labels=labels)
+        names = shown[0].images.class_names
+        map_figure.draw(pixels, columns, out, labels=labels, class_names=names)
     Console().say(f"{out}: {counted(len(pixels), 'image')}, {counted(len(columns), 'network')}")
     if values["measure"] is None:
         return

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from keras_selectscale.argument_names import named_arguments
-from keras_selectscale.checks import as_choice, as_integer
+from keras_selectscale.checks import as_choice, as_integer, value_error
 from keras_selectscale.environment import require
-from keras_selectscale.object_checks import as_boolean, as_instance
+from keras_selectscale.object_checks import as_boolean, as_instance, as_sequence, as_string
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -28,6 +28,7 @@ class Dataset(abc.ABC):
     Attributes:
         name: Name by which `load` returns it.
         classes: Number of classes.
+        class_names: Name of each class, or `()` if they have none.
         mean: Mean of each channel, of pixels divided by 255.
         std: Standard deviation of each channel, of pixels divided by 255.
         augmentation: Random changes to training images, an `Augmentation` or
@@ -39,12 +40,26 @@ class Dataset(abc.ABC):
 
     name: str
     classes: int
+    class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augmentation: Any
     train_labels: np.ndarray
     evaluation_split: ClassVar[str] = "test"
     in_memory: ClassVar[bool] = False
+
+    def check_class_names(self) -> None:
+        """Checks that there is a name for each class, or none at all.
+
+        Raises:
+            TypeError: If a name is not a string.
+            ValueError: If there are more or fewer names than classes.
+        """
+        names = as_sequence("class_names", self.class_names)
+        if len(names) not in (0, self.classes):
+            raise value_error("class_names", f"a name for each of {self.classes} classes", names)
+        for name in names:
+            as_string("class_names", name)
 
     @property
     @abc.abstractmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -34,6 +35,7 @@ class InMemory(Dataset):
         as_string("name", self.name)
         as_instance("augmentation", self.augmentation, Augmentation, "an Augmentation")
         as_integer("classes", self.classes, 2, MOST_CLASSES)
+        self.check_class_names()
         for split in self.splits:
             self._check_images(f"{split}_images")
             self._check_labels(f"{split}_labels", split)
@@ -90,6 +92,7 @@ class InMemory(Dataset):
             mean=self.mean,
             std=self.std,
             augmentation=self.augmentation,
+            class_names=self.class_names,
         )
 
     def brought_to(self, image_size: int | None) -> InMemory:
@@ -175,6 +178,7 @@ class ImageData(InMemory):
         mean: Mean of each channel over the whole training split, of pixels divided by 255.
         std: Standard deviation of each channel, likewise; above 0.
         augmentation: Random changes to training images.
+        class_names: Name of each class, or `()` if they have none.
 
     Raises:
         TypeError: If an argument has the wrong type, or an array the wrong dtype.
@@ -191,6 +195,7 @@ class ImageData(InMemory):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augmentation: Augmentation
+    class_names: tuple[str, ...] = ()
 
     @property
     def test_count(self) -> int:
@@ -211,6 +216,7 @@ class HoldOutImageData(HoldOut, InMemory):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     augmentation: Augmentation
+    class_names: tuple[str, ...] = ()
 
     @property
     def validation_count(self) -> int:
@@ -223,6 +229,7 @@ def in_memory(
     train: tuple[np.ndarray, np.ndarray],
     test: tuple[np.ndarray, np.ndarray],
     classes: int,
+    class_names: Sequence[str] = (),
 ) -> ImageData:
     """Returns images in memory with the augmentation of CIFAR-10, in proportion to their size.
 
@@ -234,6 +241,7 @@ def in_memory(
         train: Training images and labels, as `ImageData` takes them.
         test: Test images and labels.
         classes: Number of classes.
+        class_names: Their names, if they have any.
 
     Raises:
         ValueError: If a channel has the same value in all training images.
@@ -241,7 +249,7 @@ def in_memory(
     mean, std = _statistics(name, train[0])
     height, width, channels = train[0].shape[1:]
     augmentation = Augmentation(padding=_padding(height, width), flip=channels == 3)
-    return ImageData(name, *train, *test, classes, mean, std, augmentation)
+    return ImageData(name, *train, *test, classes, mean, std, augmentation, tuple(class_names))
 
 
 def _statistics(name: str, images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

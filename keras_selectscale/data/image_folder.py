@@ -77,12 +77,13 @@ def load_folder(request: Request) -> ImageData | StreamedImages:
         shape = height, width, channels
         if fits_in_memory(count, shape, image_size):
             training, testing = ((_decoded(files, shape), files.labels) for files in (train, test))
-            return in_memory(name, training, testing, len(classes))
+            return in_memory(name, training, testing, len(classes), classes)
         image_size = image_size or min(height, width)
     if count <= DECODED_UP_FRONT:
         for files in (train, test):
             _check(files, channels)
-    return streamed(name, train, test, len(classes), image_size or DEFAULT_SIZE, channels)
+    size = image_size or DEFAULT_SIZE
+    return streamed(name, train, test, len(classes), size, channels, classes)
 
 
 FOLDER = Source(

@@ -24,13 +24,14 @@ from keras_selectscale.regular_files import check_regular
 # Bytes of the images of a file before they are compressed.
 LARGEST_PART = 55_000_000
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
-# Stored with the first part; older versions neither write nor read them.
 # The kinds of dtypes and the rank of what `pack` writes.
 KINDS = {
     **{key: ("u", 4) if key.endswith("images") else ("i", 1) for key in ARRAYS},
     **{"parts": ("iu", 0), "classes": ("iu", 0), "name": ("U", 1)},
     **{"mean": ("f", 1), "std": ("f", 1), "padding": ("iu", 1), "flip": ("b", 1)},
+    "class_names": ("U", 1),
 }
+# Stored with the first part; older versions neither write nor read them.
 FURTHER = ("name", "mean", "std", "padding", "flip")
 NAME = r"\w[\w.-]*"
 
@@ -83,6 +84,8 @@ def pack(
         "padding": np.array([data.augmentation.padding]),
         "flip": np.array([data.augmentation.flip]),
     }
+    if data.class_names:
+        parts[0]["class_names"] = np.array(data.class_names)
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing(folder, "part-*.npz") as beside:
@@ -152,7 +155,8 @@ def read_packed(folder: pathlib.Path, name: str) -> ImageData:
         if len(files) != parts:
             raise ValueError(f"it holds {len(files)} of the {parts} parts of {name}")
         arrays = [_joined(key, found) for key in ARRAYS]
-        data = in_memory(name, (arrays[0], arrays[1]), (arrays[2], arrays[3]), classes)
+        names = [each for array in found.get("class_names", []) for each in array.tolist()]
+        data = in_memory(name, (arrays[0], arrays[1]), (arrays[2], arrays[3]), classes, names)
         if all(key in found for key in FURTHER):
             data = _as_packed(data, found)
     except (ValueError, TypeError, IndexError) as error:

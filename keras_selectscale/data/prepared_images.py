@@ -68,11 +68,14 @@ def load_prepared(request: Request) -> ImageData | StreamedImages:
             train, test = (
                 _read(builder, split, features, shape, dataset, again) for split in splits
             )
-            return in_memory(dataset, train, test, features.classes)
+            return in_memory(dataset, train, test, features.classes, features.names)
         image_size = image_size or min(height, width)
     train_records, test_records = (_index(builder, split, features, again) for split in splits)
     size = image_size or DEFAULT_SIZE
-    return streamed(dataset, train_records, test_records, features.classes, size, channels or 3)
+    return streamed(
+        *(dataset, train_records, test_records, features.classes, size, channels or 3),
+        features.names,
+    )
 
 
 CIFAR10 = Source(
@@ -104,12 +107,13 @@ PREPARED = Source(
 
 
 class ClassificationFeatures(NamedTuple):
-    """The features used for classification: their names, the images' shape and the classes."""
+    """The features used for classification, the images' shape, and the classes with their names."""
 
     image_key: str
     label_key: str
     shape: tuple[int | None, int | None, int | None]
     classes: int
+    names: tuple[str, ...]
 
 
 def find_features(builder: Any, name: str) -> ClassificationFeatures:
@@ -158,7 +162,9 @@ def find_features(builder: Any, name: str) -> ClassificationFeatures:
     if (label.num_classes or 0) < 2:
         count = label.num_classes or "an unknown number"
         raise _refused("a dataset of at least 2 classes", name, f"has {count}")
-    return ClassificationFeatures(*pair, tuple(image.shape), label.num_classes)
+    return ClassificationFeatures(
+        *pair, tuple(image.shape), label.num_classes, tuple(label.names or ())
+    )
 
 
 def _refused(expected: str, name: str, found: str) -> ArgumentValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Streamed(Dataset):
 
     def __post_init__(self):
         as_integer("classes", self.classes, 2)
+        self.check_class_names()
         as_integer("size", self.size, 1)
         if self.channels not in (1, 3):
             raise value_error("channels", "1 or 3", self.channels)
@@ -106,6 +108,7 @@ class Streamed(Dataset):
             size=self.size,
             channels=self.channels,
             augmentation=self.augmentation,
+            class_names=self.class_names,
         )
 
     def brought_to(self, image_size: int | None) -> Streamed:
@@ -141,6 +144,7 @@ class StreamedImages(Streamed):
         size: Height and width to which the images are resized, at least 1.
         channels: 3, to which grey images are converted, or 1.
         augmentation: Random changes to training images.
+        class_names: Name of each class, or `()` if they have none.
 
     Raises:
         TypeError: If `classes` or `size` is not an integer.
@@ -154,6 +158,7 @@ class StreamedImages(Streamed):
     size: int
     channels: int = 3
     augmentation: InceptionAugmentation = InceptionAugmentation()
+    class_names: tuple[str, ...] = ()
 
     @property
     def test_count(self) -> int:
@@ -177,6 +182,7 @@ class HoldOutStreamedImages(HoldOut, Streamed):
     size: int
     channels: int = 3
     augmentation: InceptionAugmentation = InceptionAugmentation()
+    class_names: tuple[str, ...] = ()
 
     @property
     def validation_count(self) -> int:
@@ -190,7 +196,13 @@ class HoldOutStreamedImages(HoldOut, Streamed):
 
 
 def streamed(
-    name: str, train: EncodedImages, test: EncodedImages, classes: int, size: int, channels: int
+    name: str,
+    train: EncodedImages,
+    test: EncodedImages,
+    classes: int,
+    size: int,
+    channels: int,
+    class_names: Sequence[str] = (),
 ) -> StreamedImages:
     """Returns streamed images that are mirrored for training if they have colours.
 
@@ -198,4 +210,5 @@ def streamed(
     of `StreamedImages`.
     """
     augmentation = InceptionAugmentation(flip=channels == 3)
-    return StreamedImages(name, train, test, classes, size, channels, augmentation)
+    names = tuple(class_names)
+    return StreamedImages(name, train, test, classes, size, channels, augmentation, names)

@@ -15,6 +15,7 @@ from keras_selectscale.wording import literal
 
 CHANNELS = (1, 3, 4)
 LONGEST_LINE = 22  # Of a column's title.
+LONGEST_NAME = 16  # Of a class.
 
 
 def draw(
@@ -23,6 +24,7 @@ def draw(
     path: pathlib.Path,
     *,
     labels: Sequence[int] | np.ndarray | None = None,
+    class_names: Sequence[str] = (),
 ) -> None:
     """Draws a row for each image: the image, and its map by each network or after each epoch.
 
@@ -34,6 +36,7 @@ def draw(
         columns: The title of each column with the maps of all images.
         path: PNG file to write. An existing one stays until the new one is complete.
         labels: True classes, written above the images.
+        class_names: Name of each class; without names, their numbers are written.
 
     Raises:
         ValueError: If the images have another number of channels than a picture.
@@ -52,7 +55,7 @@ def draw(
     grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 1}
     for row, image in enumerate(pixels):
         shown = image[..., 0] if image.shape[-1] == 1 else image
-        first = "" if labels is None else f"label: {int(labels[row])}"
+        first = "" if labels is None else f"label: {class_title(labels[row], class_names)}"
         panels[row, 0].set_title(first, fontsize=8)
         panels[row, 0].imshow(shown, **grey)
         for axes, (_, found) in zip(panels[row, 1:], columns, strict=True):
@@ -68,7 +71,8 @@ def draw(
                 extent=(-0.5, across - 0.5, height - 0.5, -0.5),
             )
             chance = found.probabilities[row]
-            axes.set_title(f"{int(found.classes[row])} {chance:.2f}", fontsize=8)
+            name = class_title(found.classes[row], class_names)
+            axes.set_title(f"{name} {chance:.2f}", fontsize=8)
     for axes in panels.flat:
         axes.set_axis_off()
     for place, title in enumerate(["image", *(title for title, _ in columns)]):
@@ -77,3 +81,12 @@ def draw(
         top.set_title(f"{wrapped}\n{top.get_title()}", fontsize=8)
     with replacing(path) as beside:
         figure.savefig(beside, format="png")
+
+
+def class_title(number: Any, class_names: Sequence[str]) -> str:
+    """Returns the name of a class, shortened, or its number if it has none."""
+    if not 0 <= int(number) < len(class_names):
+        return str(int(number))
+    # The names of folders may have bytes that are no text.
+    name = " ".join(class_names[int(number)].encode("utf-8", "replace").decode().split())
+    return literal(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")

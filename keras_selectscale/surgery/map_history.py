@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from keras_selectscale.argument_names import named_attributes
 from keras_selectscale.array_files import read_arrays
 from keras_selectscale.checks import as_integer, shown, value_error
 from keras_selectscale.files import DamagedFileError, replacing
-from keras_selectscale.object_checks import as_path, as_sequence
+from keras_selectscale.object_checks import as_path, as_sequence, as_string
 from keras_selectscale.surgery.class_activation import ActivationMaps, ClassActivation
 
 MOST_EPOCHS = 2**31 - 1
@@ -37,6 +37,7 @@ class ActivationMapHistory(keras.callbacks.Callback):
         path: File to write after each of these epochs (NumPy's `.npz`), or `None`. The maps of
             epochs before the first one stay.
         pixels: The images in [0, 1] as they are to be drawn, for the file; `None` for `images`.
+        class_names: Name of each class, for the file; `()` if they have none.
 
     Attributes:
         history: The `ActivationMaps` by epoch, from 1.
@@ -63,6 +64,7 @@ class ActivationMapHistory(keras.callbacks.Callback):
         classes: Any = None,
         path: str | os.PathLike | None = None,
         pixels: Any = None,
+        class_names: Sequence[str] = (),
     ):
         super().__init__()
         shape = getattr(images, "shape", None)
@@ -74,6 +76,9 @@ class ActivationMapHistory(keras.callbacks.Callback):
         }
         self.path = None if path is None else as_path("path", path)
         self.pixels = images if pixels is None else pixels
+        self.class_names = [
+            as_string("class_names", name) for name in as_sequence("class_names", class_names)
+        ]
         self.history: dict[int, ActivationMaps] = {}
         self._activation: ClassActivation | None = None
         self._of: Any = None
@@ -93,19 +98,41 @@ class ActivationMapHistory(keras.callbacks.Callback):
         if self.path is not None:
             kept = {}
             if self.path.exists():  # Of the training before it was continued.
-                before, _ = read_maps(self.path)
+                before = read_maps(self.path).history
                 kept = {number: each for number, each in before.items() if number <= epoch}
-            write_maps(self.path, {**kept, epoch + 1: found}, self.pixels)
+            written = KeptMaps({**kept, epoch + 1: found}, self.pixels, self.class_names)
+            write_maps(self.path, written)
 
 
-def write_maps(path: pathlib.Path, history: dict[int, ActivationMaps], pixels: Any) -> None:
+class KeptMaps(NamedTuple):
+    """The content of a file of maps.
+
+    Attributes:
+        history: The maps by epoch, from 1.
+        pixels: The images in [0, 1].
+        class_names: Name of each class; empty if they have none.
+    """
+
+    history: dict[int, ActivationMaps]
+    pixels: Any
+    class_names: Sequence[str]
+
+
+def write_maps(path: pathlib.Path, kept: KeptMaps) -> None:
     """Writes maps by epoch under a temporary name, which is then renamed."""
-    arrays = {f"{name}_{n}": getattr(each, name) for n, each in history.items() for name in FIELDS}
+    arrays = {
+        f"{name}_{number}": getattr(each, name)
+        for number, each in kept.history.items()
+        for name in FIELDS
+    }
+    arrays["pixels"] = keras.ops.convert_to_numpy(kept.pixels)
+    if kept.class_names:
+        arrays["class_names"] = np.array(kept.class_names)
     with replacing(path) as beside, beside.open("wb") as file:
-        np.savez_compressed(file, pixels=keras.ops.convert_to_numpy(pixels), **arrays)
+        np.savez_compressed(file, **arrays)
 
 
-def read_maps(path: pathlib.Path) -> tuple[dict[int, ActivationMaps], np.ndarray]:
+def read_maps(path: pathlib.Path) -> KeptMaps:
     """Returns the maps by epoch, and the images.
 
     Raises:
@@ -118,6 +145,9 @@ def read_maps(path: pathlib.Path) -> tuple[dict[int, ActivationMaps], np.ndarray
         raise _damaged(path, "pixels", pixels)
     if not np.isfinite(pixels).all():
         raise DamagedFileError(f"{path} is damaged: pixels are not finite")
+    names = arrays.pop("class_names", np.empty(0, "U1"))  # Absent in older files.
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise _damaged(path, "class_names", names)
     history = {}
     for number in sorted(_epoch(path, name) for name in arrays if name.startswith("maps_")):
         found = [arrays.get(f"{name}_{number}", np.empty(0)) for name in FIELDS]
@@ -128,7 +158,7 @@ def read_maps(path: pathlib.Path) -> tuple[dict[int, ActivationMaps], np.ndarray
         history[number] = ActivationMaps(*found)
     if not history:
         raise DamagedFileError(f"{path} is damaged: it has the maps of no epoch")
-    return history, pixels
+    return KeptMaps(history, pixels, names.tolist())
 
 
 def _epoch(path: pathlib.Path, name: str) -> int:

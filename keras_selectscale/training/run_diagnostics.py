@@ -57,4 +57,10 @@ def run_maps(
         raise value_error("maps_at", "used with images in memory", epochs)
     normalized, _ = EvaluationSequence(images, MAP_IMAGES)[0]
     pixels = images.arrays(images.evaluation_split)[0][:MAP_IMAGES].astype("float32") / 255
-    return ActivationMapHistory(normalized, epochs, path=run.maps_path, pixels=pixels)
+    return ActivationMapHistory(
+        normalized,
+        epochs,
+        path=run.maps_path,
+        pixels=pixels,
+        class_names=images.class_names,
+    )

@@ -31,6 +31,8 @@ def test_is_frozen_and_compared_by_identity():
         ("test_labels", np.arange(-1, 22), ValueError, "test_labels.*-1 at index 0"),
         ("classes", 1, ValueError, "classes.*1"),
         ("classes", 23.0, TypeError, "classes.*23.0"),
+        ("class_names", ("cat",), ValueError, "class_names.* a name for each of 23 classes"),
+        ("class_names", (1,) * 23, TypeError, "class_names.* a string"),
         ("mean", (0.5,), ValueError, "mean.*2 channels"),
         ("mean", (0.5, float("nan")), ValueError, "mean.*nan"),
         ("std", (0.2, 0.0), ValueError, "std.*above 0.*0.0"),

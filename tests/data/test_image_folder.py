@@ -14,6 +14,8 @@ from keras_selectscale.data import (
     evaluation_batches,
     image_folder,
     load,
+    training_subset,
+    validation_split,
 )
 from tests.data.folders import encode, make, picture, write
 
@@ -24,6 +26,7 @@ def test_images_of_one_size_are_in_memory(tmp_path):
     data = load(f"folder:{make(tmp_path)}")
     assert isinstance(data, ImageData)
     assert (data.name, data.classes) == (f"folder:{tmp_path}", 2)
+    assert data.class_names == tuple(sorted(each.name for each in (tmp_path / "train").iterdir()))
     assert (data.train_count, data.test_count, data.input_shape) == (10, 6, (12, 16, 3))
     expected = [picture(number, 12, 16) for number in range(16)]
     np.testing.assert_array_equal(np.concatenate([data.train_images, data.test_images]), expected)
@@ -41,6 +44,13 @@ def test_images_of_varying_size_are_streamed(tmp_path):
     np.testing.assert_array_equal(data.test_labels, [0] * 3 + [1] * 3)
     assert data.augmentation == InceptionAugmentation()
     assert load(f"folder:{tmp_path}", image_size=32).input_shape == (32, 32, 3)
+    assert len(data.class_names) == 2
+    held = validation_split(data, share=0.4, seed=0)
+    assert (
+        held.class_names
+        == data.class_names
+        == training_subset(held, train_size=2, seed=0).class_names
+    )
 
 
 def test_too_many_of_one_size_are_streamed_at_their_own(tmp_path, monkeypatch):

@@ -8,11 +8,15 @@ from keras_selectscale import data
 from keras_selectscale.data import packed_images
 from tests.data.folders import make
 
+NAMES = tuple("zero one two three four five six seven eight nine".split())
+
 
 @pytest.fixture
 def images():
     """The digits under the name of a dataset of TensorFlow Datasets."""
-    return dataclasses.replace(data.load("digits", train_size=100), name="cifar10")
+    digits = data.load("digits", train_size=100)
+    assert digits.class_names == ()
+    return dataclasses.replace(digits, name="cifar10", class_names=NAMES)
 
 
 def test_what_was_packed_is_loaded_to_the_bit(tmp_path, images, monkeypatch):
@@ -25,6 +29,7 @@ def test_what_was_packed_is_loaded_to_the_bit(tmp_path, images, monkeypatch):
         ours, theirs = getattr(loaded, field), getattr(images, field)
         assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
     assert (loaded.name, loaded.classes) == ("cifar10", 10)
+    assert loaded.class_names == NAMES
     assert not [path for path in (tmp_path / "packed").iterdir() if path.name.startswith(".")]
 
 

@@ -79,7 +79,7 @@ def test_cifar100_takes_the_fine_label(tmp_path):
     features = {
         "id": tfds.features.Text(),
         "image": tfds.features.Image(shape=(32, 32, 3)),
-        "label": tfds.features.ClassLabel(num_classes=100),
+        "label": tfds.features.ClassLabel(names=[f"class {number}" for number in range(100)]),
         "coarse_label": tfds.features.ClassLabel(num_classes=20),
     }
     split = [
@@ -94,6 +94,7 @@ def test_cifar100_takes_the_fine_label(tmp_path):
     prepare(tmp_path, "cifar100", features, {"train": split, "test": split[::-1]}, version="3.0.2")
     data = load("cifar100", data_dir=tmp_path)
     assert isinstance(data, ImageData) and data.classes == 100
+    assert data.class_names == tuple(f"class {number}" for number in range(100))
     np.testing.assert_array_equal(data.train_labels, range(100))
     np.testing.assert_array_equal(data.train_images[3], picture(3, 32, 32))
     assert (data.augmentation.padding, data.augmentation.flip) == (4, True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_selectscale.experiments import map_measures
+from keras_selectscale.experiments import map_figure, map_measures
 
 
 def test_measures_equal_a_loop():
@@ -26,3 +26,20 @@ def test_differences_are_paired():
     assert found["networks"]["a"]["maps without a positive value"] == 1
     share = found["differences"]["b - a"]["share"]
     assert share["mean"] == pytest.approx(0.1) and share["high"] - share["low"] < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, "cat"),
+        (np.int64(1), "golden retrieve…"),
+        (2, r"\$5 and \$6"),
+        (3, "t?xt"),
+        (4, "4"),
+        (-1, "-1"),
+    ],
+)
+def test_a_class_is_named_or_numbered(number, expected):
+    names = ("cat", "golden retrievers", "$5 and\n$6", "t\udce4xt")
+    assert map_figure.class_title(number, names) == expected
+    assert map_figure.class_title(number, ()) == str(number)

@@ -24,12 +24,14 @@ def trained(callbacks, epochs=3):
 
 def test_the_maps_of_the_epochs_are_kept_and_the_training_is_the_same(tmp_path):
     path = tmp_path / "maps.npz"
-    kept = ks.ActivationMapHistory(IMAGES[:2], [1, 3, 9], classes=1, path=path)
+    names = ("cat", "dog")
+    kept = ks.ActivationMapHistory(IMAGES[:2], [1, 3, 9], classes=1, path=path, class_names=names)
     seen, plain = trained([kept]), trained([])
     for ours, theirs in zip(seen.variables, plain.variables, strict=True):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
     expected = ks.class_activation_maps(seen, IMAGES[:2], 1)
-    history, pixels = map_history.read_maps(path)
+    history, pixels, class_names = map_history.read_maps(path)
+    assert class_names == ["cat", "dog"]
     assert list(history) == list(kept.history) == [1, 3]
     np.testing.assert_allclose(history[3].maps, expected.maps, atol=1e-6)
     assert np.abs(history[1].maps - history[3].maps).max() > 1e-4
@@ -45,6 +47,8 @@ def test_the_maps_of_the_epochs_are_kept_and_the_training_is_the_same(tmp_path):
 def test_bad_input_and_damage_are_named(tmp_path):
     with pytest.raises(ValueError, match="`images`"):
         ks.ActivationMapHistory(IMAGES[0], [1])
+    with pytest.raises(TypeError, match="`class_names`"):
+        ks.ActivationMapHistory(IMAGES, [1], class_names=[1, 2])
     with pytest.raises(ValueError, match="`epochs`"):
         ks.ActivationMapHistory(IMAGES, [0])
     path = tmp_path / "maps.npz"
@@ -53,12 +57,14 @@ def test_bad_input_and_damage_are_named(tmp_path):
     maps = {"maps_1": np.ones((6, 2, 3)), "classes_1": np.arange(6), "probabilities_1": np.ones(6)}
     whole = {"pixels": IMAGES, **maps}
     np.savez(path, **whole)
-    assert list(map_history.read_maps(path)[0]) == [1]
+    older = map_history.read_maps(path)
+    assert list(older.history) == [1] and older.class_names == []
     for changed, named in (
         ({"pixels": np.array(["x"])}, "pixels"),
         ({"pixels": IMAGES * np.nan}, "pixels"),
         ({"maps_1": IMAGES}, "maps_1"),
         ({"classes_1": np.ones(6)}, "classes_1"),
+        ({"class_names": np.ones(2)}, "class_names"),
         ({"probabilities_1": np.ones(5)}, "probabilities_1"),
         ({"maps_x": np.ones((6, 2, 3))}, "maps_x"),
         ({"maps_2": np.ones((6, 2, 3))}, "classes_2"),
