@@ -20,7 +20,7 @@ def packed() -> dict[str, bytes]:
     """Returns the files of a small packed dataset of two parts."""
     rng = np.random.default_rng(1)
     images, labels = rng.integers(0, 256, (20, 8, 8, 1), dtype=np.uint8), np.arange(20) % 3
-    made = in_memory("digits", (images, labels), (images[:9], labels[:9]), 3)
+    made = in_memory("digits", (images, labels), (images[:9], labels[:9]), 3, "abc")
     with tempfile.TemporaryDirectory() as folder:
         files = data.pack(made, folder, name="x")
         return {file.name: file.read_bytes() for file in files}

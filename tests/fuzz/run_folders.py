@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from keras_selectscale.experiments.trained_network import load_network
 from keras_selectscale.surgery.class_activation import ActivationMaps
-from keras_selectscale.surgery.map_history import write_maps
+from keras_selectscale.surgery.map_history import KeptMaps, write_maps
 from keras_selectscale.training import RunFolder, checkpoints, load_checkpoint
 from tests.fuzz import command_lines
 from tests.fuzz.damage import TEXTS, damaged_archive, damaged_bytes, damaged_json, in_place, writing
@@ -68,7 +68,8 @@ def _maps() -> bytes:
     found = ActivationMaps(rng.normal(size=(2, 3, 4)), np.arange(2), rng.uniform(size=2))
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, MAPS)
-        write_maps(path, {1: found, 12: found}, rng.uniform(size=(2, 6, 8, 1)))
+        kept = KeptMaps({1: found, 12: found}, rng.uniform(size=(2, 6, 8, 1)), ["cat", "dog"])
+        write_maps(path, kept)
         return path.read_bytes()
 
 
