@@ -90,11 +90,12 @@ def computed_once(factor: Any) -> Any:
     return fast(factor) if (fast := fast_call("computed_once")) else factor
 
 
-def apply(factor: Any, inputs: Any) -> Any:
+def apply(factor: Any, inputs: Any, may_drop: bool) -> Any:
     """Returns `factor * inputs`, and 0 where the factor is 0, for infinity and NaN too.
 
-    The same holds for the gradient. `factor` broadcasts to `inputs`, and is a constant for it.
+    The same holds for the gradient. `factor` broadcasts to `inputs`, and is a constant for it. If
+    it cannot be 0 (`may_drop` is false), this is the plain product.
     """
     if fast := fast_call("apply_factor"):
-        return fast(factor, inputs)
-    return factor * ops.where(factor == 0, ops.zeros_like(factor), inputs)
+        return fast(factor, inputs, may_drop)
+    return factor * (ops.where(factor == 0, ops.zeros_like(factor), inputs) if may_drop else inputs)

@@ -69,7 +69,7 @@ class FeatureDrop(FeatureMaps):
         if not self.checked(inputs, training) or self.is_identity:
             return inputs
         factor = self.next_factor(inputs)
-        return factors.apply(factor, inputs) if self.may_drop else factor * inputs
+        return factors.apply(factor, inputs, self.may_drop)
 
     def next_factor(self, inputs: Any) -> Any:
         """Returns the factor of this call, in the dtype of `inputs` and without a gradient."""

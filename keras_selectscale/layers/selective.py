@@ -107,7 +107,7 @@ class Selective(TopRanked):
         selected = self.per_map(inputs, self.candidates(inputs))
         if self._has_factor:
             factor = self.factor_on(selected, self.drop.next_factor(inputs))
-            return factors.apply(factor, inputs) if self.drop.may_drop else factor * inputs
+            return factors.apply(factor, inputs, self.drop.may_drop)
         dropped = ops.cast(self.drop(inputs, training=True), inputs.dtype)
         if not feature_maps.may_be_equal(dropped.shape, inputs.shape):
             raise ValueError(

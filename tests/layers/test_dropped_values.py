@@ -97,13 +97,13 @@ def test_the_gradient_of_the_gradient(axes):
     inputs = ops.convert_to_tensor(np.random.default_rng(0).normal(size=SHAPE), "float32")
 
     def gradient(x):
-        return drawing.outputs_and_gradient(lambda x: factors.apply(factor, x), x, x)[1]
+        return drawing.outputs_and_gradient(lambda x: factors.apply(factor, x, True), x, x)[1]
 
     squares = np.square(drawing.as_array(factor)) * np.ones(SHAPE)
     if drawing.BACKEND == "jax":
         import jax
 
-        gradient = jax.grad(lambda x: ops.sum(factors.apply(factor, x) ** 2) / 2)
+        gradient = jax.grad(lambda x: ops.sum(factors.apply(factor, x, True) ** 2) / 2)
         second = jax.grad(lambda x: ops.sum(gradient(x)))(inputs)
     elif drawing.BACKEND == "tensorflow":
         import tensorflow as tf
@@ -112,14 +112,14 @@ def test_the_gradient_of_the_gradient(axes):
             outer.watch(inputs)
             with tf.GradientTape() as tape:
                 tape.watch(inputs)
-                half = tf.reduce_sum(factors.apply(factor, inputs) ** 2) / 2
+                half = tf.reduce_sum(factors.apply(factor, inputs, True) ** 2) / 2
             total = tf.reduce_sum(tape.gradient(half, inputs))
         second = outer.gradient(total, inputs)
     else:
         import torch
 
         inputs.requires_grad_(True)
-        half = factors.apply(factor, inputs).square().sum() / 2
+        half = factors.apply(factor, inputs, True).square().sum() / 2
         (first,) = torch.autograd.grad(half, inputs, create_graph=True)
         (second,) = torch.autograd.grad(first.sum(), inputs)
     np.testing.assert_allclose(drawing.as_array(second), squares)

@@ -94,8 +94,10 @@ def computed_once(factor: Any) -> Any:
     return tf.cond(is_number, lambda: factor, lambda: tf.abs(factor))
 
 
-def apply_factor(factor: Any, inputs: Any) -> Any:
+def apply_factor(factor: Any, inputs: Any, may_drop: bool) -> Any:
     """Returns `factors.apply`, in one operation if TensorFlow has it for the dtype."""
+    if not may_drop:
+        return inputs * _along_rows(factor, inputs)
     if inputs.dtype == tf.bfloat16 and not _on_cpus():
         return factor * tf.where(tf.equal(factor, 0), tf.zeros_like(factor), inputs)
     return tf.math.multiply_no_nan(inputs, _along_rows(factor, inputs))
@@ -169,17 +171,18 @@ def _max_score(inputs: Any, channel_axis: int) -> Any:
     channels = inputs.shape[channel_axis]
     if all(size == 1 for size in sizes):
         return tf.reshape(inputs, (-1, channels))
+    never_negative = _is_never_negative(inputs)
     if inputs.dtype == tf.bfloat16 and channel_axis == rank - 1 and None not in sizes:
         # Uses a pooling, which has its own kernel for this precision and is at least twice as fast.
-        maps = inputs if _is_never_negative(inputs) else tf.abs(inputs)
+        maps = inputs if never_negative else tf.abs(inputs)
         maps = tf.reshape(maps, (-1, math.prod(sizes), 1, channels))
         pooled = tf.nn.max_pool2d(maps, (math.prod(sizes), 1), 1, "VALID")
         return tf.reshape(pooled, (-1, channels))
+    if never_negative:
+        return _reduced(tf.reduce_max, inputs, axes)
     if inputs.dtype == tf.float16:  # Two reductions are slower than a magnitude and one reduction.
         return tf.reduce_max(tf.abs(inputs), axes)
     highest = _reduced(tf.reduce_max, inputs, axes)
-    if _is_never_negative(inputs):
-        return highest
     return tf.maximum(highest, -_reduced(tf.reduce_min, inputs, axes))
 
 
@@ -193,4 +196,9 @@ def _reduced(reduce: Any, inputs: Any, axes: tuple[int, ...]) -> Any:
 
 def _is_never_negative(inputs: Any) -> bool:
     """Returns whether the graph shows that no value is below 0."""
-    return not tf.executing_eagerly() and inputs.op.type in ("Relu", "Relu6")
+    if tf.executing_eagerly():
+        return False
+    operation = inputs.op
+    while operation.type in ("Identity", "StopGradient"):
+        operation = operation.inputs[0].op
+    return operation.type in ("Relu", "Relu6")
