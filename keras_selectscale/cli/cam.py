@@ -44,7 +44,9 @@ from keras_selectscale.wording import counted
     show_default=True,
     help="PNG file to write.",
 )
+@click.pass_context
 def command(
+    context: click.Context,
     networks: tuple[str, ...],
     data_dir: str | None,
     runs_dir: pathlib.Path,
@@ -73,6 +75,7 @@ def command(
             check_drawable()
             if len(networks) != 1:
                 raise ValueError("--epochs draws one run")
+            _check_epochs_alone(context)
             run = RunFolder(options.existing_run(runs_dir, networks[0]))
             kept = read_maps(run.maps_path)
             columns = [(f"epoch {number}", found) for number, found in kept.history.items()]
@@ -122,3 +125,11 @@ def command(
                     f"{name}: {key} {one['mean']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"
                 )
     Console().say(f"{table}: {result['images']:,} images")
+
+
+def _check_epochs_alone(context: click.Context) -> None:
+    """Raises an error for an option that --epochs would ignore."""
+    for name in ("images", "dataset", "data_dir", "of_labels", "measure", "precision"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"--epochs draws the maps that `train --maps-at` kept: omit {option}")

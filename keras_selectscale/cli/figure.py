@@ -165,8 +165,8 @@ def figure_4(
         levels = rate_curves.levels_of_runs(results.group_runs(runs.runs))
         trials, damaged = _trials(searches)
         levels += trials
-        left_out = [f"damaged, not drawn: {sentence}" for sentence in (*runs.damaged, *damaged)]
-        left_out += [f"not finished, not drawn: {path}" for path in runs.unfinished]
+        runs.damaged.extend(damaged)
+        left_out = runs.left_out("drawn")
         rates = {"top_rate": top_rate, "retaining_rate": retaining_rate}
         found = rate_curves.settings(levels, **rates)
         if not found:

@@ -8,6 +8,7 @@ from keras_selectscale.cli import options
 from keras_selectscale.cli.backend import start_keras
 from keras_selectscale.cli.group import input_errors
 from keras_selectscale.cli.path_type import OutputFile
+from keras_selectscale.wording import counted
 
 
 @click.command()
@@ -34,4 +35,4 @@ def command(runs: tuple[str, ...], runs_dir: pathlib.Path, out: pathlib.Path) ->
     with input_errors():
         folders = [RunFolder(options.existing_run(runs_dir, name)) for name in runs]
         history_figure.draw(folders, out)
-    Console().say(f"{out}: {len(folders)} runs")
+    Console().say(f"{out}: {counted(len(folders), 'run')}")

@@ -44,8 +44,8 @@ def command(
 ) -> None:
     """Print the results of the runs in FOLDERS, next to the paper's.
 
-    Runs are found however deep they are, and grouped by recipe. Damaged and unfinished runs are
-    named; the others are shown. Without FOLDERS, the runs in --runs-dir are read.
+    Runs are found however deep they are, and grouped by recipe. Damaged, unfinished and repeated
+    runs are named; the others are shown. Without FOLDERS, the runs in --runs-dir are read.
     """
     from keras_selectscale.console import Console
 
@@ -65,5 +65,5 @@ def command(
             files.write_text(path, text)
     if not out:
         sys.stdout.write(text)
-    for sentence in found.damaged:
-        Console(stderr=True).say(f"damaged, not counted: {sentence}")
+    for line in found.left_out("counted"):
+        Console(stderr=True).say(line)

@@ -45,6 +45,7 @@ def draw(runs: Sequence[RunFolder], path: pathlib.Path) -> None:
     rates = [retaining_rates(recipe, len(rows)) for _, recipe, rows in found]
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     panels = 2 + any(rate is not None for rate in rates)
     figure = Figure(figsize=(4.4 * panels, 4), dpi=130, layout="constrained")
@@ -71,6 +72,7 @@ def draw(runs: Sequence[RunFolder], path: pathlib.Path) -> None:
         axes, ("training loss", "training error (%)", "retaining rate"), strict=False
     ):
         panel.set_xlabel("epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_ylabel(title)
         panel.set_ylim(bottom=0)
         panel.grid(alpha=0.3)

@@ -9,13 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from keras_selectscale.checks import as_number
-from keras_selectscale.experiments.results import (
-    NO_DROP,
-    NOT_COMPARED,
-    Interval,
-    ResultGroup,
-    interval,
-)
+from keras_selectscale.experiments.recorded_runs import NOT_COMPARED
+from keras_selectscale.experiments.results import NO_DROP, Interval, ResultGroup, interval
 from keras_selectscale.layers.methods import get_method
 from keras_selectscale.recipes import figure4
 from keras_selectscale.training import Recipe

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from scipy import stats
 
 from keras_selectscale import recipes
 from keras_selectscale.experiments.recorded_runs import Found as Found
-from keras_selectscale.experiments.recorded_runs import RecordedRun
+from keras_selectscale.experiments.recorded_runs import RecordedRun, recipe_key
 from keras_selectscale.experiments.recorded_runs import find_runs as find_runs
 from keras_selectscale.layers.methods import get_method
 from keras_selectscale.recipes import PublishedCell
@@ -22,6 +21,8 @@ from keras_selectscale.training.recipe import WITHOUT_DROP
 from keras_selectscale.wording import counted
 
 CONFIDENCE = 0.95
+# How the interval of a mean is computed.
+INTERVAL_METHOD = "Student's t"
 # What a recipe has for no drop.
 NO_DROP: dict[str, Any] = {
     "drop": "none",
@@ -30,8 +31,6 @@ NO_DROP: dict[str, Any] = {
     "score": None,
     **WITHOUT_DROP,
 }
-# What does not tell one group from another: the seed, and a choice that changes roundings only.
-NOT_COMPARED = ("seed", "normalization")
 
 
 class Interval(NamedTuple):
@@ -120,20 +119,18 @@ class ResultGroup:
 def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
     """Groups runs by recipe, in the order of the paper's tables and then by name.
 
-    If two runs have one recipe and one seed, the first is taken.
-
     Returns:
         The groups, each with its difference from the group that has the same recipe without a
         drop: paired by seed if at least one seed is shared, and unpaired otherwise.
     """
     by_key: dict[str, dict[int, RecordedRun]] = {}
     for run in runs:
-        by_key.setdefault(_key(run.recipe), {}).setdefault(run.recipe.seed, run)
+        by_key.setdefault(recipe_key(run.recipe), {}).setdefault(run.recipe.seed, run)
     groups = {
         key: _group([by_seed[seed] for seed in sorted(by_seed)]) for key, by_seed in by_key.items()
     }
     for key, group in groups.items():
-        baseline = groups.get(_key(dataclasses.replace(group.recipe, **NO_DROP)))
+        baseline = groups.get(recipe_key(dataclasses.replace(group.recipe, **NO_DROP)))
         if baseline is not None and baseline is not group:
             groups[key] = dataclasses.replace(group, difference=difference(group, baseline))
     order = {name: place for place, name in enumerate(recipes.names())}
@@ -153,12 +150,12 @@ def group_runs(runs: Sequence[RecordedRun]) -> list[ResultGroup]:
 
 def against_controls(groups: Sequence[ResultGroup]) -> Iterator[tuple[ResultGroup, ResultGroup]]:
     """Yields each group with each group that differs in the score alone, which is a control."""
-    by_key = {_key(group.recipe): group for group in groups}
+    by_key = {recipe_key(group.recipe): group for group in groups}
     for group in groups:
         if group.recipe.score is None or group.recipe.score in CONTROL_SCORES:
             continue
         for score in CONTROL_SCORES:
-            control = by_key.get(_key(dataclasses.replace(group.recipe, score=score)))
+            control = by_key.get(recipe_key(dataclasses.replace(group.recipe, score=score)))
             if control is not None:
                 yield group, control
 
@@ -203,17 +200,14 @@ def difference(group: ResultGroup, baseline: ResultGroup) -> Difference:
     return Difference(mean, low, high, 0, "Welch's t")
 
 
-def _key(recipe: Recipe) -> str:
-    fields = {k: v for k, v in recipe.as_json().items() if k not in NOT_COMPARED}
-    return json.dumps(fields, sort_keys=True)
-
-
 def _published(recipe: Recipe) -> PublishedCell | None:
     """Returns the cell of the paper's tables that was trained, in whatever precision."""
-    return _published_cells(recipe.precision).get(_key(recipe))
+    return _published_cells(recipe.precision).get(recipe_key(recipe))
 
 
 @functools.cache
 def _published_cells(precision: str) -> dict[str, PublishedCell]:
     cells = [recipes.get(name) for name in recipes.names()]
-    return {_key(dataclasses.replace(c.recipe, precision=precision)): c for c in reversed(cells)}
+    return {
+        recipe_key(dataclasses.replace(c.recipe, precision=precision)): c for c in reversed(cells)
+    }

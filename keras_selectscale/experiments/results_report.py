@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_selectscale.experiments.figure_tables import Section
 from keras_selectscale.experiments.results import (
+    INTERVAL_METHOD,
     Difference,
     Found,
     Interval,
@@ -18,6 +19,7 @@ from keras_selectscale.experiments.results import (
     difference,
 )
 from keras_selectscale.recipes import PublishedCell
+from keras_selectscale.training.run_records import Accelerator
 
 HEADERS = (
     "run",
@@ -57,7 +59,7 @@ def report(
 
     Args:
         groups: The groups, as `group_runs` returns them.
-        found: The runs, of which the unfinished and the damaged ones are named.
+        found: The runs, of which those that do not count are named.
         form: A key of `FORMATS`.
         sections: Tables of figures, which the form `"csv"` does not have.
     """
@@ -80,7 +82,7 @@ def row(group: ResultGroup) -> dict[str, Any]:
             for run in group.runs
         },
         "n": len(group.runs),
-        "test_error": group.test_error._asdict(),
+        "test_error": {**group.test_error._asdict(), "method": INTERVAL_METHOD},
         "standard_deviation": group.deviation,
         "published": None
         if paper is None or paper.error is None
@@ -132,9 +134,7 @@ def _calibration(groups: Sequence[ResultGroup]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for group in groups:
         known = [run.result for run in group.runs if run.result.get("test_nll") is not None]
-        calibration_errors = [
-            each["test_ece"] for each in known if each.get("test_ece") is not None
-        ]
+        ece = [each["test_ece"] for each in known if each.get("test_ece") is not None]
         by_class = [each["test_class_errors"] for each in known if each.get("test_class_errors")]
         columns: list[tuple[float, ...]] = []
         if len({len(errors) for errors in by_class}) == 1:
@@ -142,7 +142,7 @@ def _calibration(groups: Sequence[ResultGroup]) -> list[tuple[str, ...]]:
         if known:
             cells = (
                 _spread([each["test_nll"] for each in known], 3),
-                _spread([100 * value for value in calibration_errors]),
+                _spread([100 * value for value in ece]),
                 _spread(max(columns, key=sum, default=())),
             )
             rows.append((group.name, group.settings, str(len(known)), *cells))
@@ -164,15 +164,15 @@ def _spread(values: Sequence[float], digits: int = 2) -> str:
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
-def _accelerator(recorded: Any) -> str:
-    """Returns an accelerator, as a run's config records it, in a few words."""
-    if not isinstance(recorded, dict):
-        return str(recorded)
-    parts = [f"{recorded.get('count', 1)}x {recorded.get('name')}"]
-    if recorded.get("memory_mib"):
-        parts.append(f"{recorded['memory_mib'] / 1024:.0f} GiB")
-    if recorded.get("driver"):
-        parts.append(f"driver {recorded['driver']}")
+def _accelerator(recorded: Accelerator | str) -> str:
+    """Returns an accelerator in a few words."""
+    if isinstance(recorded, str):
+        return recorded
+    parts = [f"{recorded.count}x {recorded.name}"]
+    if recorded.memory_mib:
+        parts.append(f"{recorded.memory_mib / 1024:.0f} GiB")
+    if recorded.driver:
+        parts.append(f"driver {recorded.driver}")
     return " ".join(parts)
 
 
@@ -180,16 +180,15 @@ def _made_on(group: ResultGroup) -> list[tuple[str, ...]]:
     """Returns a row for each kind of machine and versions on which a group's runs were made."""
     rows: dict[str, list[Any]] = {}
     for run in group.runs:
-        made = run.environment
-        versions = made.get("packages", {})
-        names = ("keras", str(made.get("backend", "")))
-        parts = [f"{name} {versions[name]}" for name in names if name in versions]
-        if made.get("accelerator"):
-            parts.append(_accelerator(made["accelerator"]))
-        if made.get("machine"):
-            parts.append(str(made["machine"]))
-        if made.get("commit"):
-            parts.append(f"commit {str(made['commit'])[:9]}")
+        made = run.made_on
+        names = ("keras", made.backend or "")
+        parts = [f"{name} {made.packages[name]}" for name in names if name in made.packages]
+        if made.accelerator:
+            parts.append(_accelerator(made.accelerator))
+        if made.machine:
+            parts.append(made.machine)
+        if made.commit:
+            parts.append(f"commit {made.commit[:9]}")
         rows.setdefault(", ".join(parts), []).append(run)
     return [
         (
@@ -205,15 +204,14 @@ def _made_on(group: ResultGroup) -> list[tuple[str, ...]]:
 
 
 def _remarks(found: Found) -> list[str]:
-    remarks = [f"Damaged, not counted: {sentence}" for sentence in found.damaged]
-    return remarks + [f"Not finished, not counted: {path}" for path in found.unfinished]
+    return [line[0].upper() + line[1:] for line in found.left_out("counted")]
 
 
 def _as_text(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Section]) -> str:
     lines = _aligned([HEADERS, *map(cells, groups)])
     lines += ["", NOTE, *_remarks(found)]
-    for _, headers, _, rows, note in (*_further(groups), *sections):
-        lines += ["", *_aligned([headers, *rows]), "", note]
+    for title, headers, _, rows, note in (*_further(groups), *sections):
+        lines += ["", title, "", *_aligned([headers, *rows]), "", note]
     return "\n".join(lines) + "\n"
 
 
@@ -261,7 +259,8 @@ def _markdown_table(
 def _as_csv(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Section]) -> str:
     text = io.StringIO()
     columns = [
-        *("name", "settings", "n", "mean", "low", "high", "standard_deviation"),
+        *("name", "settings", "n", "mean", "low", "high", "interval_method"),
+        "standard_deviation",
         *("published_error", "published_deviation", "published_runs"),
         *("difference", "difference_low", "difference_high", "pairs", "method"),
     ]
@@ -270,7 +269,8 @@ def _as_csv(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Sect
     for group in groups:
         paper, change = group.published, group.difference
         writer.writerow(
-            [group.name, group.settings, len(group.runs), *group.test_error, group.deviation]
+            [group.name, group.settings, len(group.runs), *group.test_error]
+            + [INTERVAL_METHOD, group.deviation]
             + (
                 [None] * 3
                 if paper is None or paper.error is None
@@ -286,6 +286,7 @@ def _as_json(groups: Sequence[ResultGroup], found: Found, sections: Sequence[Sec
         "groups": [row(group) for group in groups],
         "unfinished": [path.as_posix() for path in found.unfinished],
         "damaged": found.damaged,
+        "repeated": found.repeated,
         "figures": [section._asdict() for section in sections],
     }
     return json.dumps(content, indent=2, default=dataclasses.asdict) + "\n"

@@ -21,6 +21,42 @@ class Config:
 
 
 @dataclasses.dataclass(frozen=True)
+class Accelerator:
+    """The accelerators of a run, as `environment.accelerator` returns them.
+
+    Attributes:
+        name: Name of the device.
+        count: Number of devices.
+        memory_mib: Memory of one in MiB; `None` if it is unknown.
+        driver: Version of the driver; `None` if it is unknown.
+    """
+
+    name: str
+    count: int = 1
+    memory_mib: float | None = None
+    driver: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class MadeOn:
+    """The part of a run's environment that tables show.
+
+    Attributes:
+        packages: Versions by the names of packages.
+        backend: Keras' backend.
+        machine: System, architecture and cores.
+        commit: Commit of this package.
+        accelerator: The accelerators; `None` for the CPU. Earlier versions recorded a text.
+    """
+
+    packages: dict[str, str] = dataclasses.field(default_factory=dict)
+    backend: str | None = None
+    machine: str | None = None
+    commit: str | None = None
+    accelerator: Accelerator | str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class HistoryRow:
     """One row of `history.csv`.
 

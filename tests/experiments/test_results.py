@@ -26,8 +26,12 @@ def record(folder, recipe, errors, **fields):
     for seed, error in errors.items():
         run = RunFolder(folder / f"{recipe.drop}-{seed}-{recipe.precision}")
         run.open(dataclasses.replace(recipe, seed=seed), {"machine": "M", "backend": "jax"})
-        content = {"test_error": error, "train_error": 0.0, "parameters": 1, "epochs": 3}
-        run.write_result({**content, "seconds": 1.0, "images_per_second": 2.0, **fields})
+        run.write_result(result(recipe, test_error=error, **fields))
+
+
+def result(recipe, **fields):
+    content = {"test_error": 5.0, "train_error": 0.0, "parameters": 1, "epochs": recipe.epochs}
+    return {**content, "seconds": 1.0, "images_per_second": 2.0, **fields}
 
 
 def grouped(folder):
@@ -107,6 +111,72 @@ def test_damaged_and_unfinished_runs_are_named_and_the_others_shown(tmp_path):
         results.find_runs([tmp_path / "empty"])
 
 
+@pytest.mark.parametrize(
+    ("environment", "fields", "named"),
+    [
+        ({"packages": None}, {}, "config.json is damaged: the field `environment.packages`"),
+        ({"packages": {"keras": 3}}, {}, "environment.packages"),
+        ({"accelerator": {"name": "X", "memory_mib": "many"}}, {}, "accelerator.memory_mib"),
+        ({"accelerator": {"count": 2}}, {}, "`environment.accelerator.name` is missing"),
+        ({"commit": 1}, {}, "environment.commit"),
+        ({"other": float("nan")}, {}, "a number is not finite"),
+        ({}, {"epochs": 2}, "result.json is damaged: epochs is 2, of 3"),
+        ({}, {"seconds": -5.0}, "seconds is -5.0"),
+        ({}, {"images_per_second": float("nan")}, "images_per_second is nan"),
+        ({}, {"train_error": 101.0}, "train_error is 101.0"),
+        ({}, {"test_class_errors": [101.0]}, "test_error is 101.0"),
+    ],
+)
+def test_no_value_of_one_run_hides_the_others(environment, fields, named, tmp_path):
+    record(tmp_path / "good", NONE, {0: 5.0})
+    run = RunFolder(tmp_path / "bad")
+    run.open(DROP, {})
+    config = {"recipe": DROP.as_json(), "environment": environment}
+    run.config_path.write_text(json.dumps(config), encoding="utf-8")
+    run.result_path.write_text(json.dumps(result(DROP, **fields)), encoding="utf-8")
+    groups, found = grouped(tmp_path)
+    assert [group.recipe.drop for group in groups] == ["none"]
+    assert len(found.damaged) == 1 and named in found.damaged[0] and "bad" in found.damaged[0]
+    for form in FORMATS:
+        assert "resnet-20" in report(groups, found, form)
+
+
+def test_a_damaged_history_and_a_lost_config_are_named(tmp_path):
+    header = "epoch,loss,accuracy,learning_rate\n"
+    rows = [f"{epoch},1.0,0.5,0.1\n" for epoch in (1, 2, 3)]
+    for folder, text in (
+        ("good", header + "".join(rows)),
+        ("short", header + rows[0]),
+        ("garbage", "garbage"),
+        ("lost", header + "".join(rows)),
+    ):
+        record(tmp_path / folder, dataclasses.replace(DROP, top_rate=len(folder) / 10), {0: 5.0})
+        (tmp_path / folder / "selectscale-0-float32" / "history.csv").write_text(text)
+    (tmp_path / "lost" / "selectscale-0-float32" / "config.json").unlink()
+    groups, found = grouped(tmp_path)
+    assert [run.path.parent.name for group in groups for run in group.runs] == ["good"]
+    garbage, lost, short = found.damaged
+    assert "garbage" in garbage and "history.csv is damaged" in garbage
+    assert "lost" in lost and "it has a result and no config.json" in lost
+    assert "history.csv is damaged: it has 1 of 3 epochs" in short
+    # Nothing in the tables comes from the history.
+    (tmp_path / "good" / "selectscale-0-float32" / "history.csv").unlink()
+    assert len(grouped(tmp_path)[0]) == 1
+
+
+def test_of_two_runs_with_one_seed_the_first_counts_and_the_other_is_named(tmp_path):
+    record(tmp_path / "a", NONE, {0: 5.0, 1: 6.0})
+    record(tmp_path / "b", NONE, {0: 90.0, 2: 7.0})
+    (group,), found = grouped(tmp_path)
+    assert group.errors == {0: 5.0, 1: 6.0, 2: 7.0}
+    (sentence,) = found.repeated
+    assert "b/none-0-float32 has the recipe and the seed of " in sentence
+    for form in ("text", "markdown", "json"):
+        assert sentence in report([group], found, form)
+    # The same folder twice is one run.
+    assert not results.find_runs([tmp_path / "a", tmp_path / "a"]).repeated
+
+
 def test_every_form_has_the_same_numbers(tmp_path):
     record(tmp_path, NONE, {0: 5.0, 1: 7.0})
     record(tmp_path, DROP, {0: 4.0, 1: 6.5})
@@ -120,6 +190,7 @@ def test_every_form_has_the_same_numbers(tmp_path):
         assert cell in row and cell in markdown
     of_json = json.loads(texts["json"])["groups"][1]
     of_csv = list(csv.DictReader(io.StringIO(texts["csv"])))[1]
+    assert of_json["test_error"]["method"] == of_csv["interval_method"] == "Student's t"
     assert of_json["difference"]["low"] == float(of_csv["difference_low"])
     assert of_json["test_error"]["mean"] == float(of_csv["mean"]) == 5.25
     assert of_json["runs"]["1"]["test_error"] == 6.5
@@ -161,6 +232,7 @@ def test_a_drop_stands_beside_its_controls(tmp_path):
     ((group, control),) = results.against_controls(groups)
     assert (group.recipe.score, control.recipe.score) == ("max", "random")
     for form in ("text", "markdown"):
+        assert "Against the controls" in report(groups, found, form)
         assert "-0.87 [-1.67, -0.07] (3 paired)" in report(groups, found, form)
 
 
@@ -189,8 +261,7 @@ def test_what_a_run_was_made_on_names_the_accelerator_and_the_commit(tmp_path):
         run.open(
             dataclasses.replace(NONE, seed=seed), {"accelerator": recorded, "commit": "c" * 40}
         )
-        content = {"test_error": 5.0, "train_error": 0.0, "parameters": 1, "epochs": 3}
-        run.write_result({**content, "seconds": 1.0, "images_per_second": 2.0})
+        run.write_result(result(NONE))
     text = report(*grouped(tmp_path), "markdown")
     for made in (
         "2x NVIDIA X 80 GiB driver 550.1, commit ccccccccc",
