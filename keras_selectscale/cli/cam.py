@@ -72,10 +72,10 @@ def command(
 
     if values["epochs"]:
         with input_errors():
+            _check_epochs_alone(context)
             check_drawable()
             if len(networks) != 1:
                 raise ValueError("--epochs draws one run")
-            _check_epochs_alone(context)
             run = RunFolder(options.existing_run(runs_dir, networks[0]))
             kept = read_maps(run.maps_path)
             columns = [(f"epoch {number}", found) for number, found in kept.history.items()]

@@ -55,7 +55,8 @@ from keras_selectscale.wording import counted
 @click.option(
     "--diagnostics",
     is_flag=True,
-    help="Record what each drop selects, in drops.csv and for TensorBoard; at most 2% slower.",
+    help="Record what each drop selects, in drops.csv and for TensorBoard. Epochs are left out if "
+    "it would take more than 2% of the time.",
 )
 @click.option(
     "--maps-at",

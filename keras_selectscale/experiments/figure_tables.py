@@ -97,7 +97,7 @@ def errors_at_test_time(path: pathlib.Path) -> Section:
         f"at test time, by retaining rate: {several}."
     )
     if draws > 1:
-        note += " Methods without a deviation are not random, or have one draw."
+        note += " A method without a deviation is not random, or has one draw."
     headers = ("retaining rate", *columns)
     return Section("Drops at test time (Figure 3)", headers, (":",) * len(headers), rows, note)
 

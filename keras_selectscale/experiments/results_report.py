@@ -22,13 +22,8 @@ from keras_selectscale.recipes import PublishedCell
 from keras_selectscale.training.run_records import Accelerator
 
 HEADERS = (
-    "run",
-    "settings",
-    "n",
-    "test error (%)",
-    "95% interval",
-    "the paper's",
-    "difference from no drop",
+    *("run", "settings", "n", "test error (%)", "95% interval"),
+    *("the paper's", "difference from no drop"),
 )
 MADE_ON = ("run", "settings", "seeds", "made on", "training (s)", "images/s")
 CONTROLS = ("run", "settings", "control", "difference from the control")
@@ -37,6 +32,7 @@ CONTROLS_NOTE = (
     "Differences are in percentage points, negative if the run is better, with 95% intervals as "
     "above."
 )
+MADE_ON_NOTE = "Times are means over the runs. If a run was paused, the pause counts."
 CALIBRATION = ("run", "settings", "n", "NLL", "ECE (%)", "highest error of a class (%)")
 CALIBRATION_NOTE = (
     "On the test images: mean negative log-likelihood in nats, expected calibration error, and the "
@@ -245,6 +241,7 @@ def _as_markdown(groups: Sequence[ResultGroup], found: Found, sections: Sequence
         *further,
         "## What the runs were made on",
         _markdown_table(MADE_ON, ("", "", "", "", ":", ":"), made),
+        MADE_ON_NOTE,
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -14,8 +14,8 @@ class SelectScale(TopRanked, FeatureDrop):
     """Scales the most important feature maps by random weights and leaves the others alone.
 
     This is the paper's main method. A network stops learning when the patterns that it has found
-    suffice. Weakening or strengthening at random only the maps on which it relies makes it look for
-    more patterns, with less noise than a drop that affects every map.
+    suffice. Weakening or strengthening at random only the maps on which it relies is meant to make
+    it look for more patterns, with less noise than a drop that affects every map.
 
         y = r * x,   r ~ Uniform(q, 2 - q) for the top t feature maps of each sample, 1 elsewhere
 

@@ -22,6 +22,9 @@ def test_the_command_draws_two_networks_and_measures_them(command, tmp_path):
     assert "b - a: share" in out
     status, out, err = command("cam", "a.keras", "--dataset", "digits", "--images", "900")
     assert status == 2 and "--images" in err and err.count("\n") == 1
+    for option, value in (("--images", "1"), ("--measure", "5"), ("--dataset", "digits")):
+        status, out, err = command("cam", "run", "--epochs", option, value)
+        assert status == 2 and f"omit {option}" in err and err.count("\n") == 1
     # Image files, of any size.
     pixels = np.random.default_rng(0).integers(0, 255, (20, 31, 3), "uint8")
     for name in ("cat.png", "dog.jpg"):
