@@ -1,10 +1,12 @@
 """Processes that this one starts, and that end with it."""
 
+import contextlib
 import os
 import pathlib
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 
 END_SECONDS = 30.0
@@ -44,6 +46,17 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def stop(processes: Sequence[subprocess.Popen], seconds: float) -> None:
+    """Tells processes by SIGTERM to stop, and waits until they have, or for some seconds."""
+    running = [process for process in processes if process.poll() is None]
+    for process in running:
+        process.terminate()
+    until = time.monotonic() + seconds
+    for process in running:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=max(0.0, until - time.monotonic()))
 
 
 def end(processes: Sequence[subprocess.Popen]) -> None:

@@ -76,8 +76,11 @@ class StopCheck(EvaluationStop):
         """Does what the processes have agreed on."""
         if agreed == STOP:
             why = stopping.reason() or "another process of the run"
-            where = position(self.step, self.steps_per_epoch, self.epochs)
-            self.stopped = stopping.stop(why, f"at {where}")
+            self.stopped = stopping.stop(why, self.where())
+
+    def where(self) -> str:
+        """Returns the epoch and the step that the training has reached."""
+        return f"at {position(self.step, self.steps_per_epoch, self.epochs)}"
 
 
 class StopRaise(keras.callbacks.Callback):

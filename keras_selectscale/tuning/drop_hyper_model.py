@@ -19,10 +19,10 @@ from keras_selectscale.layers.methods import get_method, make_drop
 from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.training import CoupledSGD, Recipe, fuse_normalization
-from keras_selectscale.training.fit import fit
 from keras_selectscale.training.speed import check_jit, decide_jit
-from keras_selectscale.tuning.objective import OBJECTIVE, ObjectiveStopping
+from keras_selectscale.tuning.image_trial import train_trial
 from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
+from keras_selectscale.tuning.trial_checkpoint import StoppedTrial
 
 # Fields of a recipe that a search may draw in addition to the drop.
 TUNABLE = ("learning_rate", "weight_decay", "momentum", "batch_size", "schedule", "decay_factor")
@@ -131,7 +131,8 @@ class DropHyperModel(keras_tuner.HyperModel):
             *args: As `model.fit` takes them, or images from `data.validation_split`.
             **kwargs: As `model.fit` takes them. If `epochs` or, for arrays, `batch_size` is
                 omitted, the recipe's value is used. With images: `epochs`, `initial_epoch`,
-                `callbacks` and `seed`, which determines the order and the augmentation.
+                `callbacks`, `seed`, which determines the order and the augmentation, and
+                `stopped_trial`, with which `DropTuner` continues a run that was stopped.
 
         Returns:
             The history, or with images `validation_error` and `train_error` in percent,
@@ -203,39 +204,22 @@ class DropHyperModel(keras_tuner.HyperModel):
         initial_epoch: int = 0,
         seed: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        stopped_trial: StoppedTrial | None = None,
     ) -> dict[str, float]:
         recipe = self.recipe(hp.values)
-        steps = datasets.steps_per_epoch(images, recipe.batch_size)
         if self.compiles:
+            steps = datasets.steps_per_epoch(images, recipe.batch_size)
             self._compile(model, recipe.make_optimizer(steps))
-        history = fit(
+        return train_trial(
             model,
             images,
-            batch_size=recipe.batch_size,
+            recipe,
             epochs=recipe.epochs if epochs is None else epochs,
+            initial_epoch=initial_epoch,
             seed=seed,
-            first_step=initial_epoch * steps,
-            validate=True,
-            fused_normalization=recipe.normalization == "fused",
             callbacks=callbacks,
+            stopped_trial=stopped_trial,
         )
-        accuracies = history["val_accuracy"]
-        epoch = len(accuracies) - 1
-        if any(isinstance(each, keras.callbacks.EarlyStopping) for each in callbacks):
-            epoch = accuracies.index(max(accuracies))
-        for each in callbacks:
-            if isinstance(each, ObjectiveStopping) and each.best_epoch is not None:
-                epoch = each.best_epoch - initial_epoch
-        # Computed from the number of images: accuracies are float32, and equal errors should
-        # compare equal.
-        right = round(accuracies[epoch] * images.evaluation_count)
-        return {
-            OBJECTIVE: 100 * (images.evaluation_count - right) / images.evaluation_count,
-            "validation_loss": history["val_loss"][epoch],
-            "train_error": 100 * (1 - history["accuracy"][epoch]),
-            "loss": history["loss"][-1],
-            "epochs": len(accuracies) + initial_epoch,
-        }
 
     def _compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         loss = self.loss

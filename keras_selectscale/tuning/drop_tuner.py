@@ -1,7 +1,6 @@
 """A KerasTuner tuner over several seeds that resumes after a kill."""
 
 import contextlib
-import copy
 import gc
 import os
 import pathlib
@@ -13,27 +12,21 @@ import keras_tuner
 
 from keras_selectscale import stopping
 from keras_selectscale.argument_names import named_attributes
-from keras_selectscale.checks import as_number, shown, type_error
-from keras_selectscale.data import Dataset
+from keras_selectscale.checks import as_number
 from keras_selectscale.object_checks import as_boolean, as_path, as_positive_integer
 from keras_selectscale.training.model import released_models
-from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.kerastuner import LastingTuner, is_chief, limit_waits
-from keras_selectscale.tuning.objective import (
-    as_metrics,
-    check_finite,
-    check_objective,
-    check_prune_margin,
-    is_hopeless,
-)
+from keras_selectscale.tuning.objective import check_objective, is_hopeless
 from keras_selectscale.tuning.oracles import make_oracle
 from keras_selectscale.tuning.state import FAILURE_FILE, check_deaths, record_failure
-from keras_selectscale.tuning.trial_callbacks import (
-    WEIGHTS_FILE,
-    TrialLines,
-    TrialLog,
+from keras_selectscale.tuning.trial_callbacks import WEIGHTS_FILE, TrialLines, place
+from keras_selectscale.tuning.trial_checkpoint import CHECKPOINT_FILE
+from keras_selectscale.tuning.trial_run import run_seed
+from keras_selectscale.tuning.tuner_checks import (
+    check_counts,
+    check_hypermodel,
     check_listener,
-    trial_callbacks,
+    check_prune_margin,
 )
 from keras_selectscale.tuning.workers import MOST_DEATHS, answered, quiet, serve
 from keras_selectscale.wording import counted
@@ -103,15 +96,10 @@ class DropTuner(LastingTuner):
         keep_weights: bool = False,
         listener: Any = None,
     ):
-        known = callable(hypermodel) or isinstance(hypermodel, keras_tuner.HyperModel)
-        if not known or isinstance(hypermodel, type | keras.layers.Layer):
-            expected = "a keras_tuner.HyperModel or a function build(hp) that returns a model"
-            raise type_error("hypermodel", expected, hypermodel)
-        counts = {"seeds": seeds, "seed": seed, "max_epochs": max_epochs}
-        may_be_none = {"trials": trials, "early_stopping": early_stopping}
-        counts |= {name: value for name, value in may_be_none.items() if value is not None}
-        for name, value in counts.items():
+        check_hypermodel(hypermodel)
+        for name, value in (("seeds", seeds), ("seed", seed), ("max_epochs", max_epochs)):
             as_positive_integer(name, value, 2**31 - 1)
+        check_counts(trials=trials, early_stopping=early_stopping)
         self.wait_seconds = as_number("wait_seconds", wait_seconds, 0, above=True)
         as_boolean("figure4", figure4)
         path = as_path("directory", directory).resolve()
@@ -153,7 +141,8 @@ class DropTuner(LastingTuner):
             **fit_kwargs: Keyword arguments of it, such as `validation_data` and `callbacks`.
 
         The first Ctrl-C or SIGTERM stops a trial after the step that is running. Called again, the
-        search continues with this trial and seed.
+        search continues with this trial and seed: after this step with images, a `DropHyperModel`
+        and no `callbacks`, and at its first step otherwise.
 
         Raises:
             KeyboardInterrupt: If Ctrl-C was pressed.
@@ -178,34 +167,7 @@ class DropTuner(LastingTuner):
 
     def run_trial(self, trial: Any, *args: Any, seed: int = 0, **kwargs: Any) -> dict[str, float]:
         """Trains a trial once, with one seed, and returns its metrics."""
-        hp = trial.hyperparameters
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(seed)
-        model = self.hypermodel.build(hp)
-        if not isinstance(model, keras.Model):
-            raise keras_tuner.errors.FatalTypeError(
-                f"build(hp) must return a keras.Model. Received: {shown(model)}"
-            )
-        own = copy.deepcopy(kwargs.pop("callbacks", []))
-        callbacks = [*own, *trial_callbacks(self, trial, seed)]
-        if "tuner/epochs" in hp.values:  # Set by Hyperband.
-            kwargs["epochs"] = hp.values["tuner/epochs"]
-            kwargs["initial_epoch"] = hp.values["tuner/initial_epoch"]
-        images = bool(args) and isinstance(args[0], Dataset)
-        if images and isinstance(self.hypermodel, DropHyperModel):
-            kwargs["seed"] = seed
-            kwargs.pop("verbose", None)
-        failed = True
-        try:
-            results = self.hypermodel.fit(hp, model, *args, callbacks=callbacks, **kwargs)
-            metrics = as_metrics(results, self.oracle.objective, "HyperModel.fit()")
-            check_finite(results, metrics, self.oracle.objective, seed)
-            failed = False
-        finally:
-            for each in callbacks:
-                if isinstance(each, TrialLog):
-                    each.finish(failed=failed)
-        return metrics
+        return run_seed(self, trial, seed, args, kwargs)
 
     def give_sign(self, trial: Any) -> None:
         """Tells the chief that a trial is still running."""
@@ -269,7 +231,7 @@ class DropTuner(LastingTuner):
         if trial.metrics.exists(name):
             results = [value for each in trial.metrics.get_history(name) for value in each.value]
         for seed in range(len(results), self.seeds):
-            stopping.check(f"in trial {trial.trial_id}, seed {seed}")
+            stopping.check(place(trial, seed))
             if results and self.prune_margin is not None:
                 with self._limited("the best trial"):
                     (best,) = self.oracle.get_best_trials(1)
@@ -293,6 +255,8 @@ class DropTuner(LastingTuner):
                 raise
             except Exception as error:
                 trial.status, trial.message = "FAILED", record_failure(folder, error)
+        for path in folder.glob(CHECKPOINT_FILE.format(seed="*")):
+            path.unlink()
 
     def _limited(self, awaited: str) -> contextlib.AbstractContextManager[None]:
         if not self.is_worker:

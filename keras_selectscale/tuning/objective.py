@@ -12,7 +12,7 @@ import keras_tuner
 # only as a part of a whole oracle.
 from keras_tuner.engine.metrics_tracking import infer_metric_direction
 
-from keras_selectscale.checks import as_number, shown, type_error, value_error
+from keras_selectscale.checks import shown, type_error, value_error
 
 # The results of `DropHyperModel.fit` for images, and the names of the logs that they come from.
 OBJECTIVE = "validation_error"
@@ -136,27 +136,10 @@ def as_metrics(results: Any, objective: keras_tuner.Objective, source: str) -> M
             f"Received: {shown(results)} (of type {type(results).__name__})"
         )
     if missing := missing_in(metrics, objective):
-        raise _not_reported(missing, metrics, source)
+        raise not_reported(missing, metrics, source)
     if objective.name not in metrics:
         metrics[objective.name] = objective.get_value(metrics)
     return {name: float(value) for name, value in metrics.items()}
-
-
-def check_prune_margin(margin: Any, tuner: str, seeds: int) -> float | None:
-    """Checks a margin for `is_hopeless`, and returns it as a float; `None` prunes nothing.
-
-    Raises:
-        TypeError: If it is not a number.
-        ValueError: If it is below 0, trials have a single seed, or the tuner is Hyperband, which
-            continues a trial with all of its seeds.
-    """
-    if margin is None:
-        return None
-    if tuner == "hyperband" or seeds < 2:
-        raise value_error(
-            "prune_margin", "left out with the tuner 'hyperband' or with a single seed", margin
-        )
-    return as_number("prune_margin", margin, 0)
 
 
 def is_hopeless(objective: keras_tuner.Objective, first: float, best: Any, margin: float) -> bool:
@@ -206,59 +189,8 @@ def check_finite(
             )
 
 
-class ObjectiveStopping(keras.callbacks.Callback):
-    """Ends a run if its objective has not improved for some epochs.
-
-    `keras.callbacks.EarlyStopping` monitors a single entry of the logs. The objective may be a sum
-    of several, or a result of `DropHyperModel.fit` that the logs hold under another name.
-
-    Args:
-        objective: What is optimized.
-        patience: Epochs without a better value after which the run ends.
-
-    Raises:
-        keras_tuner.errors.FatalValueError: If the logs do not contain the objective.
-    """
-
-    def __init__(self, objective: keras_tuner.Objective, patience: int):
-        super().__init__()
-        self.objective = objective
-        self.patience = patience
-        self.best_epoch: int | None = None
-        self._best: float | None = None
-        self._metrics: dict[str, float] = {}
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Forgets an earlier run."""
-        self.best_epoch = self._best = None
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Compares the epoch with the best one."""
-        metrics = self._metrics = dict(logs or {})
-        for name, (log, convert) in RESULTS_IN_LOGS.items():
-            if log in metrics:
-                metrics.setdefault(name, convert(metrics[log]))
-        if missing := missing_in(metrics, self.objective):
-            validated = any(name.startswith("val_") for name in metrics)
-            if not validated and all(name.startswith("val_") for name in missing):
-                return  # With `validation_freq`, not every epoch is validated.
-            raise _not_reported(missing, metrics, f"epoch {epoch + 1}")
-        value = self.objective.get_value(metrics)
-        if _is_better(self.objective, value, self._best):
-            self.best_epoch, self._best = epoch, value
-        elif self.best_epoch is None:
-            self.best_epoch = epoch
-        elif epoch - self.best_epoch >= self.patience:
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Checks that the run could have ended early."""
-        if self.best_epoch is None:
-            names = [part.name for part in parts_of(self.objective)]
-            raise _not_reported(names, self._metrics, "the last epoch")
-
-
-def _is_better(objective: keras_tuner.Objective, value: float, best: float | None) -> bool:
+def is_better(objective: keras_tuner.Objective, value: float, best: float | None) -> bool:
+    """Returns whether a value is better than the best one; NaN never is."""
     if math.isnan(value):
         return False
     return best is None or bool(objective.better_than(value, best))
@@ -275,12 +207,13 @@ def _best_epoch(history: Mapping[str, Sequence[float]], objective: Any) -> dict[
     for metrics in epochs:
         if objective.has_value(metrics):
             value = objective.get_value(metrics)
-            if best is None or _is_better(objective, value, best):
+            if best is None or is_better(objective, value, best):
                 chosen, best = metrics, None if math.isnan(value) else value
     return chosen
 
 
-def _not_reported(missing: Sequence[str], metrics: Mapping[str, Any], source: str) -> Exception:
+def not_reported(missing: Sequence[str], metrics: Mapping[str, Any], source: str) -> Exception:
+    """Returns the error of an objective that is not among the metrics."""
     return keras_tuner.errors.FatalValueError(
         f"Argument `objective` must name metrics that are reported: {source} reported "
         f"{sorted(metrics)}, not {' and '.join(map(repr, missing))}"

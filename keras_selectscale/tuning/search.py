@@ -25,7 +25,6 @@ from keras_selectscale.object_checks import as_boolean, as_instance
 from keras_selectscale.training import Recipe
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel, as_tune
 from keras_selectscale.tuning.drop_tuner import WAIT_SECONDS, DropTuner
-from keras_selectscale.tuning.objective import check_prune_margin
 from keras_selectscale.tuning.oracles import TUNERS
 from keras_selectscale.tuning.space import (
     DEFAULT_METHODS,
@@ -36,6 +35,7 @@ from keras_selectscale.tuning.space import (
     check_on_figure4,
     on_figure4,
 )
+from keras_selectscale.tuning.tuner_checks import check_prune_margin
 
 if TYPE_CHECKING:
     from keras_selectscale.tuning.search_folder import SearchFolder

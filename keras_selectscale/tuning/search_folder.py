@@ -43,6 +43,7 @@ OWN_FILES = (
     f"trial_*/{FAILURE_FILE}",
     f"trial_*/{DEATHS_FILE}",
     "trial_*/*.weights.h5",
+    *(f"trial_*/{name}" for name in ("seed*.checkpoint.zip", ".seed*.checkpoint.zip.part")),
     "trial_*/build_config.json",
     "trial_*/.trial.json.part",
     f"trial_*/.{FAILURE_FILE}.part",

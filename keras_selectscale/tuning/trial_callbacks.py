@@ -10,28 +10,34 @@ from typing import Any
 import keras
 
 from keras_selectscale import stopping
-from keras_selectscale.checks import type_error
 from keras_selectscale.console import Console
 from keras_selectscale.files import remove_left
-from keras_selectscale.training.logs import EventFile, can_log
-from keras_selectscale.tuning.objective import ObjectiveStopping
+from keras_selectscale.training.logs import can_log
+from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
+from keras_selectscale.tuning.objective_stopping import ObjectiveStopping
+from keras_selectscale.tuning.trial_checkpoint import CHECKPOINT_FILE, StoppedTrial
+from keras_selectscale.tuning.trial_log import TrialLog
 
 SIGN_SECONDS = 5.0
 # In the folder of a trial.
 WEIGHTS_FILE = "seed{seed}.weights.h5"
 
 
-def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.Callback]:
+def trial_callbacks(
+    tuner: Any, trial: Any, seed: int, *, with_stop: bool = True
+) -> list[keras.callbacks.Callback]:
     """Returns the callbacks of one run of a trial.
 
     Args:
         tuner: The `DropTuner`.
         trial: The trial.
         seed: Seed of the run.
+        with_stop: Whether a callback stops the run when told; otherwise its training does.
     """
     values = trial.hyperparameters.values
-    where = f"in trial {trial.trial_id}, seed {seed}"
-    callbacks: list[keras.callbacks.Callback] = [FiniteLoss(), TrialStop(where)]
+    callbacks: list[keras.callbacks.Callback] = [FiniteLoss()]
+    if with_stop:
+        callbacks.append(TrialStop(place(trial, seed)))
     if tuner.early_stopping is not None:
         callbacks.append(ObjectiveStopping(tuner.oracle.objective, tuner.early_stopping))
     if tuner.tensorboard and can_log():
@@ -51,12 +57,27 @@ def trial_callbacks(tuner: Any, trial: Any, seed: int) -> list[keras.callbacks.C
     return callbacks
 
 
-def check_listener(listener: Any) -> Any:
-    """Returns the listener of a `DropTuner`; an object without its methods is a `TypeError`."""
-    methods = ("on_trial_begin", "on_epoch_end", "on_trial_end")
-    if listener is None or all(callable(getattr(listener, name, None)) for name in methods):
-        return listener
-    raise type_error("listener", f"None or an object with the methods {methods}", listener)
+def place(trial: Any, seed: int) -> str:
+    """Returns the trial and the seed for a message."""
+    return f"in trial {trial.trial_id}, seed {seed}"
+
+
+def stopped_trial(
+    tuner: Any, trial: Any, seed: int, callbacks: Sequence[keras.callbacks.Callback]
+) -> StoppedTrial | None:
+    """Returns where a run on images is kept if it is stopped, or `None` if it starts again.
+
+    Args:
+        tuner: The `DropTuner`.
+        trial: The trial.
+        seed: Seed of the run.
+        callbacks: The user's callbacks. Their states are unknown, so that a run with some starts
+            again.
+    """
+    if callbacks or type(tuner.hypermodel).fit is not DropHyperModel.fit:
+        return None
+    path = pathlib.Path(tuner.get_trial_dir(trial.trial_id)) / CHECKPOINT_FILE.format(seed=seed)
+    return StoppedTrial(path, place(trial, seed))
 
 
 class TrialLines:
@@ -184,68 +205,6 @@ class LifeSign(keras.callbacks.Callback):
             self.tuner.give_sign(self.trial)
 
 
-class TrialLog(keras.callbacks.Callback):
-    """Logs a run for TensorBoard: its metrics, its hyperparameters and how it ended.
-
-    Args:
-        path: Folder of this run's log.
-        values: The trial's hyperparameters.
-        name: Name of the run in the HParams view.
-    """
-
-    def __init__(self, path: pathlib.Path, values: Mapping[str, Any], name: str):
-        super().__init__()
-        self.path = path
-        self.values = dict(values)
-        self.name = name
-        self._file: EventFile | None = None
-
-    def on_train_begin(self, logs: object = None) -> None:
-        """Opens the log."""
-        # The package's public `hparams.api` imports TensorFlow.
-        from tensorboard.plugins.hparams import summary_v2
-
-        if self._file is not None:
-            self._file.close()
-        # The files of a killed run do not belong to this one.
-        for old in self.path.glob("events.out.*"):
-            old.unlink()
-        self._file = EventFile(self.path)
-        self._file.summary(summary_v2.hparams_pb(self.values, trial_id=self.name))
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Logs an epoch."""
-        values = {name: float(value) for name, value in (logs or {}).items()}
-        accuracy = values.get("val_accuracy", math.nan)
-        if math.isfinite(accuracy):
-            values["validation_error"] = 100 * (1 - accuracy)
-        if self._file is not None:
-            self._file.scalars(values, epoch + 1)
-
-    def finish(self, *, failed: bool) -> None:
-        """Logs how the run ended, and closes the log. Without that, its status is unknown.
-
-        Args:
-            failed: Whether the trial failed, which may be known only after the training.
-        """
-        if self._file is None:
-            return
-        from tensorboard.compat.proto import summary_pb2
-        from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-
-        status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
-        info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-        content = plugin_data_pb2.HParamsPluginData(session_end_info=info)
-        value = summary_pb2.Summary.Value(
-            tag=metadata.SESSION_END_INFO_TAG,
-            tensor=metadata.NULL_TENSOR,
-            metadata=metadata.create_summary_metadata(content),
-        )
-        self._file.summary(summary_pb2.Summary(value=[value]))
-        self._file.close()
-        self._file = None
-
-
 class TrialWeights(keras.callbacks.Callback):
     """Loads weights before the first epoch and saves them after the last, with the optimizer's.
 
@@ -264,6 +223,11 @@ class TrialWeights(keras.callbacks.Callback):
         super().__init__()
         self.path = path
         self.known = known
+
+    def continue_from(self, first_epoch: int, rows: object) -> bool:
+        """Keeps the weights of a run that was stopped."""
+        self.known = ()
+        return False
 
     def on_train_begin(self, logs: object = None) -> None:
         """Loads the weights."""

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 
 from keras_selectscale.tuning import DropTuner
-from keras_selectscale.tuning.objective import (
-    ObjectiveStopping,
-    as_metrics,
-    check_objective,
-    is_hopeless,
-)
+from keras_selectscale.tuning.objective import as_metrics, check_objective, is_hopeless
+from keras_selectscale.tuning.objective_stopping import ObjectiveStopping
 from keras_selectscale.tuning.oracles import TUNERS
 from tests.tuning.test_drop_hyper_model import RECIPE, images, small
 

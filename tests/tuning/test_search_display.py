@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from keras_selectscale.tuning import SearchDisplay, SearchFolder
-from keras_selectscale.tuning.trial_callbacks import check_listener
+from keras_selectscale.tuning.tuner_checks import check_listener
 from tests.tuning.folders import TRIALS, finished, scale
 
 

@@ -103,11 +103,17 @@ def alive(pid):
         return False
 
 
-@pytest.mark.parametrize("seconds", [2.0, 600.0])
+@pytest.mark.parametrize("seconds", [3.0, 600.0])
 def test_they_end_if_this_process_or_the_chief_is_told_to_stop(seconds, tmp_path):
     code = (
-        "import os, sys, time\n"
+        "import os, signal, sys, time\n"
+        "def told(*_):\n"
+        "    time.sleep(0.5)\n"
+        "    print('wrote a checkpoint')\n"
+        "    sys.exit(75)\n"
+        "signal.signal(signal.SIGTERM, told)\n"
         f"time.sleep(600 * ({seconds} < 600 or os.environ['KERASTUNER_TUNER_ID'] != 'chief'))\n"
+        "time.sleep(2)\n"
         "sys.exit(75)"
     )
     lines = []
@@ -116,6 +122,9 @@ def test_they_end_if_this_process_or_the_chief_is_told_to_stop(seconds, tmp_path
         run_workers([sys.executable, "-c", code], 1, tmp_path, **options)
     pids = [int(line.split(" is process ")[1].split(",")[0]) for line in lines]
     assert len(pids) == 2 and not any(alive(pid) for pid in pids)
+    # A worker has the time for that, and the chief is not asked.
+    assert (tmp_path / "worker0.log").read_text() == "wrote a checkpoint\n"
+    assert (tmp_path / "chief.log").read_text() == ""
 
 
 @pytest.mark.parametrize(
