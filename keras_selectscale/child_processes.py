@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 END_SECONDS = 30.0
+# How long a process may take to finish its step and write a checkpoint when it is told to stop.
+STOP_SECONDS = 60.0
 
 
 def start(
@@ -48,12 +50,12 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True, name="parent").start()
 
 
-def stop(processes: Sequence[subprocess.Popen], seconds: float) -> None:
-    """Tells processes by SIGTERM to stop, and waits until they have, or for some seconds."""
+def stop(processes: Sequence[subprocess.Popen]) -> None:
+    """Tells processes by SIGTERM to stop, and waits until they have, at most `STOP_SECONDS`."""
     running = [process for process in processes if process.poll() is None]
     for process in running:
         process.terminate()
-    until = time.monotonic() + seconds
+    until = time.monotonic() + STOP_SECONDS
     for process in running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=max(0.0, until - time.monotonic()))

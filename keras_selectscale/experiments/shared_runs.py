@@ -11,8 +11,6 @@ from keras_selectscale.experiments.cells import Cell
 from keras_selectscale.wording import counted
 
 POLL_SECONDS = 0.5
-# Time in which a process that is told to stop writes its checkpoint.
-STOP_SECONDS = 60.0
 
 
 def share_runs(
@@ -75,13 +73,6 @@ def share_runs(
                 ended += 1
                 say(f"{ended}/{len(cells)}  {title}: test error {result['test_error']:.2f}%")
     finally:
-        _stop([process for _, process, _ in running.values()])
-
-
-def _stop(processes: list[subprocess.Popen]) -> None:
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + STOP_SECONDS
-    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    child_processes.end(processes)
+        processes = [process for _, process, _ in running.values()]
+        child_processes.stop(processes)
+        child_processes.end(processes)

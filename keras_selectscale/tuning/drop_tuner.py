@@ -209,7 +209,9 @@ class DropTuner(LastingTuner):
         while True:
             # The oracle of a worker is that of the chief, and has no such list.
             ended = [] if self.is_worker else self.oracle.end_order
-            stopping.check("" if self.is_worker else f"after {counted(len(ended), 'trial')}")
+            # A search within a time limit trains something, however short the limit.
+            if not first or stopping.received() is not None:
+                stopping.check("" if self.is_worker else f"after {counted(len(ended), 'trial')}")
             with self._limited("a trial"):
                 trial = self.oracle.create_trial(self.tuner_id)
             if trial.status == "STOPPED":
@@ -230,8 +232,10 @@ class DropTuner(LastingTuner):
         results: list[float] = []
         if trial.metrics.exists(name):
             results = [value for each in trial.metrics.get_history(name) for value in each.value]
-        for seed in range(len(results), self.seeds):
-            stopping.check(place(trial, seed))
+        first = len(results)
+        for seed in range(first, self.seeds):
+            if seed > first:
+                stopping.check(place(trial, seed))
             if results and self.prune_margin is not None:
                 with self._limited("the best trial"):
                     (best,) = self.oracle.get_best_trials(1)

@@ -33,8 +33,6 @@ LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.5
 # Time after the search for workers that have not noticed its end.
 LEAVE_SECONDS = 15.0
-# How long a worker may take to finish its step and write a checkpoint when it is told to stop.
-STOP_SECONDS = 60.0
 CHIEF = "chief"
 AGAIN = "run the same command again to continue"
 
@@ -262,7 +260,7 @@ def run_workers(
     except (KeyboardInterrupt, stopping.Stopped):
         # They write the checkpoints of their trials.
         workers = [process for name, process in processes.items() if name != CHIEF]
-        child_processes.stop(workers, STOP_SECONDS)
+        child_processes.stop(workers)
         raise
     finally:
         child_processes.end(list(processes.values()))
