@@ -20,9 +20,9 @@ from keras_selectscale.models.dtype_policy import dtype_policy
 from keras_selectscale.object_checks import as_instance, as_sequence
 from keras_selectscale.training import CoupledSGD, Recipe, fuse_normalization
 from keras_selectscale.training.speed import check_jit, decide_jit
-from keras_selectscale.tuning.image_trial import train_trial
 from keras_selectscale.tuning.space import DEFAULT_METHODS, RateSpace
-from keras_selectscale.tuning.trial_checkpoint import StoppedTrial
+from keras_selectscale.tuning.trials.checkpoint import StoppedTrial
+from keras_selectscale.tuning.trials.image_run import train_trial
 
 # Fields of a recipe that a search may draw in addition to the drop.
 TUNABLE = ("learning_rate", "weight_decay", "momentum", "batch_size", "schedule", "decay_factor")

@@ -19,9 +19,9 @@ from keras_selectscale.tuning.kerastuner import LastingTuner, is_chief, limit_wa
 from keras_selectscale.tuning.objective import check_objective, is_hopeless
 from keras_selectscale.tuning.oracles import make_oracle
 from keras_selectscale.tuning.state import FAILURE_FILE, check_deaths, record_failure
-from keras_selectscale.tuning.trial_callbacks import WEIGHTS_FILE, TrialLines, place
-from keras_selectscale.tuning.trial_checkpoint import CHECKPOINT_FILE
-from keras_selectscale.tuning.trial_run import run_seed
+from keras_selectscale.tuning.trials.callbacks import WEIGHTS_FILE, TrialLines, place
+from keras_selectscale.tuning.trials.checkpoint import CHECKPOINT_FILE
+from keras_selectscale.tuning.trials.run import run_seed
 from keras_selectscale.tuning.tuner_checks import (
     check_counts,
     check_hypermodel,

@@ -13,7 +13,7 @@ import pytest
 from keras_selectscale import stopping
 from keras_selectscale.tuning import DropTuner, RateSpace
 from keras_selectscale.tuning.oracles import TUNERS
-from keras_selectscale.tuning.trial_callbacks import TrialStop
+from keras_selectscale.tuning.trials.callbacks import TrialStop
 from tests.tuning.searches import RATES, Killed, MadeUp, killed_at, made_up_tuner, trials_of
 
 

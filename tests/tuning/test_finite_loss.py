@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from keras_selectscale.tuning.trial_callbacks import FiniteLoss
+from keras_selectscale.tuning.trials.callbacks import FiniteLoss
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])

@@ -10,8 +10,8 @@ import pytest
 
 from keras_selectscale.tuning import DropTuner
 from keras_selectscale.tuning.objective import as_metrics, check_objective, is_hopeless
-from keras_selectscale.tuning.objective_stopping import ObjectiveStopping
 from keras_selectscale.tuning.oracles import TUNERS
+from keras_selectscale.tuning.trials.objective_stopping import ObjectiveStopping
 from tests.tuning.test_drop_hyper_model import RECIPE, images, small
 
 ERROR = keras_tuner.Objective("error", "min")

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from keras_selectscale import stopping
 from keras_selectscale.tuning import DropHyperModel, DropTuner
-from keras_selectscale.tuning.trial_checkpoint import StoppedTrial, TrialCheckpoint, TrialState
+from keras_selectscale.tuning.trials.checkpoint import StoppedTrial, TrialCheckpoint, TrialState
 from tests.tuning.searches import trials_of
 from tests.tuning.test_drop_hyper_model import RECIPE, images, small
 
@@ -44,6 +44,14 @@ def metrics_of(found):
     }
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A search of one trial that is never stopped."""
+    found = tuner(tmp_path_factory.mktemp("whole"), keep_weights=True)
+    found.search(DATA)
+    return found
+
+
 @pytest.fixture
 def steps(monkeypatch):
     """Counts the steps of all trials, and stops at those in `stops`."""
@@ -62,11 +70,8 @@ def steps(monkeypatch):
 
 # The first step, one within an epoch, the last one of an epoch, and the last one of all.
 @pytest.mark.parametrize("stop", [1, STEPS + 2, 2 * STEPS, EPOCHS * STEPS])
-def test_a_stopped_trial_ends_with_the_same_bits(stop, steps, tmp_path):
-    whole = tuner(tmp_path / "whole", keep_weights=True)
-    whole.search(DATA)
-    total, steps.done, steps.stops = steps.done, 0, {stop}
-    assert total == EPOCHS * STEPS
+def test_a_stopped_trial_ends_with_the_same_bits(stop, whole, steps, tmp_path):
+    total, steps.stops = EPOCHS * STEPS, {stop}
     epoch, within = divmod(stop, STEPS)
     where = f"in trial t0000, seed 0, at epoch {epoch + 1} of {EPOCHS}, step {within} of {STEPS}"
     if stop == total:
@@ -79,7 +84,7 @@ def test_a_stopped_trial_ends_with_the_same_bits(stop, steps, tmp_path):
     again.search(DATA)
     assert steps.done == total
     assert metrics_of(again) == metrics_of(whole) and len(metrics_of(whole)["t0000"]) >= 5
-    assert trials_of(folder) == trials_of(tmp_path / "whole")
+    assert trials_of(folder) == trials_of(whole.project_path)
     ours, theirs = (each.get_best_models()[0].get_weights() for each in (again, whole))
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -90,6 +95,7 @@ def test_a_stopped_trial_ends_with_the_same_bits(stop, steps, tmp_path):
     assert [each.step for each in log.Tensors("val_loss")] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_early_stopping_and_the_trials_of_hyperband_continue(steps, tmp_path):
     options = {"kind": "hyperband", "trials": 3, "early_stopping": 1, "max_epochs": 4, "seeds": 2}
     whole = tuner(tmp_path / "whole", **options)
@@ -126,10 +132,10 @@ def test_a_run_that_had_ended_early_is_not_trained_on(steps, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "other settings", "text"])
-def test_a_damaged_checkpoint_is_named_and_the_run_starts_again(damage, steps, tmp_path, capsys):
-    whole = tuner(tmp_path / "whole")
-    whole.search(DATA)
-    steps.done, steps.stops = 0, {STEPS + 1}
+def test_a_damaged_checkpoint_is_named_and_the_run_starts_again(
+    damage, whole, steps, tmp_path, capsys
+):
+    steps.stops = {STEPS + 1}
     with stopping.deferred(), pytest.raises(stopping.Stopped):
         tuner(tmp_path / "stopped").search(DATA)
     path = tmp_path / "stopped" / "trial_t0000" / "seed0.checkpoint.zip"

@@ -10,8 +10,8 @@ from keras_selectscale.data import Dataset
 from keras_selectscale.training import Recipe
 from keras_selectscale.training.fit import build_metrics, fit
 from keras_selectscale.tuning.objective import OBJECTIVE
-from keras_selectscale.tuning.objective_stopping import ObjectiveStopping
-from keras_selectscale.tuning.trial_checkpoint import StoppedTrial, TrialCheckpoint, TrialState
+from keras_selectscale.tuning.trials.checkpoint import StoppedTrial, TrialCheckpoint, TrialState
+from keras_selectscale.tuning.trials.objective_stopping import ObjectiveStopping
 
 
 def train_trial(

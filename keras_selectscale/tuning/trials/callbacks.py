@@ -14,9 +14,9 @@ from keras_selectscale.console import Console
 from keras_selectscale.files import remove_left
 from keras_selectscale.training.logs import can_log
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
-from keras_selectscale.tuning.objective_stopping import ObjectiveStopping
-from keras_selectscale.tuning.trial_checkpoint import CHECKPOINT_FILE, StoppedTrial
-from keras_selectscale.tuning.trial_log import TrialLog
+from keras_selectscale.tuning.trials.checkpoint import CHECKPOINT_FILE, StoppedTrial
+from keras_selectscale.tuning.trials.log import TrialLog
+from keras_selectscale.tuning.trials.objective_stopping import ObjectiveStopping
 
 SIGN_SECONDS = 5.0
 # In the folder of a trial.

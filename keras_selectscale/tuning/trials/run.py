@@ -11,8 +11,8 @@ from keras_selectscale.checks import shown
 from keras_selectscale.data import Dataset
 from keras_selectscale.tuning.drop_hyper_model import DropHyperModel
 from keras_selectscale.tuning.objective import as_metrics, check_finite
-from keras_selectscale.tuning.trial_callbacks import stopped_trial, trial_callbacks
-from keras_selectscale.tuning.trial_log import TrialLog
+from keras_selectscale.tuning.trials.callbacks import stopped_trial, trial_callbacks
+from keras_selectscale.tuning.trials.log import TrialLog
 
 
 def run_seed(
