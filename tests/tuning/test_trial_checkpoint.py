@@ -2,7 +2,9 @@
 on the other backends too."""
 
 import dataclasses
+import json
 import signal
+import zipfile
 
 import keras
 import numpy as np
@@ -131,29 +133,63 @@ def test_a_run_that_had_ended_early_is_not_trained_on(steps, tmp_path):
     assert (tmp_path / "stopped" / "trial_t0000" / "seed0.weights.h5").exists()
 
 
-@pytest.mark.parametrize("damage", ["truncated", "changed", "other settings", "text"])
-def test_a_damaged_checkpoint_is_named_and_the_run_starts_again(
-    damage, whole, steps, tmp_path, capsys
-):
+def test_a_damaged_checkpoint_is_named_and_the_run_starts_again(whole, steps, tmp_path, capsys):
     steps.stops = {STEPS + 1}
     with stopping.deferred(), pytest.raises(stopping.Stopped):
         tuner(tmp_path / "stopped").search(DATA)
     path = tmp_path / "stopped" / "trial_t0000" / "seed0.checkpoint.zip"
-    content = bytearray(path.read_bytes())
-    if damage == "changed":
-        content[len(content) // 2] ^= 1
-    elif damage == "other settings":
-        model = normalized()
-        model.compile("sgd")
-        StoppedTrial(path, "").write(model, TrialState({"seed": 1}, 2))
-        content = path.read_bytes()
-    path.write_bytes({"truncated": content[:-99], "text": b"text"}.get(damage, bytes(content)))
+    path.write_bytes(path.read_bytes()[:-99])
     steps.done, steps.stops = 0, set()
     again = tuner(tmp_path / "stopped")
     again.search(DATA)
     assert metrics_of(again) == metrics_of(whole) and steps.done == EPOCHS * STEPS
     err = capsys.readouterr().err
     assert str(path) in err and "the run starts from the beginning" in err
+
+
+ROW = {"loss": 2.0, "accuracy": 0.1, "val_loss": 2.0, "val_accuracy": 0.1}
+SETTINGS = {"epochs": [1, 4], "steps": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"settings": {**SETTINGS, "seed": 1}}, "other settings"),
+        ({"step": 2}, "step 2 with the logs of 1 epoch"),
+        ({"step": 12}, "step 12"),
+        ({"rows": []}, "the logs of 0 epochs"),
+        ({"rows": [{"loss": 1.0}]}, "lacks one of the logs"),
+        ({"metrics": [[1.0]]}, "metrics"),
+        ({"rows": 3}, "`rows`"),
+        ({"more": 3}, "`more` is unknown"),
+        (b"text", "not a zip file"),
+        ("flipped", "checksum"),
+        ("short", "expected variables of"),
+    ],
+)
+def test_only_the_checkpoint_of_the_same_run_is_taken(changes, words, tmp_path, capsys):
+    model = normalized()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    stopped = StoppedTrial(tmp_path / "seed0.checkpoint.zip", "in trial t0000, seed 0")
+    stopped.write(model, TrialState(SETTINGS, 7, [ROW]))
+    assert stopped.restore(model, SETTINGS) == TrialState(SETTINGS, 7, [ROW])
+    with zipfile.ZipFile(stopped.path) as archive:
+        state, variables = json.loads(archive.read("state.json")), archive.read("variables")
+    with zipfile.ZipFile(stopped.path, "w") as archive:
+        archive.writestr(
+            "state.json", json.dumps(state | (changes if isinstance(changes, dict) else {}))
+        )
+        archive.writestr("variables", variables[: -4 if changes == "short" else None])
+    content = bytearray(stopped.path.read_bytes())
+    if changes == "flipped":
+        content[len(content) // 2] ^= 1
+    stopped.path.write_bytes(changes if isinstance(changes, bytes) else content)
+    before = model.get_weights()
+    assert stopped.restore(model, SETTINGS) is None
+    err = capsys.readouterr().err
+    assert words in err and str(stopped.path) in err and err.count("\n") == 1
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_with_callbacks_of_the_user_a_seed_starts_again(tmp_path):

@@ -17,10 +17,12 @@ from keras_selectscale.files import DamagedFileError
 from keras_selectscale.regular_files import check_entries, check_regular, machine_memory
 from keras_selectscale.training.run_checkpoint import assign_values, values_of
 from keras_selectscale.training.stop_check import STOP, StopCheck
+from keras_selectscale.wording import counted
 
 # In the folder of a trial.
 CHECKPOINT_FILE = "seed{seed}.checkpoint.zip"
 STATE, VARIABLES = "state.json", "variables"
+LOGS = {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
 @dataclasses.dataclass
@@ -59,7 +61,8 @@ class StoppedTrial:
 
         Args:
             model: The compiled model, whose metrics and optimizer are built.
-            settings: What the run is trained with, as JSON.
+            settings: What the run is trained with, as JSON, among it `epochs` (the first and the
+                last) and the `steps` of one.
 
         Returns:
             How far the run had come, or `None` if it starts from the beginning.
@@ -76,6 +79,7 @@ class StoppedTrial:
                 state = files.convert(content, TrialState, self.path)
                 if state.settings != settings:
                     raise ValueError("it is the checkpoint of a run with other settings")
+                _check_state(state, model)
                 _assign_bytes(model, archive.read(VARIABLES))
             return state
         # zipfile and zlib raise errors of no common class if they read other bytes.
@@ -99,6 +103,19 @@ class StoppedTrial:
             with archive.open(VARIABLES, "w", force_zip64=True) as file:
                 for variable in _variables(model):
                     file.write(keras.ops.convert_to_numpy(variable.value).tobytes())
+
+
+def _check_state(state: TrialState, model: keras.Model) -> None:
+    first, last = state.settings["epochs"]
+    steps = state.settings["steps"]
+    done = state.step // steps - first
+    if not first * steps <= state.step < last * steps or len(state.rows) != done:
+        raise ValueError(f"step {state.step} with the logs of {counted(len(state.rows), 'epoch')}")
+    if any(not LOGS <= set(row) for row in state.rows):
+        raise ValueError(f"an epoch lacks one of the logs {sorted(LOGS)}")
+    sizes = [int(np.prod(variable.shape)) for variable in model.metrics_variables]
+    if state.metrics and [len(values) for values in state.metrics] != sizes:
+        raise ValueError(f"expected metrics of {sizes} numbers")
 
 
 def _variables(model: keras.Model) -> list[Any]:
