@@ -23,7 +23,34 @@ LARGEST_SHARE = 0.05
 BYTES_PER_SECOND = 10e9 / 3600
 
 
-class RunCheckpoint(StopCheck):
+class ContinuingCheck(StopCheck):
+    """A `StopCheck` of a training that may have begun within an epoch.
+
+    Args:
+        state: How far the training has come, with `step` and `metrics`, the values of the metrics'
+            variables if it was stopped within an epoch.
+        epochs: As in `StopCheck`.
+        steps_per_epoch: As in `StopCheck`.
+        agree: As in `StopCheck`.
+    """
+
+    def __init__(
+        self, state: Any, *, epochs: int, steps_per_epoch: int, agree: Callable[[int], int] = int
+    ):
+        super().__init__(
+            epochs=epochs, steps_per_epoch=steps_per_epoch, first_step=state.step, agree=agree
+        )
+        self.state = state
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Restores the metrics of a run that continues within an epoch."""
+        super().on_epoch_begin(epoch, logs)
+        if self.state.metrics:
+            assign_values(self.model.metrics_variables, self.state.metrics)
+            self.state.metrics = []
+
+
+class RunCheckpoint(ContinuingCheck):
     """Keeps the state of a run up to date, and writes a checkpoint when it is time or it must stop.
 
     Args:
@@ -60,10 +87,8 @@ class RunCheckpoint(StopCheck):
         started: float | None = None,
         agree: Callable[[int], int] = int,
     ):
-        super().__init__(
-            epochs=epochs, steps_per_epoch=steps_per_epoch, first_step=state.step, agree=agree
-        )
-        self.state = state
+        super().__init__(state, epochs=epochs, steps_per_epoch=steps_per_epoch, agree=agree)
+        self.state: RunState = state
         self.every_seconds = every_seconds
         self._write = write
         self._writer = writer
@@ -79,13 +104,6 @@ class RunCheckpoint(StopCheck):
             now = time.monotonic()
             self._started = now if self._started is None else self._started
             self._next = now + self._wait(0)
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Restores the metrics of a run that continues within an epoch."""
-        super().on_epoch_begin(epoch, logs)
-        if self.state.metrics:
-            assign_values(self.model.metrics_variables, self.state.metrics)
-            self.state.metrics = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step, and writes a checkpoint if it is time."""

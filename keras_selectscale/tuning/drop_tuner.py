@@ -23,7 +23,6 @@ from keras_selectscale.tuning.trials.callbacks import WEIGHTS_FILE, TrialLines, 
 from keras_selectscale.tuning.trials.checkpoint import CHECKPOINT_FILE
 from keras_selectscale.tuning.trials.run import run_seed
 from keras_selectscale.tuning.tuner_checks import (
-    check_counts,
     check_hypermodel,
     check_listener,
     check_prune_margin,
@@ -97,9 +96,11 @@ class DropTuner(LastingTuner):
         listener: Any = None,
     ):
         check_hypermodel(hypermodel)
-        for name, value in (("seeds", seeds), ("seed", seed), ("max_epochs", max_epochs)):
+        counts = {"seeds": seeds, "seed": seed, "max_epochs": max_epochs}
+        may_be_none = {"trials": trials, "early_stopping": early_stopping}
+        counts |= {name: value for name, value in may_be_none.items() if value is not None}
+        for name, value in counts.items():
             as_positive_integer(name, value, 2**31 - 1)
-        check_counts(trials=trials, early_stopping=early_stopping)
         self.wait_seconds = as_number("wait_seconds", wait_seconds, 0, above=True)
         as_boolean("figure4", figure4)
         path = as_path("directory", directory).resolve()

@@ -6,7 +6,6 @@ import keras
 import keras_tuner
 
 from keras_selectscale.checks import as_number, type_error, value_error
-from keras_selectscale.object_checks import as_positive_integer
 
 
 def check_hypermodel(hypermodel: Any) -> None:
@@ -15,13 +14,6 @@ def check_hypermodel(hypermodel: Any) -> None:
     if not known or isinstance(hypermodel, type | keras.layers.Layer):
         expected = "a keras_tuner.HyperModel or a function build(hp) that returns a model"
         raise type_error("hypermodel", expected, hypermodel)
-
-
-def check_counts(**counts: Any) -> None:
-    """Checks that numbers are positive integers; `None` stands for a number that is left out."""
-    for name, value in counts.items():
-        if value is not None:
-            as_positive_integer(name, value, 2**31 - 1)
 
 
 def check_prune_margin(margin: Any, tuner: str, seeds: int) -> float | None:

@@ -15,8 +15,8 @@ from keras_selectscale import files
 from keras_selectscale.console import Console
 from keras_selectscale.files import DamagedFileError
 from keras_selectscale.regular_files import check_entries, check_regular, machine_memory
-from keras_selectscale.training.run_checkpoint import assign_values, values_of
-from keras_selectscale.training.stop_check import STOP, StopCheck
+from keras_selectscale.training.run_checkpoint import ContinuingCheck, values_of
+from keras_selectscale.training.stop_check import STOP
 from keras_selectscale.wording import counted
 
 # In the folder of a trial.
@@ -139,7 +139,7 @@ def _assign_bytes(model: keras.Model, content: bytes) -> None:
         place += array.nbytes
 
 
-class TrialCheckpoint(StopCheck):
+class TrialCheckpoint(ContinuingCheck):
     """Stops a trial when told, after the step that is running, and writes its checkpoint.
 
     An evaluation is finished first.
@@ -154,16 +154,8 @@ class TrialCheckpoint(StopCheck):
     def __init__(
         self, stopped_trial: StoppedTrial, state: TrialState, *, epochs: int, steps_per_epoch: int
     ):
-        super().__init__(epochs=epochs, steps_per_epoch=steps_per_epoch, first_step=state.step)
+        super().__init__(state, epochs=epochs, steps_per_epoch=steps_per_epoch)
         self.stopped_trial = stopped_trial
-        self.state = state
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Restores the metrics of a run that continues within an epoch."""
-        super().on_epoch_begin(epoch, logs)
-        if self.state.metrics:
-            assign_values(self.model.metrics_variables, self.state.metrics)
-            self.state.metrics = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Records the logs of the epoch."""
